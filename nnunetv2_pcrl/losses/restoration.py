@@ -1,0 +1,34 @@
+"""Restoration error of an image from one level of the pyramid."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def restoration_error(restoration: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error after linear resizing of the restoration to the target.
+
+    Args:
+        restoration: restored image of any resolution, shape [B, C, (d,) h, w].
+        target: restoration target, shape [B, C, (D,) H, W]; in z-scored units, restoring the mean
+            everywhere gives about 1.
+
+    Returns:
+        Scalar >= 0.
+
+    Raises:
+        ValueError: if batch, channels or number of axes differ.
+
+    Source: Zhou et al. 2023 (PCRLv2). Resized to the target's own size, so that anisotropic strides
+    are right; the authors upsample by powers of two.
+    """
+    if restoration.shape[:2] != target.shape[:2] or restoration.ndim != target.ndim:
+        raise ValueError(
+            f"cannot compare a restoration {tuple(restoration.shape)} with a target "
+            f"{tuple(target.shape)}: batch, channels and number of axes must agree"
+        )
+    if restoration.shape != target.shape:
+        mode = "trilinear" if target.ndim == 5 else "bilinear"
+        restoration = F.interpolate(
+            restoration, size=target.shape[2:], mode=mode, align_corners=False
+        )
+    return F.mse_loss(restoration, target)

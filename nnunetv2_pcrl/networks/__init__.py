@@ -1,0 +1,1 @@
+"""Networks: the non-skip variant of a planned U-Net and the heads on its feature pyramid."""

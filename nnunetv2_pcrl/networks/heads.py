@@ -1,0 +1,67 @@
+"""Heads on the levels of a feature pyramid: projection, prediction, restoration."""
+
+import torch
+from torch import Tensor, nn
+
+
+def global_average_pool(features: Tensor) -> Tensor:
+    """Mean over space: [B, C, (D,) H, W] to [B, C], at least in single precision.
+
+    Batch normalisation of the means would magnify the rounding of half precision.
+    """
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    return features.flatten(2).mean(dim=2, dtype=dtype)
+
+
+class ProjectionHead(nn.Module):
+    """z = BN(GAP(features)): the pooled features, normalised over the batch.
+
+    The batch is one population of views (all first global views, all second ones, or all local
+    ones). Running statistics are not kept: they would mix the populations, and validation is to
+    compute the same function as training.
+
+    Source: Zhou et al. 2023 (PCRLv2); as in the authors' code.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(channels, track_running_stats=False)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Pooled features [B, C] to projections [B, C]; B >= 2."""
+        return self.norm(pooled)
+
+
+class PredictionHead(nn.Module):
+    """p = W2 ReLU(BN(W1 z)), C -> 2C -> C.
+
+    Source: Zhou et al. 2023 (PCRLv2); as in the authors' code.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(channels, 2 * channels),
+            nn.BatchNorm1d(2 * channels, track_running_stats=False),
+            nn.ReLU(inplace=True),
+            nn.Linear(2 * channels, channels),
+        )
+
+    def forward(self, projection: Tensor) -> Tensor:
+        """Projections [B, C] to predictions [B, C]; B >= 2."""
+        return self.layers(projection)
+
+
+class RestorationHead(nn.Module):
+    """Feature map to image channels, linear: preprocessed intensities are unbounded.
+
+    The authors' heads end in a sigmoid because their images lie in [0, 1].
+    """
+
+    def __init__(self, conv_op: type[nn.Module], channels: int, num_image_channels: int):
+        super().__init__()
+        self.conv = conv_op(channels, num_image_channels, kernel_size=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, C, (D,) H, W] to [B, image channels, (D,) H, W]."""
+        return self.conv(features)

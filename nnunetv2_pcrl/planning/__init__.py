@@ -1,0 +1,1 @@
+"""Planning: pretraining settings derived from the nnU-Net plan."""

@@ -1,0 +1,163 @@
+"""Pretraining settings: derived from the planned patch, overridable in the plans file."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from nnunetv2_pcrl.views.recipe import ViewSettings
+
+SMALL_COMPARISON_BATCH = 8
+
+
+@dataclass(frozen=True)
+class PCRLv2Settings(ViewSettings):
+    """Everything that a PCRLv2 pretraining depends on besides the data and the plan.
+
+    Attributes:
+        batch_size: images whose views are compared with one another in a step.
+        num_epochs, num_iterations_per_epoch, num_val_iterations_per_epoch: length of the training.
+        initial_lr, momentum, weight_decay: of SGD with a cosine schedule per epoch.
+        seed: of network initialisation, views and levels.
+        min_cases: fewest cases to train on.
+    """
+
+    batch_size: int = 16
+    num_epochs: int = 240
+    num_iterations_per_epoch: int = 100
+    num_val_iterations_per_epoch: int = 10
+    initial_lr: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    seed: int = 0
+    min_cases: int = 2
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """Names of all settings."""
+        return {field.name for field in fields(cls)}
+
+    def as_plain(self) -> dict[str, Any]:
+        """Lists, numbers and strings only, for JSON and for checkpoints."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+def derive_settings(
+    patch_size: Sequence[int],
+    total_stride: Sequence[int],
+    spacing: Sequence[float],
+    overrides: Mapping[str, Any] | None = None,
+) -> PCRLv2Settings:
+    """Settings for a planned network, so that nobody has to choose view sizes.
+
+    Args:
+        patch_size: planned patch, voxels per axis.
+        total_stride: product of the planned strides per axis.
+        spacing: planned spacing, mm per axis.
+        overrides: settings that replace the derived ones; lists are taken as tuples.
+
+    Raises:
+        ValueError: if the settings do not fit the network or one another.
+    """
+    num_axes = len(patch_size)
+    global_size = tuple(map(global_view_size, patch_size, total_stride))
+    values = {
+        "global_size": global_size,
+        "local_size": tuple(map(local_view_size, global_size, total_stride)),
+        "spacing": tuple(float(s) for s in spacing),
+    }
+    if num_axes == 2:
+        # The authors' 2D setting: cut-outs and intensity jitter instead of swaps, and a batch and
+        # learning rate for small images.
+        values |= {
+            "batch_size": 64,
+            "initial_lr": 1e-2,
+            "swapped_part": 0.0,
+            "num_cut_outs": 3,
+            "contrast": 0.4,
+        }
+    for name, value in (overrides or {}).items():
+        values[name] = tuple(value) if isinstance(value, list) else value
+    settings = PCRLv2Settings(**values)
+    check_settings(settings, total_stride)
+    return settings
+
+
+def global_view_size(patch: int, stride: int) -> int:
+    """Multiple of the stride nearest to 3/4 of the patch, 3 strides at least, within the patch."""
+    largest = max(1, patch // stride)
+    return stride * min(largest, max(3, _nearest(0.75 * patch / stride)))
+
+
+def local_view_size(global_size: int, stride: int) -> int:
+    """Multiple of the stride nearest to half the global view, 2 strides at least."""
+    return stride * max(2, _nearest(0.5 * global_size / stride))
+
+
+def _nearest(value: float) -> int:
+    return math.floor(value + 0.5)
+
+
+def check_settings(settings: PCRLv2Settings, total_stride: Sequence[int]) -> None:
+    """Refuses settings that cannot work.
+
+    Raises:
+        ValueError: with the numbers and the remedy.
+    """
+    num_axes = len(total_stride)
+    for name in ("global_size", "local_size"):
+        size = getattr(settings, name)
+        _demand(
+            isinstance(size, tuple)
+            and len(size) == num_axes
+            and all(isinstance(s, int) and s > 0 for s in size),
+            f'"{name}" must be {num_axes} positive integers, got {size!r}',
+        )
+        _demand(
+            all(s % d == 0 for s, d in zip(size, total_stride, strict=True)),
+            f'"{name}" {list(size)} must be a multiple of the total stride '
+            f"{list(total_stride)} of the planned network on every axis",
+        )
+        _demand(
+            math.prod(s // d for s, d in zip(size, total_stride, strict=True)) >= 2,
+            f'"{name}" {list(size)} leaves a single voxel at the bottleneck (total stride '
+            f"{list(total_stride)}), which instance normalisation cannot normalise; enlarge it",
+        )
+    for name in ("global_scale", "local_scale"):
+        scale = getattr(settings, name)
+        _demand(
+            isinstance(scale, tuple) and len(scale) == 2 and 0 < scale[0] <= scale[1],
+            f'"{name}" must be [lowest, highest] with 0 < lowest <= highest, got {scale!r}',
+        )
+    for name in ("batch_size", "num_epochs", "num_iterations_per_epoch", "num_local", "min_cases"):
+        _demand_integer(settings, name, 2 if name == "batch_size" else 1)
+    for name in ("num_val_iterations_per_epoch", "num_cut_outs", "seed"):
+        _demand_integer(settings, name, 1 if name == "num_val_iterations_per_epoch" else 0)
+    _demand_range(settings, "min_iou", 0.0, 0.95)
+    _demand_range(settings, "momentum", 0.0, 0.9999)
+    for name in ("deformation_scale", "swapped_part", "patch_part", "cut_out_part", "contrast"):
+        _demand_range(settings, name, 0.0, 1.0)
+    for name in ("rotation_degrees", "blur_sigma", "noise_std", "log_gamma", "weight_decay"):
+        _demand_range(settings, name, 0.0, math.inf)
+    _demand_range(settings, "initial_lr", 0.0, math.inf)
+
+
+def _demand(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(f"{message} (settings of PCRLv2 pretraining)")
+
+
+def _demand_integer(settings: PCRLv2Settings, name: str, least: int) -> None:
+    value = getattr(settings, name)
+    _demand(
+        isinstance(value, int) and not isinstance(value, bool) and value >= least,
+        f'"{name}" must be an integer >= {least}, got {value!r}',
+    )
+
+
+def _demand_range(settings: PCRLv2Settings, name: str, low: float, high: float) -> None:
+    value = getattr(settings, name)
+    _demand(
+        isinstance(value, int | float) and low <= value <= high,
+        f'"{name}" must be a number in [{low}, {high}], got {value!r}',
+    )

@@ -1,0 +1,172 @@
+"""PCRLv2PretrainTrainer: what PCRLv2 is among self-supervised trainers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import Tensor
+
+import nnunetv2_pcrl
+from nnunetv2_pcrl.losses.pcrlv2 import draw_levels, level_restoration_weight
+from nnunetv2_pcrl.networks.non_skip import NonSkipUNet, copy_into_skip_network
+from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
+from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
+from nnunetv2_pcrl.planning.overrides import check_names, read_section
+from nnunetv2_pcrl.planning.settings import (
+    SMALL_COMPARISON_BATCH,
+    PCRLv2Settings,
+    derive_settings,
+)
+from nnunetv2_pcrl.training.monitor import TERMS, collapse_warning, draw_progress, epoch_lines
+from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer, StepLoss
+from nnunetv2_pcrl.training.step import ViewBatch, pcrlv2_step
+from nnunetv2_pcrl.weights.adaptation_plan import build_adaptation_plan
+from nnunetv2_pcrl.weights.portable import CITATIONS
+
+
+class PCRLv2PretrainTrainer(SSLTrainer):
+    """Pretrains the planned network by PCRLv2, without labels.
+
+    Source: Zhou et al. 2023 (PCRLv2).
+    """
+
+    @classmethod
+    def variant_of_length(cls, num_epochs: int) -> dict[str, Any]:
+        """Class attributes of the variant that trains for so many epochs."""
+        return {"variant": {"num_epochs": num_epochs}}
+
+    def derive_settings(self) -> PCRLv2Settings:
+        """Settings from the plan, the plans' `"pcrlv2"` section and the variant, in this order."""
+        configuration = self.configuration_manager
+        section = read_section(configuration.configuration)
+        check_names(section, PCRLv2Settings.names() | FinetuneSettings.names())
+        overrides = {k: v for k, v in section.items() if k in PCRLv2Settings.names()}
+        settings = derive_settings(
+            configuration.patch_size,
+            np.prod(self._planned_strides(), axis=0).tolist(),
+            configuration.spacing,
+            {**overrides, **self.variant},
+        )
+        if settings.batch_size < SMALL_COMPARISON_BATCH:
+            self.print_to_log_file(
+                f"WARNING: with a comparison batch of {settings.batch_size} the batch "
+                f"normalisation of the heads says little about the images; below "
+                f"{SMALL_COMPARISON_BATCH} the comparison hardly teaches anything."
+            )
+        return settings
+
+    def _planned_strides(self) -> list:
+        strides = self.configuration_manager.network_arch_init_kwargs.get("strides")
+        if strides is None:
+            # Another architecture: building the variant says what is supported.
+            NonSkipUNet(self._planned_network())
+        return strides
+
+    @staticmethod
+    def build_network_architecture(
+        plans_manager,
+        configuration_manager,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = True,
+    ) -> PCRLv2Network:
+        """The non-skip variant of the planned network, with heads."""
+        planned = nnUNetTrainer.build_network_architecture(
+            plans_manager,
+            configuration_manager,
+            num_input_channels,
+            num_output_channels,
+            enable_deep_supervision,
+        )
+        return PCRLv2Network(NonSkipUNet(planned), num_input_channels)
+
+    def _planned_network(self) -> torch.nn.Module:
+        """The stock network of the plan, freshly initialised."""
+        return nnUNetTrainer.build_network_architecture(
+            self.plans_manager,
+            self.configuration_manager,
+            self.num_input_channels or 1,
+            self.label_manager.num_segmentation_heads,
+            enable_deep_supervision=True,
+        )
+
+    @property
+    def _num_levels(self) -> int:
+        return len(self._planned_strides()) - 1
+
+    def log_keys(self) -> list[str]:
+        """Loss terms, what restoring the mean would cost, and spreads per level, in both phases."""
+        names = [*TERMS, "target_variance"]
+        for level in range(self._num_levels):
+            names += [f"z_std_level_{level}", f"feature_spread_level_{level}"]
+        logged = [f"{phase}_{name}" for phase in ("train", "val") for name in names]
+        return [*logged, "level_restoration_weight"]
+
+    def compute_loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> StepLoss:
+        """The PCRLv2 loss at levels drawn for this step; beta is 1 in validation."""
+        levels = draw_levels(self.network.num_levels, self.settings.num_local, generator)
+        views = ViewBatch(batch["target"], batch["global_views"], batch["local_views"])
+        result = pcrlv2_step(self.network, views, levels)
+        weight = self._level_restoration_weight if self.network.training else 1.0
+        numbers = {name: getattr(result.terms, name).detach() for name in TERMS}
+        numbers["target_variance"] = views.target.var(unbiased=False)
+        for level in range(self.network.num_levels):
+            numbers[f"z_std_level_{level}"] = result.projection_spreads[level]
+            numbers[f"feature_spread_level_{level}"] = result.feature_spreads[level]
+        return StepLoss(result.terms.total(weight), numbers)
+
+    @property
+    def _level_restoration_weight(self) -> float:
+        return level_restoration_weight(self.current_epoch, self.num_epochs)
+
+    def on_train_epoch_end(self, train_outputs: list[dict]):
+        """Logs the epoch's means, and beta."""
+        super().on_train_epoch_end(train_outputs)
+        self.logger.log(
+            "level_restoration_weight", self._level_restoration_weight, self.current_epoch
+        )
+
+    def print_epoch(self) -> None:
+        """The epoch's terms, z_std per level and time; a warning if projections collapse."""
+        logged = self.logger.local_logger.my_fantastic_logging
+        for line in epoch_lines(logged, self._num_levels):
+            self.print_to_log_file(line)
+        warning = collapse_warning(logged, self._num_levels)
+        if warning:
+            self.print_to_log_file(warning)
+
+    def plot_progress(self) -> None:
+        """progress.png: loss terms, z_std per level, schedules and times."""
+        draw_progress(
+            self.logger.local_logger.my_fantastic_logging, self._num_levels, self.output_folder
+        )
+
+    def portable_weights(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+        """The backbone as the planned skip network, and what a reader needs to know of it."""
+        planned = self._planned_network()
+        copy_into_skip_network(self.network.backbone, planned)
+        about = {
+            "method": "PCRLv2",
+            "made_by": f"nnunetv2_pcrl {nnunetv2_pcrl.__version__}",
+            "citations": CITATIONS,
+            "nnunet_plans": self.plans_manager.plans,
+            "configuration": self.configuration_name,
+            "fold": self.fold,
+            "channel_names": self.dataset_json.get("channel_names", {}),
+            "settings": self.settings.as_plain(),
+            "epochs_done": self.current_epoch + 1,
+            "num_epochs": self.num_epochs,
+        }
+        if hasattr(planned, "key_to_encoder"):
+            about["nnssl_adaptation_plan"] = build_adaptation_plan(
+                self.plans_manager.plans,
+                self.configuration_manager.configuration,
+                self.configuration_name,
+                self.num_input_channels,
+                planned.key_to_encoder,
+                planned.key_to_stem,
+                planned.keys_to_in_proj,
+            )
+        return planned.state_dict(), about

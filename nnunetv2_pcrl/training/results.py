@@ -1,0 +1,95 @@
+"""What lies in nnU-Net's result folders: keeping earlier results, finding pretrained weights."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from nnunetv2_pcrl.weights.portable import FILE_NAME
+
+WEIGHTS_VARIABLE = "nnUNet_pcrl_weights"
+PRETRAIN_TRAINER = "PCRLv2PretrainTrainer"
+KEPT = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth", FILE_NAME)
+
+
+def keep_previous_results(output_folder: Path) -> Path | None:
+    """Moves checkpoints and weights of an earlier run into a folder of their own.
+
+    Returns:
+        That folder, or None if there was nothing to keep.
+    """
+    found = [output_folder / name for name in KEPT if (output_folder / name).is_file()]
+    if not found:
+        return None
+    target = output_folder / f"previous_{datetime.now():%Y_%m_%d_%H_%M_%S_%f}"
+    target.mkdir(parents=True)
+    for file in found:
+        file.rename(target / file.name)
+    return target
+
+
+@dataclass(frozen=True)
+class FoundWeights:
+    """A weights file and how it was found.
+
+    Attributes:
+        path: the file.
+        origin: where it was named or found, for the log.
+    """
+
+    path: Path
+    origin: str
+
+
+def find_weights(
+    from_environment: str | None,
+    from_plans: str | None,
+    dataset_results: Path,
+    plans_name: str,
+    configuration: str,
+    fold: int | str,
+) -> FoundWeights:
+    """The pretrained weights to start from.
+
+    Looked up in this order: the environment variable `nnUNet_pcrl_weights`, the plans file, the
+    newest pretraining result of the same data set, plans and configuration. Of those, one of the
+    same fold or of fold all comes before that of another fold, which has seen the images that this
+    fold validates on.
+
+    Args:
+        from_environment: value of the environment variable, if set.
+        from_plans: value of "weights" in the plans, if set.
+        dataset_results: result folder of the data set.
+        plans_name: e.g. nnUNetPlans.
+        configuration: e.g. 3d_fullres.
+        fold: fold of the fine-tuning.
+
+    Raises:
+        ValueError: if nothing is found, naming all three places.
+    """
+    if from_environment:
+        return FoundWeights(
+            Path(from_environment).expanduser(), f"environment variable {WEIGHTS_VARIABLE}"
+        )
+    if from_plans:
+        return FoundWeights(Path(from_plans).expanduser(), '"weights" in the plans file')
+    pattern = f"{PRETRAIN_TRAINER}*__{plans_name}__{configuration}"
+    files = list(dataset_results.glob(f"{pattern}/fold_*/{FILE_NAME}"))
+    if not files:
+        raise ValueError(
+            f"No pretrained weights were found. Looked in (1) the environment variable "
+            f"{WEIGHTS_VARIABLE}: not set; (2) "
+            f'"pcrlv2": {{"weights": PATH}} in configuration {configuration} of {plans_name}.json: '
+            f"not set; (3) {dataset_results / pattern}/fold_*/{FILE_NAME}: no such file. "
+            f"Pretrain with nnUNetv2_train {dataset_results.name} {configuration} all "
+            f"-tr {PRETRAIN_TRAINER} -p {plans_name}, or train from scratch with -tr nnUNetTrainer."
+        )
+    same_images = {f"fold_{fold}", "fold_all"}
+    near = files if fold == "all" else [f for f in files if f.parent.name in same_images]
+    path = max(near or files, key=lambda file: file.stat().st_mtime)
+    origin = "newest pretraining result of the same data set, plans and configuration"
+    if not near:
+        origin += (
+            f". WARNING: it is of {path.parent.name}, whose training images include those that "
+            f"fold {fold} validates on (their labels were not used)"
+        )
+    return FoundWeights(path, origin)

@@ -1,0 +1,394 @@
+"""The base of all self-supervised trainers, and the only code that knows nnU-Net's hooks.
+
+A method subclasses it and says what its settings, network, views and loss are; epochs,
+checkpoints, logs, splits and commands stay nnU-Net's.
+"""
+
+import math
+import os
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from nnunetv2.utilities.helpers import dummy_context
+from torch import Tensor, autocast
+
+from nnunetv2_pcrl.training.cases import check_split_is_possible, usable_cases
+from nnunetv2_pcrl.training.cosine import CosineLRScheduler
+from nnunetv2_pcrl.training.results import keep_previous_results
+from nnunetv2_pcrl.views.loader import (
+    TRAINING_STREAM,
+    VALIDATION_STREAM,
+    BatchStream,
+    StreamPosition,
+    ViewLoader,
+)
+from nnunetv2_pcrl.views.seeding import seeded_generator
+from nnunetv2_pcrl.weights.atomic import replaced_atomically
+from nnunetv2_pcrl.weights.portable import FILE_NAME, write_weights
+
+MAX_GRADIENT_NORM = 12
+MAX_CONSECUTIVE_SKIPPED_STEPS = 10
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """What a method's step gives to the trainer.
+
+    Attributes:
+        loss: scalar with gradient.
+        numbers: scalars without gradient by log name, averaged over the epoch.
+    """
+
+    loss: Tensor
+    numbers: Mapping[str, Tensor]
+
+
+class SSLTrainer(nnUNetTrainer):
+    """nnU-Net trainer without labels. "Best" is the lowest validation loss.
+
+    Subclasses define the abstract methods; `variant` holds settings of variants by name.
+    """
+
+    variant: Mapping[str, Any] = {}
+
+    def __init__(
+        self,
+        plans: dict,
+        configuration: str,
+        fold: int,
+        dataset_json: dict,
+        device: torch.device = torch.device("cuda"),  # noqa: B008
+    ):
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        if self.is_ddp:
+            raise ValueError("Pretraining runs on one GPU: call it without -num_gpus.")
+        if self.is_cascaded:
+            raise ValueError(
+                f"Pretraining with {configuration} is not possible: it needs the segmentation of "
+                f"{self.configuration_manager.previous_stage_name}. Pretrain with that "
+                f"configuration or with 3d_fullres."
+            )
+        self.settings = self.derive_settings()
+        self.num_epochs = self.settings.num_epochs
+        self.num_iterations_per_epoch = self.settings.num_iterations_per_epoch
+        self.num_val_iterations_per_epoch = self.settings.num_val_iterations_per_epoch
+        self.initial_lr = self.settings.initial_lr
+        self.weight_decay = self.settings.weight_decay
+        self.save_every = 10
+        self._resumed = False
+        self._step = 0
+        self._train_epoch_began = 0.0
+        self._consecutive_skipped_steps = 0
+        self._reported_cases: set[str] = set()
+        self._add_log_keys()
+
+    # What a method defines
+
+    @abstractmethod
+    def derive_settings(self):
+        """The method's settings from `self.configuration_manager` and `self.variant`."""
+
+    @abstractmethod
+    def log_keys(self) -> list[str]:
+        """Names of everything that the method logs once per epoch."""
+
+    @abstractmethod
+    def compute_loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> StepLoss:
+        """The loss of one batch on the device; every draw comes from the generator."""
+
+    @abstractmethod
+    def portable_weights(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+        """Weights under the stock names of the planned network, and what to say about them."""
+
+    @abstractmethod
+    def print_epoch(self) -> None:
+        """Writes the epoch's numbers into the log."""
+
+    @abstractmethod
+    def plot_progress(self) -> None:
+        """Draws progress.png into the output folder."""
+
+    # Building: network, optimiser, data
+
+    def initialize(self):
+        """Checks the data, seeds the network's initialisation and lets nnU-Net build it."""
+        check_split_is_possible(
+            Path(self.preprocessed_dataset_folder),
+            Path(self.preprocessed_dataset_folder_base) / "splits_final.json",
+            self.fold,
+        )
+        torch.manual_seed(self.settings.seed)
+        super().initialize()
+
+    def _do_i_compile(self):
+        """No: a step calls the parts of the network, which compiling the whole does not reach."""
+        return False
+
+    def _set_batch_size_and_oversample(self):
+        self.batch_size = self.settings.batch_size
+
+    def _build_loss(self):
+        """None: the method's step computes the loss."""
+
+    def plot_network_architecture(self):
+        """Nothing: nnU-Net's drawing needs a network with one forward pass."""
+
+    def set_deep_supervision_enabled(self, enabled: bool):
+        """Nothing: there are no segmentation outputs."""
+
+    def configure_optimizers(self):
+        """SGD without Nesterov, cosine schedule per epoch to zero."""
+        optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            self.initial_lr,
+            momentum=self.settings.momentum,
+            weight_decay=self.weight_decay,
+        )
+        return optimizer, CosineLRScheduler(optimizer, self.initial_lr, self.num_epochs)
+
+    def get_dataloaders(self):
+        """Streams of views: training goes on where it stopped, validation is always the same."""
+        train_cases, val_cases = self.do_split()
+        num_workers = get_allowed_n_proc_DA()
+        num_train = self.batch_size * self.num_iterations_per_epoch
+        return (
+            self._stream(
+                train_cases,
+                StreamPosition(
+                    self.settings.seed, TRAINING_STREAM, first=self.current_epoch * num_train
+                ),
+                num_workers,
+            ),
+            self._stream(
+                val_cases,
+                StreamPosition(
+                    self.settings.seed,
+                    VALIDATION_STREAM,
+                    period=self.batch_size * self.num_val_iterations_per_epoch,
+                ),
+                num_workers and max(1, num_workers // 4),
+            ),
+        )
+
+    def _stream(self, cases: list[str], position: StreamPosition, num_workers: int) -> BatchStream:
+        is_training = position.stream == TRAINING_STREAM
+        usable, problems = usable_cases(
+            Path(self.preprocessed_dataset_folder),
+            cases,
+            self.num_input_channels,
+            least=self.settings.min_cases if is_training else 1,
+        )
+        for identifier, reason in problems:
+            self._report_case(identifier, reason)
+        loader = ViewLoader(
+            self.preprocessed_dataset_folder,
+            usable,
+            self.batch_size,
+            self.settings,
+            position,
+            max(1, num_workers),
+        )
+        return BatchStream(loader, num_workers, pin_memory=self.device.type == "cuda")
+
+    def _report_case(self, identifier: str, reason: str) -> None:
+        """Names an unusable case in the log, once."""
+        if identifier not in self._reported_cases:
+            self._reported_cases.add(identifier)
+            self.print_to_log_file(f"WARNING: case {identifier} is left out: {reason}")
+
+    # Training
+
+    def on_train_start(self):
+        """Moves an earlier result of this folder aside, then starts as nnU-Net does."""
+        if not self._resumed:
+            kept = keep_previous_results(Path(self.output_folder))
+            if kept is not None:
+                self.print_to_log_file(f"The earlier result of this folder was moved to {kept}")
+        super().on_train_start()
+        self.print_to_log_file(f"Settings: {self.settings.as_plain()}")
+
+    def on_train_epoch_start(self):
+        """As nnU-Net; starts to count steps and seconds."""
+        super().on_train_epoch_start()
+        self._step = 0
+        self.dataloader_train.seconds_waited = 0.0
+        self._train_epoch_began = time()
+
+    def on_validation_epoch_start(self):
+        """As nnU-Net; starts to count steps, whose numbers decide the drawn levels."""
+        super().on_validation_epoch_start()
+        self._step = 0
+
+    def _step_loss(self, batch: dict, *stream: int) -> StepLoss:
+        """The method's loss of a batch, with draws that depend on seed, stream and step only."""
+        for identifier, reason in batch["rejected"]:
+            self._report_case(identifier, reason)
+        tensors = {
+            key: value.to(self.device, non_blocking=True)
+            for key, value in batch.items()
+            if isinstance(value, Tensor)
+        }
+        generator = seeded_generator(self.settings.seed, *stream, self._step)
+        self._step += 1
+        is_cuda = self.device.type == "cuda"
+        with autocast(self.device.type, enabled=True) if is_cuda else dummy_context():
+            return self.compute_loss(tensors, generator)
+
+    def train_step(self, batch: dict) -> dict:
+        """One update; a loss that is not finite is skipped, and said so."""
+        self.optimizer.zero_grad(set_to_none=True)
+        # 2 and 3: the streams of level draws, beside the loader's streams of views.
+        step = self._step_loss(batch, 2, self.current_epoch)
+        if not torch.isfinite(step.loss):
+            return self._skip_step(batch)
+        self._consecutive_skipped_steps = 0
+        if self.grad_scaler is None:
+            step.loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+            self.optimizer.step()
+        else:
+            self.grad_scaler.scale(step.loss).backward()
+            self.grad_scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+            self.grad_scaler.step(self.optimizer)
+            self.grad_scaler.update()
+        return _as_floats(step)
+
+    def _skip_step(self, batch: dict) -> dict:
+        self._consecutive_skipped_steps += 1
+        self.print_to_log_file(
+            f"WARNING: the loss is not finite, step {self._step - 1} of this epoch is skipped "
+            f"({self._consecutive_skipped_steps} in a row). Cases: {', '.join(batch['cases'])}"
+        )
+        if self._consecutive_skipped_steps >= MAX_CONSECUTIVE_SKIPPED_STEPS:
+            raise RuntimeError(
+                f"{MAX_CONSECUTIVE_SKIPPED_STEPS} steps in a row had a loss that is not finite. "
+                f'Lower "initial_lr" in the plans, or go back to the last checkpoint with --c.'
+            )
+        return {}
+
+    def validation_step(self, batch: dict) -> dict:
+        """The loss on fixed views and levels."""
+        return _as_floats(self._step_loss(batch, 3))
+
+    def on_train_epoch_end(self, train_outputs: list[dict]):
+        """Logs the means, and which share of the time the steps waited for views."""
+        self._log_means("train", train_outputs)
+        seconds = max(time() - self._train_epoch_began, 1e-9)
+        share = min(1.0, self.dataloader_train.seconds_waited / seconds)
+        self.logger.log("data_wait_share", share, self.current_epoch)
+
+    def on_validation_epoch_end(self, val_outputs: list[dict]):
+        """Logs the means."""
+        self._log_means("val", val_outputs)
+
+    def _log_means(self, phase: str, outputs: list[dict]) -> None:
+        """Logs the mean of every number, over the steps that have it."""
+        names = {name for output in outputs for name in output} | {"loss"}
+        for name in sorted(names):
+            values = [output[name] for output in outputs if name in output]
+            mean = float(np.mean(values)) if values else math.nan
+            key = f"{phase}_losses" if name == "loss" else f"{phase}_{name}"
+            self.logger.log(key, mean, self.current_epoch)
+
+    def on_epoch_end(self):
+        """As nnU-Net, with the validation loss in the place of the pseudo Dice."""
+        self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
+        self.print_epoch()
+        is_last = self.current_epoch == self.num_epochs - 1
+        if (self.current_epoch + 1) % self.save_every == 0 and not is_last:
+            self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_latest.pth"))
+        val_loss = self.logger.get_value("val_losses", step=-1)
+        # nnU-Net stores the best value under this name in its checkpoints.
+        if math.isfinite(val_loss) and (self._best_ema is None or val_loss < self._best_ema):
+            self._best_ema = val_loss
+            self.print_to_log_file(f"Yayy! New best validation loss: {val_loss:.4f}")
+            self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_best.pth"))
+        if self.local_rank == 0:
+            self.plot_progress()
+        self.current_epoch += 1
+
+    def on_train_end(self):
+        """Ends the workers, then as nnU-Net."""
+        self.dataloader_train.close()
+        self.dataloader_val.close()
+        super().on_train_end()
+
+    def perform_actual_validation(self, save_probabilities: bool = False):
+        """Nothing is segmented: says where the weights are and what to do with them."""
+        weights = Path(self.output_folder) / FILE_NAME
+        if not weights.is_file():
+            self.print_to_log_file(
+                f"No {FILE_NAME} was written, because checkpointing was disabled."
+            )
+            return
+        dataset, plans = self.plans_manager.dataset_name, self.plans_manager.plans_name
+        self.print_to_log_file(
+            f"Pretraining complete. Weights: {weights}\nFine-tune them with\n"
+            f"  nnUNetv2_train {dataset} {self.configuration_name} FOLD -tr PCRLv2FinetuneTrainer "
+            f"-p {plans}\nor with any nnU-Net trainer of the same plans by\n"
+            f"  -pretrained_weights {weights}"
+        )
+
+    # Logs and checkpoints
+
+    def _add_log_keys(self) -> None:
+        """Announces our names to nnU-Net's logger, whose log function refuses unknown ones.
+
+        A name that an older checkpoint lacks is filled up, as every list needs one entry an epoch.
+        """
+        logging = self.logger.local_logger.my_fantastic_logging
+        for key in (*self.log_keys(), "data_wait_share"):
+            logging.setdefault(key, [math.nan] * self.current_epoch)
+
+    def save_checkpoint(self, filename: str) -> None:
+        """nnU-Net's checkpoint plus our settings, never half-written; then the portable file."""
+        if self.disable_checkpointing:
+            self.print_to_log_file("No checkpoint written, checkpointing is disabled")
+            return
+        scaler = self.grad_scaler
+        checkpoint = {
+            "network_weights": self.network.state_dict(),
+            "optimizer_state": self.optimizer.state_dict(),
+            "grad_scaler_state": scaler.state_dict() if scaler is not None else None,
+            "logging": self.logger.get_checkpoint(),
+            "_best_ema": self._best_ema,
+            "current_epoch": self.current_epoch + 1,
+            "init_args": self.my_init_kwargs,
+            "trainer_name": self.__class__.__name__,
+            "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
+            "settings": self.settings.as_plain(),
+        }
+        with replaced_atomically(filename) as temporary:
+            torch.save(checkpoint, temporary)
+        if Path(filename).name != "checkpoint_best.pth":
+            weights, about = self.portable_weights()
+            write_weights(Path(self.output_folder) / FILE_NAME, weights, about)
+
+    def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
+        """Resumes, and says which settings were changed since the checkpoint."""
+        super().load_checkpoint(filename_or_checkpoint)
+        self._resumed = True
+        self._add_log_keys()
+        stored = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=True)
+        for name, value in self.settings.as_plain().items():
+            before = stored["settings"].get(name)
+            if before != value:
+                self.print_to_log_file(
+                    f"WARNING: setting {name} was {before} and is now {value}; going on with it"
+                )
+
+
+def _as_floats(step: StepLoss) -> dict[str, float]:
+    return {
+        "loss": float(step.loss.detach()),
+        **{name: float(v) for name, v in step.numbers.items()},
+    }

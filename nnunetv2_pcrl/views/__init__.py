@@ -1,0 +1,1 @@
+"""Views: from a preprocessed case to the augmented crops that the network sees."""

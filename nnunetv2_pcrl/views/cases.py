@@ -1,0 +1,96 @@
+"""Reads boxes out of preprocessed cases. Images only: label files are never opened."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import blosc2
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnunetv2_pcrl.views.boxes import Box
+
+# Memory-mapped blosc2 files do not work on Windows; nnU-Net makes the same exception.
+_MMAP = {} if os.name == "nt" else {"mmap_mode": "r"}
+
+
+class UnusableCaseError(Exception):
+    """A case from which no views can be made; the message says why."""
+
+
+class PreprocessedCase:
+    """An opened preprocessed image, of which only the asked voxels are read.
+
+    Attributes:
+        identifier: the case's name.
+        num_channels: channels of the image.
+        image_size: voxels per spatial axis, (D, H, W); preprocessed 2D images have D = 1.
+    """
+
+    def __init__(self, folder: str | os.PathLike, identifier: str):
+        """Opens the case without reading the image.
+
+        Args:
+            folder: nnU-Net's preprocessed data of one configuration.
+            identifier: the case's name.
+
+        Raises:
+            UnusableCaseError: if the file is missing, damaged or has no voxels.
+        """
+        self.identifier = identifier
+        self._array = _open_array(Path(folder), identifier)
+        if len(self._array.shape) != 4 or 0 in self._array.shape:
+            raise UnusableCaseError(f"its array has shape {tuple(self._array.shape)}")
+        self.num_channels = int(self._array.shape[0])
+        self.image_size = tuple(int(size) for size in self._array.shape[1:])
+
+    def read(self, box: Box) -> Tensor:
+        """The voxels of a box, shape [C, *box.size], float32.
+
+        Raises:
+            UnusableCaseError: if the file is damaged or a value is not finite.
+        """
+        try:
+            values = np.asarray(self._array[(slice(None), *box.slices)], dtype=np.float32)
+        except (RuntimeError, OSError, ValueError) as error:
+            raise UnusableCaseError(f"its file cannot be read ({error})") from error
+        region = torch.from_numpy(np.ascontiguousarray(values))
+        if not torch.isfinite(region).all():
+            raise UnusableCaseError("it contains values that are not finite (NaN or infinite)")
+        return region
+
+
+def _open_array(folder: Path, identifier: str):
+    """The image array of a case in either of nnU-Net's formats."""
+    blosc_file, npy_file, npz_file = (
+        folder / f"{identifier}{e}" for e in (".b2nd", ".npy", ".npz")
+    )
+    try:
+        if blosc_file.is_file():
+            return blosc2.open(urlpath=str(blosc_file), mode="r", dparams={"nthreads": 1}, **_MMAP)
+        if npy_file.is_file():
+            return np.load(npy_file, mmap_mode="r")
+        if npz_file.is_file():
+            return np.load(npz_file)["data"]
+    except Exception as error:
+        # The libraries raise almost anything on a damaged file.
+        raise UnusableCaseError(f"its file cannot be opened ({error})") from error
+    raise UnusableCaseError(f"there is no {blosc_file.name}, {npy_file.name} or {npz_file.name}")
+
+
+def has_content(region: Tensor, boxes: Sequence[Box], region_box: Box) -> bool:
+    """True if in every box some channel has more than one value.
+
+    Args:
+        region: shape [C, (D,) H, W].
+        boxes: boxes inside `region_box`, both in voxels of the image.
+        region_box: where the region lies.
+    """
+    for box in boxes:
+        start = [a - b for a, b in zip(box.start, region_box.start, strict=True)]
+        inner = Box(tuple(max(0, s) for s in start), box.size)
+        values = region[(slice(None), *inner.slices)].flatten(1)
+        if not (values != values[:, :1]).any():
+            return False
+    return True

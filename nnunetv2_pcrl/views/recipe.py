@@ -1,0 +1,182 @@
+"""The PCRLv2 recipe: which views are drawn from an image and how they are made from a region.
+
+`draw_views` decides everything from a generator, `make_views` applies it to a region that
+somebody has read. Neither knows where images come from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes, draw_local_boxes
+from nnunetv2_pcrl.views.corruption import (
+    Corruption,
+    CorruptionRanges,
+    corrupt,
+    draw_corruption,
+)
+from nnunetv2_pcrl.views.resample import (
+    Deformation,
+    draw_deformation,
+    footprint,
+    resample,
+    sampling_matrix,
+)
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """Sizes and ranges of the views. Axes are in plan order, (D,) H, W.
+
+    Attributes:
+        global_size, local_size: voxels of a view per axis, what the network sees.
+        spacing: mm per voxel, per axis; rotations are rigid in mm.
+        num_local: local views per image.
+        global_scale, local_scale: crop size over view size, lowest and highest.
+        min_iou: lowest IoU of the two global boxes.
+        rotation_degrees: largest rotation in either direction.
+        deformation_scale: largest change of scale per axis.
+        swapped_part, patch_part, num_cut_outs, cut_out_part, blur_sigma, noise_std, log_gamma,
+            contrast: see `CorruptionRanges`.
+    """
+
+    global_size: tuple[int, ...]
+    local_size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    num_local: int = 6
+    global_scale: tuple[float, float] = (1.0, 1.75)
+    local_scale: tuple[float, float] = (0.5, 1.0)
+    min_iou: float = 0.3
+    rotation_degrees: float = 10.0
+    deformation_scale: float = 0.1
+    swapped_part: float = 0.2
+    patch_part: float = 0.1
+    num_cut_outs: int = 0
+    cut_out_part: float = 1 / 7
+    blur_sigma: float = 2.0
+    noise_std: float = 0.25
+    log_gamma: float = 0.3
+    contrast: float = 0.0
+
+    @property
+    def corruption_ranges(self) -> CorruptionRanges:
+        """The ranges of the global views' corruption."""
+        return CorruptionRanges(
+            swapped_part=self.swapped_part,
+            patch_part=self.patch_part,
+            num_cut_outs=self.num_cut_outs,
+            cut_out_part=self.cut_out_part,
+            blur_sigma=self.blur_sigma,
+            noise_std=self.noise_std,
+            log_gamma=self.log_gamma,
+            contrast=self.contrast,
+        )
+
+
+@dataclass(frozen=True)
+class DrawnView:
+    """Everything that makes one view: where it lies, how it is deformed and corrupted."""
+
+    box: Box
+    deformation: Deformation
+    corruption: Corruption
+    size: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class DrawnViews:
+    """The views of one image and the region of voxels that they need.
+
+    Attributes:
+        global_views: v0 and v1.
+        local_views: l_1 .. l_N.
+        region: the box to read from the image; no view needs a voxel outside it.
+    """
+
+    global_views: tuple[DrawnView, DrawnView]
+    local_views: tuple[DrawnView, ...]
+    region: Box
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views of one image as tensors.
+
+    Attributes:
+        target: clean v0, what is to be restored, shape [C, (D,) H, W].
+        global_views: corrupted v0 and v1, shape [2, C, (D,) H, W].
+        local_views: corrupted local views, shape [L, C, (d,) h, w].
+    """
+
+    target: Tensor
+    global_views: Tensor
+    local_views: Tensor
+
+
+def draw_views(
+    image_size: Sequence[int],
+    num_channels: int,
+    settings: ViewSettings,
+    generator: torch.Generator,
+) -> DrawnViews:
+    """Draws two overlapping global views and the local views inside their union box.
+
+    Args:
+        image_size: voxels of the image per axis; may be smaller than a view.
+        num_channels: channels of the image.
+        settings: sizes and ranges.
+        generator: random source; equal generators give equal draws.
+    """
+    ranges = settings.corruption_ranges
+
+    def draw(box: Box, size: tuple[int, ...], own_ranges: CorruptionRanges) -> DrawnView:
+        deformation = draw_deformation(
+            settings.spacing, settings.deformation_scale, settings.rotation_degrees, generator
+        )
+        corruption = draw_corruption(size, num_channels, own_ranges, generator)
+        return DrawnView(box, deformation, corruption, size)
+
+    first, second = draw_global_boxes(
+        image_size, settings.global_size, settings.global_scale, settings.min_iou, generator
+    )
+    local_boxes = draw_local_boxes(
+        first.union(second),
+        settings.local_size,
+        settings.local_scale,
+        settings.num_local,
+        generator,
+    )
+    global_views = tuple(draw(box, settings.global_size, ranges) for box in (first, second))
+    local_views = tuple(
+        draw(box, settings.local_size, ranges.of_local_views()) for box in local_boxes
+    )
+    read = [
+        footprint(view.box, _matrix(view, settings), image_size)
+        for view in (*global_views, *local_views)
+    ]
+    return DrawnViews(global_views, local_views, read[0].union(*read[1:]))
+
+
+def make_views(region: Tensor, drawn: DrawnViews, settings: ViewSettings) -> Views:
+    """Makes the drawn views from the voxels of their region.
+
+    Args:
+        region: image values of `drawn.region`, shape [C, (D,) H, W].
+        drawn: what to make.
+        settings: those that it was drawn with.
+    """
+
+    def clean(view: DrawnView) -> Tensor:
+        return resample(region, drawn.region, view.box, _matrix(view, settings), view.size)
+
+    target = clean(drawn.global_views[0])
+    inputs = [corrupt(target, drawn.global_views[0].corruption)]
+    inputs += [corrupt(clean(view), view.corruption) for view in drawn.global_views[1:]]
+    local_inputs = [corrupt(clean(view), view.corruption) for view in drawn.local_views]
+    return Views(target, torch.stack(inputs), torch.stack(local_inputs))
+
+
+def _matrix(view: DrawnView, settings: ViewSettings) -> Tensor:
+    return sampling_matrix(view.deformation, view.box.size, settings.spacing)

@@ -1,0 +1,1 @@
+"""Weights: the portable file and how it maps onto a planned network."""

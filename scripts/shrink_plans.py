@@ -1,0 +1,113 @@
+"""Derives small plans from planned ones, for machines without a GPU and for trying things out.
+
+Patch, features and batch become smaller; spacing, normalisation and preprocessed data stay those
+of the original plans, so nothing has to be preprocessed again.
+"""
+
+import argparse
+import json
+from copy import deepcopy
+from pathlib import Path
+
+
+def shrink_plans(
+    plans: dict,
+    plans_name: str,
+    base_features: int,
+    max_features: int,
+    max_patch: int,
+    batch_size: int,
+    pcrlv2: dict | None = None,
+) -> dict:
+    """Plans of another name whose networks are thinner and shallower.
+
+    Args:
+        plans: nnU-Net plans.
+        plans_name: name of the new plans.
+        base_features: channels of the first stage, doubled per stage.
+        max_features: most channels of a stage.
+        max_patch: longest side of a patch, in voxels.
+        batch_size: of a segmentation training.
+        pcrlv2: the `"pcrlv2"` section to put into every configuration.
+
+    Returns:
+        New plans; the given ones are not modified. Configurations that inherit or belong to a
+        cascade are left out.
+    """
+    small = deepcopy(plans)
+    small["plans_name"] = plans_name
+    small["configurations"] = {
+        name: _shrink(configuration, base_features, max_features, max_patch, batch_size, pcrlv2)
+        for name, configuration in small["configurations"].items()
+        if "architecture" in configuration and "previous_stage" not in configuration
+    }
+    for configuration in small["configurations"].values():
+        configuration.pop("next_stage", None)
+    return small
+
+
+def _shrink(
+    configuration: dict,
+    base_features: int,
+    max_features: int,
+    max_patch: int,
+    batch_size: int,
+    pcrlv2: dict | None,
+) -> dict:
+    kwargs = configuration["architecture"]["arch_kwargs"]
+    strides = kwargs["strides"]
+    # As many stages as leave four voxels of the longest side at the bottleneck.
+    wanted = [min(side, max_patch) for side in configuration["patch_size"]]
+    num_stages = 1
+    totals = list(strides[0])
+    for stride in strides[1:]:
+        next_totals = [a * b for a, b in zip(totals, stride, strict=True)]
+        if any(side // total < 4 < total for side, total in zip(wanted, next_totals, strict=True)):
+            break
+        totals, num_stages = next_totals, num_stages + 1
+    for name, value in kwargs.items():
+        if isinstance(value, list) and name != "n_conv_per_stage_decoder":
+            kwargs[name] = value[:num_stages]
+    kwargs["n_conv_per_stage_decoder"] = kwargs["n_conv_per_stage_decoder"][: num_stages - 1]
+    kwargs["n_stages"] = num_stages
+    kwargs["features_per_stage"] = [
+        min(base_features * 2**stage, max_features) for stage in range(num_stages)
+    ]
+    configuration["patch_size"] = [
+        max(total, side // total * total) for side, total in zip(wanted, totals, strict=True)
+    ]
+    configuration["batch_size"] = batch_size
+    if pcrlv2:
+        configuration["pcrlv2"] = pcrlv2
+    return configuration
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "plans", type=Path, help="e.g. nnUNet_preprocessed/DatasetX/nnUNetPlans.json"
+    )
+    parser.add_argument("--name", default="nnUNetPlansSmall", help="name of the new plans")
+    parser.add_argument("--base_features", type=int, default=16)
+    parser.add_argument("--max_features", type=int, default=128)
+    parser.add_argument("--max_patch", type=int, default=64)
+    parser.add_argument("--batch_size", type=int, default=2)
+    parser.add_argument("--pcrlv2", type=json.loads, default=None, help='e.g. {"batch_size": 8}')
+    args = parser.parse_args()
+    small = shrink_plans(
+        json.loads(args.plans.read_text()),
+        args.name,
+        args.base_features,
+        args.max_features,
+        args.max_patch,
+        args.batch_size,
+        args.pcrlv2,
+    )
+    target = args.plans.with_name(f"{args.name}.json")
+    target.write_text(json.dumps(small, indent=4))
+    print(target)
+
+
+if __name__ == "__main__":
+    main()

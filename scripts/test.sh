@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Sets up a virtual environment of its own, then lints and runs all tests, slow ones included.
+#   bash scripts/test.sh [PYTEST ARGUMENTS]     e.g. -m "not slow"
+# TEST_VENV names another folder for the environment (default: .venv-test).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/environment.sh
+make_environment "${TEST_VENV:-.venv-test}" -e '.[test]'
+python -m ruff check .
+python -m ruff format --check .
+exec python -m pytest "$@"

@@ -1,0 +1,44 @@
+"""Helpers shared by the tests."""
+
+from pathlib import Path
+
+import blosc2
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A random source that is the same in every run."""
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def write_case():
+    """Writes a preprocessed image [C, D, H, W] in one of nnU-Net's formats, without a label."""
+
+    def write(folder: Path, identifier: str, image: np.ndarray, file_format: str = "b2nd") -> Path:
+        path = folder / f"{identifier}.{file_format}"
+        if file_format == "b2nd":
+            chunks = tuple(max(1, size // 2) for size in image.shape)
+            blocks = tuple(max(1, size // 2) for size in chunks)
+            blosc2.asarray(
+                np.ascontiguousarray(image), urlpath=str(path), chunks=chunks, blocks=blocks
+            )
+        elif file_format == "npy":
+            np.save(path, image)
+        else:
+            np.savez_compressed(path, data=image)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def one_thread():
+    """Runs torch on one thread: faster for small tensors where other processes want the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

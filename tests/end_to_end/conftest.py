@@ -1,0 +1,98 @@
+"""Generated and real data sets, planned and preprocessed by nnU-Net's own commands."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from generate_data import generate_dataset
+from shrink_plans import shrink_plans
+
+PLANS = "nnUNetPlansSmall"
+SETTINGS = {
+    "batch_size": 4,
+    "num_iterations_per_epoch": 2,
+    "num_val_iterations_per_epoch": 1,
+    "num_local": 2,
+}
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+class Experiment:
+    """nnU-Net's three folders and a way to run its commands on them."""
+
+    def __init__(self, root: Path):
+        self.raw, self.preprocessed, self.results = (
+            root / name for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
+        )
+        self.environment = {
+            **os.environ,
+            "nnUNet_raw": str(self.raw),
+            "nnUNet_preprocessed": str(self.preprocessed),
+            "nnUNet_results": str(self.results),
+            "nnUNet_def_n_proc": "1",
+            "nnUNet_n_proc_DA": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        self.environment.pop("nnUNet_extTrainer", None)
+        self.environment.pop("nnUNet_pcrl_weights", None)
+        for folder in (self.raw, self.preprocessed, self.results):
+            folder.mkdir()
+
+    def run(self, command: str, *arguments, check: bool = True) -> str:
+        """Runs a console command of this environment; its output. Fails with it if it fails."""
+        executable = Path(sys.executable).parent / command
+        done = subprocess.run(
+            [str(executable), *map(str, arguments)],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0 or not check, done.stdout[-6000:]
+        return done.stdout
+
+    def train(self, dataset: int, configuration: str, fold, trainer: str, *more, **kwargs) -> str:
+        """nnUNetv2_train on the CPU with the small plans."""
+        command = (dataset, configuration, fold, "-tr", trainer, "-p", PLANS, "-device", "cpu")
+        return self.run("nnUNetv2_train", *command, *more, **kwargs)
+
+    def prepare(self, *datasets: int) -> None:
+        """Plans and preprocesses raw data sets and derives small plans."""
+        command = ("-c", "3d_fullres", "2d", "-np", 1, 1, "-npfp", 1)
+        self.run("nnUNetv2_plan_and_preprocess", "-d", *datasets, *command)
+        for dataset in datasets:
+            (folder,) = self.preprocessed.glob(f"Dataset{dataset:03d}_*")
+            plans = json.loads((folder / "nnUNetPlans.json").read_text())
+            small = shrink_plans(plans, PLANS, 4, 8, 24, 2, SETTINGS)
+            (folder / f"{PLANS}.json").write_text(json.dumps(small))
+
+    def result(self, dataset: str, trainer: str, configuration: str, fold) -> Path:
+        """Result folder of a training."""
+        return self.results / dataset / f"{trainer}__{PLANS}__{configuration}" / f"fold_{fold}"
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory) -> Experiment:
+    """A CT set (901) and a four-channel MR set (902), generated, planned and preprocessed."""
+    experiment = Experiment(tmp_path_factory.mktemp("generated"))
+    for kind, number, name in (("ct", 901, "DemoCT"), ("mr", 902, "DemoMR")):
+        generate_dataset(kind, experiment.raw, number, name, 5, 1, (14, 24, 24), 0)
+    experiment.prepare(901, 902)
+    return experiment
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory) -> Experiment:
+    """The small real data sets, planned and preprocessed; skips where they are absent."""
+    names = ("Dataset009_SpleenCrop", "Dataset060_MSLesion2mm")
+    if not all((SHARED_DATA / name).is_dir() for name in names):
+        pytest.skip(f"the real images are not in {SHARED_DATA}")
+    experiment = Experiment(tmp_path_factory.mktemp("real"))
+    for name in names:
+        shutil.copytree(SHARED_DATA / name, experiment.raw / name)
+    experiment.prepare(9, 60)
+    return experiment

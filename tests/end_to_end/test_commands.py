@@ -1,0 +1,115 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+
+pytestmark = pytest.mark.slow
+
+CT, MR = "Dataset901_DemoCT", "Dataset902_DemoMR"
+
+
+@pytest.fixture(scope="module")
+def pretrained_ct(generated):
+    """Weights of a pretraining of the CT set by nnU-Net's command."""
+    generated.train(901, "3d_fullres", 0, "PCRLv2PretrainTrainer_2epochs")
+    folder = generated.result(CT, "PCRLv2PretrainTrainer_2epochs", "3d_fullres", 0)
+    return folder / "pretrained_weights.pth"
+
+
+def predict(generated, number: int, name: str, trainer: str, configuration: str) -> np.ndarray:
+    """Predicts the single test image; its label map, which must have the image's geometry."""
+    output = generated.results / f"predicted_{number}_{configuration}"
+    images = generated.raw / name / "imagesTs"
+    command = ("-i", images, "-o", output, "-d", number, "-c", configuration, "-f", 0)
+    more = ("-tr", trainer, "-p", "nnUNetPlansSmall", "-device", "cpu", "-npp", 1, "-nps", 1)
+    generated.run("nnUNetv2_predict", *command, *more)
+    (file,) = output.glob("*.nii.gz")
+    prediction = SimpleITK.ReadImage(str(file))
+    image = SimpleITK.ReadImage(str(next(images.glob("*_0000.nii.gz"))))
+    assert prediction.GetSize() == image.GetSize()
+    assert prediction.GetSpacing() == pytest.approx(image.GetSpacing())
+    return SimpleITK.GetArrayFromImage(prediction)
+
+
+def test_ct_goes_from_pretraining_to_prediction_with_stock_commands(generated, pretrained_ct):
+    text = generated.train(901, "3d_fullres", 0, "PCRLv2FinetuneTrainer_1epoch")
+    assert str(pretrained_ct) in text and "come from the file" in text
+    folder = generated.result(CT, "PCRLv2FinetuneTrainer_1epoch", "3d_fullres", 0)
+    summary = json.loads((folder / "validation" / "summary.json").read_text())
+    assert 0 <= summary["foreground_mean"]["Dice"] <= 1
+    assert (folder / "transfer_report.json").is_file()
+
+    # Resuming, validating and predicting work without the weights file.
+    hidden = pretrained_ct.rename(pretrained_ct.with_suffix(".hidden"))
+    try:
+        generated.train(901, "3d_fullres", 0, "PCRLv2FinetuneTrainer_1epoch", "--val")
+        generated.train(901, "3d_fullres", 0, "PCRLv2FinetuneTrainer_1epoch", "--c")
+        labels = predict(generated, 901, CT, "PCRLv2FinetuneTrainer_1epoch", "3d_fullres")
+    finally:
+        hidden.rename(pretrained_ct)
+    assert set(np.unique(labels)) <= {0, 1, 2}
+
+
+def test_the_stock_trainer_starts_from_the_same_file(generated, pretrained_ct):
+    text = generated.train(
+        901, "3d_fullres", 0, "nnUNetTrainer_1epoch", "-pretrained_weights", pretrained_ct
+    )
+    assert "Loading pretrained weights from file" in text and "Mean Validation Dice" in text
+
+
+def test_a_finished_pretraining_answers_to_resume_and_validation(generated, pretrained_ct):
+    before = pretrained_ct.stat().st_mtime
+    for flag in ("--val", "--c"):
+        text = generated.train(901, "3d_fullres", 0, "PCRLv2PretrainTrainer_2epochs", flag)
+        assert "Pretraining complete" in text
+    assert pretrained_ct.stat().st_mtime >= before
+    assert not (pretrained_ct.parent / "validation").exists()
+
+
+def test_four_channels_and_nested_regions_train_in_2d(generated):
+    generated.train(902, "2d", "all", "PCRLv2PretrainTrainer_1epoch")
+    text = generated.train(902, "2d", 0, "PCRLv2FinetuneTrainer_1epoch")
+    assert "fold_all/pretrained_weights.pth" in text
+    labels = predict(generated, 902, MR, "PCRLv2FinetuneTrainer_1epoch", "2d")
+    assert set(np.unique(labels)) <= {0, 1, 2, 3}
+
+
+def test_a_missing_pretraining_ends_the_command_before_the_first_step(generated):
+    text = generated.train(902, "3d_fullres", 0, "PCRLv2FinetuneTrainer", check=False)
+    assert "No pretrained weights were found" in text and "Epoch 0" not in text
+
+
+def test_a_users_own_trainer_folder_stays_in_force(generated, tmp_path):
+    (tmp_path / "my_trainers.py").write_text(
+        "from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer\n"
+        "class MyTrainer(nnUNetTrainer):\n"
+        "    def run_training(self):\n"
+        "        raise SystemExit('MyTrainer runs')\n"
+    )
+    generated.environment["nnUNet_extTrainer"] = str(tmp_path)
+    try:
+        text = generated.train(901, "3d_fullres", 0, "MyTrainer", check=False)
+        assert "MyTrainer runs" in text
+        text = generated.train(901, "3d_fullres", 0, "PCRLv2PretrainTrainer_2epochs", "--val")
+        assert "Pretraining complete" in text
+    finally:
+        del generated.environment["nnUNet_extTrainer"]
+
+
+@pytest.mark.parametrize("configuration", ["3d_fullres", "2d"])
+@pytest.mark.parametrize(
+    ("number", "name"), [(9, "Dataset009_SpleenCrop"), (60, "Dataset060_MSLesion2mm")]
+)
+def test_real_images_pretrain_for_a_few_steps(real, number, name, configuration):
+    if number == 9:
+        text = real.train(9, configuration, "all", "PCRLv2PretrainTrainer_1epoch", check=False)
+        assert "at least 2 usable cases" in text
+        plans = real.preprocessed / name / "nnUNetPlansSmall.json"
+        content = json.loads(plans.read_text())
+        content["configurations"][configuration]["pcrlv2"]["min_cases"] = 1
+        plans.write_text(json.dumps(content))
+    real.train(number, configuration, "all", "PCRLv2PretrainTrainer_1epoch")
+    folder = real.result(name, "PCRLv2PretrainTrainer_1epoch", configuration, "all")
+    assert (Path(folder) / "pretrained_weights.pth").is_file()

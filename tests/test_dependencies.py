@@ -1,0 +1,102 @@
+"""Dependencies point one way, and nnunetv2 is known to few."""
+
+import ast
+import configparser
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import nnunetv2_pcrl
+
+PACKAGE = Path(nnunetv2_pcrl.__file__).resolve().parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# What each part may import of the others; the package's own modules at the top are "".
+MAY_IMPORT = {
+    "": set(),
+    "nnunet_ext": {"training"},
+    "cli": {"training", "planning", "networks", "losses", "views", "weights"},
+    "training": {"planning", "networks", "losses", "views", "weights"},
+    "planning": {"views", "weights"},
+    "networks": set(),
+    "losses": set(),
+    "views": set(),
+    "weights": set(),
+}
+MAY_KNOW_NNUNET = ("training/", "planning/", "cli/", "views/loader.py")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def part_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Full names of all modules that a file imports, in functions too."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(), path.name)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}: relative import in line {node.lineno}"
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+def external_packages(path: Path) -> set[str]:
+    tops = {module.split(".")[0] for module in imported_modules(path)}
+    return tops - set(sys.stdlib_module_names) - {"nnunetv2_pcrl"}
+
+
+every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+
+def test_every_part_of_the_package_has_its_place_in_the_picture():
+    assert {part_of(path) for path in MODULES} <= set(MAY_IMPORT)
+
+
+@every_module
+def test_dependencies_between_the_parts_point_one_way(path):
+    parts = set(MAY_IMPORT) - {""}
+    imported = {
+        name.split(".")[1]
+        for name in imported_modules(path)
+        if name.startswith("nnunetv2_pcrl.") and name.split(".")[1] in parts
+    }
+    assert imported - {part_of(path)} <= MAY_IMPORT[part_of(path)]
+
+
+@every_module
+def test_nnunetv2_is_imported_only_where_its_hooks_are_known(path):
+    if not name_of(path).startswith(MAY_KNOW_NNUNET):
+        assert "nnunetv2" not in external_packages(path)
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "__main__.py", "registration.py"])
+def test_what_runs_inside_import_torch_imports_the_standard_library_only(name):
+    assert external_packages(PACKAGE / name) == set()
+
+
+def test_there_is_no_module_for_odds_and_ends():
+    assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "common", "misc"}
+
+
+def test_every_package_that_is_imported_is_declared():
+    configuration = configparser.ConfigParser()
+    configuration.read(PACKAGE.parent / "setup.cfg")
+    lines = configuration["options"]["install_requires"].split()
+    declared = {re.split(r"[<>=!~\[]", line)[0].replace("-", "_").lower() for line in lines}
+    imported = {package for path in MODULES for package in external_packages(path)}
+    assert {package.lower() for package in imported} <= declared
+
+
+@pytest.mark.parametrize("folder", ["tests", "scripts"])
+def test_tests_and_scripts_are_no_packages(folder):
+    # nnU-Net's search for trainers and pytest's importlib mode both take them for what they are.
+    assert not list((PACKAGE.parent / folder).rglob("__init__.py"))

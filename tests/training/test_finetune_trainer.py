@@ -1,0 +1,267 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from prepared_dataset import PreparedDataset, configuration, smooth_image
+
+from nnunetv2_pcrl.training.finetune_trainer import PCRLv2FinetuneTrainer
+from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
+from nnunetv2_pcrl.training.variants import __getattr__ as variant
+
+SETTINGS = {
+    "batch_size": 2,
+    "num_epochs": 1,
+    "num_iterations_per_epoch": 1,
+    "num_val_iterations_per_epoch": 1,
+    "num_local": 1,
+}
+
+
+@pytest.fixture
+def dataset(nnunet_folders):
+    """Four cases, a 3D and a 2D configuration."""
+    configurations = {
+        "3d_fullres": configuration(3, pcrlv2=dict(SETTINGS)),
+        "2d": configuration(2, pcrlv2=dict(SETTINGS)),
+    }
+    prepared = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", configurations)
+    for name in configurations:
+        for number in range(4):
+            prepared.add_case(name, f"case_{number}", smooth_image((1, 20, 20, 20), number))
+    return prepared
+
+
+def pretrain(dataset, name="3d_fullres", fold="all", trainer=PCRLv2PretrainTrainer) -> Path:
+    """A finished pretraining; the path of its weights."""
+    trainer = dataset.trainer(trainer, name, fold)
+    trainer.run_training()
+    return Path(trainer.output_folder) / "pretrained_weights.pth"
+
+
+def started(dataset, name="3d_fullres", fold="all", trainer=PCRLv2FinetuneTrainer):
+    """A fine-tuning that has done everything up to its first step."""
+    trainer = dataset.trainer(trainer, name, fold)
+    trainer.on_train_start()
+    return trainer
+
+
+def log_text(trainer) -> str:
+    return "".join(p.read_text() for p in Path(trainer.output_folder).glob("training_log*.txt"))
+
+
+def assert_encoder_from(trainer, weights: Path) -> None:
+    stored = torch.load(weights, weights_only=True)["network_weights"]
+    for name, value in trainer.network.encoder.named_parameters():
+        assert torch.equal(value, stored[f"encoder.{name}"]), name
+
+
+@pytest.mark.parametrize("name", ["3d_fullres", "2d"])
+def test_it_starts_from_the_newest_pretraining_of_the_same_experiment(dataset, name):
+    weights = pretrain(dataset, name)
+    trainer = started(dataset, name)
+    assert_encoder_from(trainer, weights)
+    assert str(weights) in log_text(trainer)
+    assert "come from the file" in log_text(trainer)
+    report = json.loads((Path(trainer.output_folder) / "transfer_report.json").read_text())
+    assert report["weights"] == str(weights)
+    assert len(report["loaded"]) == len(list(trainer.network.encoder.parameters()))
+
+
+def test_weights_of_a_pretraining_variant_are_found_too(dataset):
+    weights = pretrain(dataset, trainer=variant("PCRLv2PretrainTrainer_2epochs"))
+    assert_encoder_from(started(dataset), weights)
+
+
+def test_the_environment_comes_before_the_plans_and_they_before_results(
+    dataset, tmp_path, monkeypatch
+):
+    found = pretrain(dataset)
+    named = {}
+    for seed, place in enumerate(("plans", "environment"), start=1):
+        dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["seed"] = seed
+        named[place] = tmp_path / f"{place}.pth"
+        pretrain(dataset).rename(named[place])
+    found = pretrain(dataset)
+    assert_encoder_from(started(dataset), found)
+    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["weights"] = str(named["plans"])
+    assert_encoder_from(started(dataset), named["plans"])
+    monkeypatch.setenv("nnUNet_pcrl_weights", str(named["environment"]))
+    assert_encoder_from(started(dataset), named["environment"])
+
+
+def test_no_weights_found_names_all_three_places(dataset):
+    with pytest.raises(
+        ValueError, match=r"nnUNet_pcrl_weights.*\"weights\".*PCRLv2PretrainTrainer"
+    ):
+        started(dataset)
+
+
+def test_a_named_file_that_is_missing_is_an_error_also_if_others_exist(dataset, monkeypatch):
+    pretrain(dataset)
+    monkeypatch.setenv("nnUNet_pcrl_weights", "/nowhere/weights.pth")
+    with pytest.raises(ValueError, match="environment variable.*no weights file /nowhere"):
+        started(dataset)
+
+
+def test_weights_of_another_dimension_are_refused(dataset, monkeypatch):
+    monkeypatch.setenv("nnUNet_pcrl_weights", str(pretrain(dataset, "2d")))
+    with pytest.raises(ValueError, match="2D network, the planned network is 3D"):
+        started(dataset)
+
+
+def test_weights_of_another_architecture_are_refused(dataset, monkeypatch):
+    monkeypatch.setenv("nnUNet_pcrl_weights", str(pretrain(dataset)))
+    dataset.plans["configurations"]["3d_fullres"] = configuration(3, "ResidualEncoderUNet")
+    with pytest.raises(ValueError, match="do not fit the planned network.*another plan"):
+        started(dataset)
+
+
+def test_weights_of_another_number_of_channels_are_refused_with_both_shapes(dataset, monkeypatch):
+    monkeypatch.setenv("nnUNet_pcrl_weights", str(pretrain(dataset)))
+    dataset.dataset_json["channel_names"] = {"0": "a", "1": "b"}
+    with pytest.raises(ValueError, match=r"\(4, 1, 3, 3, 3\), network \(4, 2, 3, 3, 3\)"):
+        started(dataset)
+
+
+def test_fitting_weights_of_another_dataset_are_used_and_its_name_and_intensities_told(
+    dataset, monkeypatch
+):
+    weights = pretrain(dataset)
+    content = torch.load(weights, weights_only=True)
+    content["nnunet_plans"]["dataset_name"] = "Dataset123_Other"
+    other = content["nnunet_plans"]["configurations"]["3d_fullres"]
+    other["normalization_schemes"] = ["CTNormalization"]
+    torch.save(content, weights)
+    monkeypatch.setenv("nnUNet_pcrl_weights", str(weights))
+    text = log_text(started(dataset))
+    assert "another data set, Dataset123_Other" in text
+    assert "normalised by ['CTNormalization'], these are by ['ZScoreNormalization']" in text
+
+
+@pytest.mark.parametrize("content", [b"", b"PK truncated", b"text"])
+def test_a_file_that_is_no_checkpoint_is_refused(dataset, tmp_path, monkeypatch, content):
+    file = tmp_path / "weights.pth"
+    file.write_bytes(content)
+    monkeypatch.setenv("nnUNet_pcrl_weights", str(file))
+    with pytest.raises(ValueError, match="not a complete PyTorch checkpoint"):
+        started(dataset)
+
+
+def test_a_pretraining_checkpoint_is_refused_naming_the_right_file(dataset, monkeypatch):
+    checkpoint = pretrain(dataset).with_name("checkpoint_final.pth")
+    monkeypatch.setenv("nnUNet_pcrl_weights", str(checkpoint))
+    with pytest.raises(ValueError, match="pretraining checkpoint; use the pretrained_weights.pth"):
+        started(dataset)
+
+
+def test_an_unfinished_pretraining_is_used_and_said_to_be_unfinished(dataset):
+    weights = pretrain(dataset)
+    content = torch.load(weights, weights_only=True)
+    torch.save({**content, "num_epochs": 240}, weights)
+    assert "stopped after 1 of 240 epochs" in log_text(started(dataset))
+
+
+@pytest.mark.parametrize("mode", ["encoder", "encoder_decoder", "encoder_decoder_zero_skip"])
+def test_the_plans_choose_what_is_transferred(dataset, mode):
+    weights = torch.load(pretrain(dataset), weights_only=True)["network_weights"]
+    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["transfer"] = mode
+    trainer = started(dataset)
+    key = "decoder.stages.0.convs.0.conv.weight"
+    loaded, half = trainer.network.state_dict()[key], weights[key].shape[1] // 2
+    assert torch.equal(loaded[:, :half], weights[key][:, :half]) == (mode != "encoder")
+    assert bool((loaded[:, half:] == 0).all()) == (mode == "encoder_decoder_zero_skip")
+
+
+def test_resuming_and_validation_need_no_weights_file(dataset):
+    weights = pretrain(dataset)
+    first = started(dataset)
+    first.save_checkpoint(os.path.join(first.output_folder, "checkpoint_latest.pth"))
+    weights.unlink()
+    resumed = dataset.trainer(PCRLv2FinetuneTrainer, "3d_fullres", resume=True)
+    resumed.load_checkpoint(os.path.join(first.output_folder, "checkpoint_latest.pth"))
+    resumed.on_train_start()
+    for key, value in first.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[key])
+
+
+def test_prediction_builds_the_stock_network_without_weights(dataset):
+    assert (
+        PCRLv2FinetuneTrainer.build_network_architecture is nnUNetTrainer.build_network_architecture
+    )
+
+
+def test_weights_given_on_the_command_line_are_kept(dataset, tmp_path):
+    weights = pretrain(dataset)
+    given = tmp_path / "given.pth"
+    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["seed"] = 7
+    pretrain(dataset).rename(given)
+    trainer = dataset.trainer(PCRLv2FinetuneTrainer, "3d_fullres")
+    trainer.initialize()
+    load_pretrained_weights(trainer.network, str(given))
+    trainer.on_train_start()
+    assert_encoder_from(trainer, given)
+    assert weights != given and "Keeping the weights given" in log_text(trainer)
+
+
+def test_the_stock_trainer_takes_the_same_file(dataset):
+    weights = pretrain(dataset)
+    trainer = dataset.trainer(nnUNetTrainer, "3d_fullres")
+    trainer.initialize()
+    load_pretrained_weights(trainer.network, str(weights), verbose=False)
+    assert_encoder_from(trainer, weights)
+
+
+def test_everything_but_the_start_is_nnunets_own(dataset):
+    pretrain(dataset)
+    ours = started(dataset)
+    stock = started(dataset, trainer=nnUNetTrainer)
+    for name in ("num_epochs", "initial_lr", "weight_decay", "num_iterations_per_epoch"):
+        assert getattr(ours, name) == getattr(stock, name)
+    assert type(ours.optimizer) is type(stock.optimizer)
+    assert type(ours.lr_scheduler) is type(stock.lr_scheduler)
+    assert ours.network.state_dict().keys() == stock.network.state_dict().keys()
+    overridden = {n for n in vars(PCRLv2FinetuneTrainer) if n in vars(nnUNetTrainer)}
+    assert overridden <= {
+        "__init__",
+        "__module__",
+        "__doc__",
+        "__dict__",
+        "__weakref__",
+        "initialize",
+        "load_checkpoint",
+        "on_train_start",
+        "save_checkpoint",
+    }
+
+
+def test_a_variants_name_sets_the_number_of_epochs(dataset):
+    trainer = dataset.trainer(variant("PCRLv2FinetuneTrainer_17epochs"), "3d_fullres")
+    assert trainer.num_epochs == 17
+
+
+def test_an_unknown_setting_is_refused(dataset):
+    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["weight"] = "x.pth"
+    with pytest.raises(ValueError, match='"weight".*did you mean "weights"'):
+        dataset.trainer(PCRLv2FinetuneTrainer, "3d_fullres")
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(dataset, monkeypatch):
+    pretrain(dataset)
+    trainer = started(dataset)
+    path = Path(trainer.output_folder) / "checkpoint_latest.pth"
+    trainer.save_checkpoint(str(path))
+    before = path.read_bytes()
+
+    def full_disk(content, file):
+        Path(file).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        trainer.save_checkpoint(str(path))
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob(".*tmp"))

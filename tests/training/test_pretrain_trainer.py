@@ -1,0 +1,384 @@
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from prepared_dataset import PreparedDataset, configuration, smooth_image
+
+from nnunetv2_pcrl.training import ssl_trainer
+from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
+from nnunetv2_pcrl.training.variants import __getattr__ as variant
+from nnunetv2_pcrl.weights.portable import read_weights
+
+SETTINGS = {
+    "batch_size": 4,
+    "num_epochs": 2,
+    "num_iterations_per_epoch": 2,
+    "num_val_iterations_per_epoch": 1,
+    "num_local": 2,
+    "initial_lr": 0.01,
+}
+
+
+@pytest.fixture
+def dataset(nnunet_folders):
+    """Six one-channel cases with a 3D and a 2D configuration."""
+    return make_dataset(nnunet_folders)
+
+
+def make_dataset(root: Path, num_cases=6, shape=(1, 20, 22, 18), settings=None, **changes):
+    section = {**SETTINGS, **(settings or {})}
+    configurations = {
+        "3d_fullres": configuration(3, pcrlv2=section, **changes),
+        "2d": configuration(2, pcrlv2=section),
+    }
+    prepared = PreparedDataset(root / "nnUNet_preprocessed", configurations, shape[0])
+    for name in configurations:
+        for number in range(num_cases):
+            prepared.add_case(name, f"case_{number}", smooth_image(shape, number))
+    return prepared
+
+
+def log_text(trainer) -> str:
+    return "".join(p.read_text() for p in Path(trainer.output_folder).glob("training_log*.txt"))
+
+
+def weights_of(trainer) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in trainer.network.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", ["3d_fullres", "2d"])
+def test_a_run_leaves_checkpoints_portable_weights_a_log_and_a_picture(dataset, name):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, name)
+    trainer.run_training()
+    trainer.perform_actual_validation()
+    folder = Path(trainer.output_folder)
+    for file in ("checkpoint_final.pth", "checkpoint_best.pth", "progress.png"):
+        assert (folder / file).stat().st_size > 0
+    assert not list(folder.glob("validation*"))
+    content = read_weights(folder / "pretrained_weights.pth")
+    assert content["epochs_done"] == content["num_epochs"] == 2
+    text = log_text(trainer)
+    for words in (
+        "Settings: {'global_size'",
+        "restoration ",
+        "global_comparison ",
+        "z_std (1 is healthy) per level",
+        "feature spread per level",
+        "Current learning rate",
+        "-tr PCRLv2FinetuneTrainer",
+    ):
+        assert words in text
+
+
+def test_channels_of_the_image_are_channels_of_the_restoration(nnunet_folders):
+    dataset = make_dataset(nnunet_folders, shape=(4, 18, 18, 18))
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.run_training()
+    assert trainer.network.restoration.conv.out_channels == 4
+    content = read_weights(Path(trainer.output_folder) / "pretrained_weights.pth")
+    assert content["nnssl_adaptation_plan"]["pretrain_num_input_channels"] == 4
+
+
+def test_anisotropic_strides_and_few_slices_train(nnunet_folders):
+    changes = {"patch_size": [8, 32, 32], "spacing": [5.0, 0.8, 0.8]}
+    dataset = make_dataset(nnunet_folders, shape=(1, 6, 40, 44), **changes)
+    kwargs = dataset.plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    kwargs["strides"] = [[1, 1, 1], [1, 2, 2], [2, 2, 2]]
+    kwargs["kernel_sizes"] = [[1, 3, 3], [3, 3, 3], [3, 3, 3]]
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    assert trainer.settings.global_size == (6, 24, 24)
+    trainer.run_training()
+    assert np.isfinite(trainer.logger.get_value("val_losses", step=None)).all()
+
+
+def test_residual_encoder_plans_train(nnunet_folders):
+    dataset = make_dataset(nnunet_folders)
+    dataset.plans["configurations"]["3d_fullres"] = configuration(
+        3, "ResidualEncoderUNet", pcrlv2=SETTINGS
+    )
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.run_training()
+    assert "encoder.stem.convs.0.conv.weight" in trainer.portable_weights()[0]
+
+
+def test_label_files_are_never_read(dataset):
+    for file in dataset.data_folder("3d_fullres").glob("*_seg.b2nd"):
+        file.write_bytes(b"not a label")
+    dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres").run_training()
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(dataset, monkeypatch):
+    whole = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres", fold=0)
+    whole.run_training()
+
+    first = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    first.save_every = 1
+    first.fold = 0  # the same split in another folder
+    start_epoch = first.on_epoch_start
+
+    def stop_before_the_second_epoch():
+        if first.current_epoch == 1:
+            raise StopIteration
+        start_epoch()
+
+    monkeypatch.setattr(first, "on_epoch_start", stop_before_the_second_epoch)
+    with pytest.raises(StopIteration):
+        first.run_training()
+    second = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres", resume=True)
+    second.fold = 0
+    second.load_checkpoint(str(Path(second.output_folder) / "checkpoint_latest.pth"))
+    assert second.current_epoch == 1
+    second.run_training()
+
+    for key, value in weights_of(whole).items():
+        assert torch.equal(value, second.network.state_dict()[key]), key
+    for key in ("train_losses", "val_losses", "lrs", "val_z_std_level_0"):
+        assert second.logger.get_value(key, None) == whole.logger.get_value(key, None)
+
+
+def test_equal_seeds_give_equal_runs_and_other_seeds_do_not(nnunet_folders):
+    runs = []
+    for seed in (1, 1, 2):
+        dataset = make_dataset(nnunet_folders, settings={"seed": seed, "num_epochs": 1})
+        trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+        trainer.run_training()
+        runs.append(weights_of(trainer))
+    assert all(torch.equal(runs[0][key], runs[1][key]) for key in runs[0])
+    assert any(not torch.equal(runs[0][key], runs[2][key]) for key in runs[0])
+
+
+def test_validation_sees_the_same_views_and_levels_in_every_epoch(nnunet_folders):
+    dataset = make_dataset(nnunet_folders, settings={"initial_lr": 0.0, "num_epochs": 3})
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.run_training()
+    losses = trainer.logger.get_value("val_losses", None)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6) == pytest.approx(losses[2], rel=1e-6)
+    training = trainer.logger.get_value("train_restoration", None)
+    assert len(set(training)) == 3
+
+
+def test_best_is_the_lowest_validation_loss(dataset):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.run_training()
+    best = torch.load(Path(trainer.output_folder) / "checkpoint_best.pth", weights_only=True)
+    losses = trainer.logger.get_value("val_losses", None)
+    assert best["_best_ema"] == min(losses)
+    assert best["current_epoch"] == int(np.argmin(losses)) + 1
+
+
+def test_learning_rate_and_beta_follow_half_a_cosine_of_the_run(nnunet_folders):
+    dataset = make_dataset(nnunet_folders, settings={"num_epochs": 4})
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.run_training()
+    expected = [0.5 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(4)]
+    np.testing.assert_allclose(trainer.logger.get_value("level_restoration_weight", None), expected)
+    np.testing.assert_allclose(trainer.logger.get_value("lrs", None), np.multiply(0.01, expected))
+    group = trainer.optimizer.param_groups[0]
+    assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, False, 1e-4)
+
+
+def test_checkpoints_hold_what_nnunet_stores_and_nothing_that_needs_unpickling(dataset):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.run_training()
+    stored = {}
+    original = torch.save
+    torch.save = lambda content, file: stored.update(content)
+    try:
+        super(ssl_trainer.SSLTrainer, trainer).save_checkpoint("nowhere")
+    finally:
+        torch.save = original
+    path = Path(trainer.output_folder) / "checkpoint_final.pth"
+    checkpoint = torch.load(path, weights_only=True)
+    assert set(stored) <= set(checkpoint)
+    assert checkpoint["settings"] == trainer.settings.as_plain()
+
+
+def test_an_encoder_is_stored_once_per_checkpoint(dataset):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.run_training()
+    folder = Path(trainer.output_folder)
+    content = torch.load(folder / "checkpoint_final.pth", weights_only=True)
+    encoder = trainer.network.backbone.encoder.state_dict()
+    for prefix in {
+        key.split("encoder")[0] for key in content["network_weights"] if "encoder" in key
+    }:
+        assert prefix == "backbone."
+    assert len([k for k in content["network_weights"] if "encoder" in k]) == len(encoder)
+
+
+def test_variants_are_found_for_any_number_of_epochs():
+    for name, epochs in (
+        ("PCRLv2PretrainTrainer_5epochs", 5),
+        ("PCRLv2PretrainTrainer_100epochs", 100),
+        ("PCRLv2PretrainTrainer_1epoch", 1),
+    ):
+        assert variant(name).__name__ == name
+        assert variant(name).variant["num_epochs"] == epochs
+    for name in ("PCRLv2PretrainTrainer_0epochs", "nnUNetTrainer_5epochs", "Nothing"):
+        with pytest.raises(AttributeError, match=name):
+            variant(name)
+
+
+def test_a_variants_length_comes_before_the_plans(dataset):
+    trainer = dataset.trainer(variant("PCRLv2PretrainTrainer_3epochs"), "3d_fullres")
+    assert trainer.num_epochs == trainer.settings.num_epochs == 3
+    assert "PCRLv2PretrainTrainer_3epochs__nnUNetPlans__3d_fullres" in trainer.output_folder
+
+
+def test_an_earlier_result_is_moved_aside_and_not_overwritten(dataset):
+    first = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    first.run_training()
+    old = (Path(first.output_folder) / "pretrained_weights.pth").read_bytes()
+    second = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    second.run_training()
+    kept = list(Path(second.output_folder).glob("previous_*/pretrained_weights.pth"))
+    assert len(kept) == 1 and kept[0].read_bytes() == old
+    assert "was moved to" in log_text(second)
+
+
+def test_settings_changed_before_resuming_are_named(dataset):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.run_training()
+    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["initial_lr"] = 0.5
+    resumed = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres", resume=True)
+    resumed.load_checkpoint(str(Path(trainer.output_folder) / "checkpoint_final.pth"))
+    assert "initial_lr was 0.01 and is now 0.5" in log_text(resumed)
+
+
+def test_disabled_checkpointing_writes_no_checkpoint_and_says_so(dataset):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.disable_checkpointing = True
+    trainer.run_training()
+    trainer.perform_actual_validation()
+    assert not list(Path(trainer.output_folder).glob("*.pth"))
+    assert "checkpointing was disabled" in log_text(trainer)
+
+
+# Bad input
+
+
+def test_a_cascade_is_refused(dataset):
+    cascade = configuration(3, previous_stage="3d_lowres", pcrlv2=SETTINGS)
+    dataset.plans["configurations"]["3d_cascade_fullres"] = cascade
+    dataset.plans["configurations"]["3d_lowres"] = configuration(3)
+    with pytest.raises(ValueError, match="3d_cascade_fullres is not possible.*3d_lowres"):
+        dataset.trainer(PCRLv2PretrainTrainer, "3d_cascade_fullres")
+
+
+def test_an_unsupported_architecture_is_named(dataset):
+    architecture = dataset.plans["configurations"]["3d_fullres"]["architecture"]
+    architecture["network_class_name"] = "prepared_dataset.NotAUNet"
+    architecture["arch_kwargs"] = {}
+    architecture["_kw_requires_import"] = []
+    with pytest.raises(ValueError, match="NotAUNet has no non-skip variant.*PlainConvUNet"):
+        dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"global_size": [18, 16, 16]}, "multiple of the total stride"),
+        ({"global_sise": [16, 16, 16]}, 'did you mean "global_size"'),
+        ({"batch_size": 1}, '"batch_size" must be an integer >= 2, got 1'),
+    ],
+)
+def test_a_plan_override_that_does_not_fit_is_refused(nnunet_folders, override, message):
+    dataset = make_dataset(nnunet_folders, num_cases=1, settings=override)
+    with pytest.raises(ValueError, match=message):
+        dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+
+
+def test_a_small_comparison_batch_is_warned_about(dataset):
+    assert "WARNING: with a comparison batch of 4" in log_text(
+        dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    )
+
+
+def test_an_empty_dataset_is_refused(nnunet_folders):
+    dataset = make_dataset(nnunet_folders, num_cases=0)
+    with pytest.raises(ValueError, match="no preprocessed cases.*nnUNetv2_plan_and_preprocess"):
+        dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres").run_training()
+
+
+def test_too_few_cases_for_five_folds_are_refused(nnunet_folders):
+    dataset = make_dataset(nnunet_folders, num_cases=3)
+    with pytest.raises(ValueError, match="needs at least 5 cases.* has 3. Use fold all"):
+        dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres", fold=0).run_training()
+
+
+def test_a_single_case_is_refused_unless_the_plans_allow_it(nnunet_folders):
+    dataset = make_dataset(nnunet_folders, num_cases=1)
+    with pytest.raises(ValueError, match='at least 2 usable cases.*has 1.*"min_cases": 1'):
+        dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres").run_training()
+    dataset = make_dataset(nnunet_folders, num_cases=1, settings={"min_cases": 1})
+    dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres").run_training()
+
+
+def test_unusable_cases_are_named_once_and_left_out(dataset):
+    folder = dataset.data_folder("3d_fullres")
+    (folder / "case_0.b2nd").write_bytes(b"damaged")
+    dataset.add_case("3d_fullres", "case_1", np.full((1, 20, 20, 20), np.nan))
+    dataset.add_case("3d_fullres", "case_2", np.ones((1, 20, 20, 20)))
+    dataset.add_case("3d_fullres", "case_3", smooth_image((2, 20, 20, 20), 3))
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.run_training()
+    text = log_text(trainer)
+    for case, reason in (
+        ("case_0", "cannot be opened"),
+        ("case_1", "not finite"),
+        ("case_2", "constant"),
+        ("case_3", "2 channels, the network 1"),
+    ):
+        assert len(re.findall(f"case {case} is left out: .*{reason}", text)) == 1
+    assert np.isfinite(trainer.logger.get_value("train_losses", None)).all()
+
+
+def test_one_slice_images_train_in_3d(nnunet_folders):
+    dataset = make_dataset(nnunet_folders, shape=(1, 1, 24, 24))
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.run_training()
+    assert np.isfinite(trainer.logger.get_value("val_losses", None)).all()
+
+
+def test_only_unusable_cases_end_with_their_names(nnunet_folders):
+    dataset = make_dataset(nnunet_folders, num_cases=0)
+    for number in range(3):
+        dataset.add_case("3d_fullres", f"flat_{number}", np.zeros((1, 20, 20, 20)))
+    with pytest.raises(RuntimeError, match="no usable case.*flat_.*no content"):
+        dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres").run_training()
+
+
+def test_a_loss_that_is_not_finite_is_skipped_and_named_and_ends_the_run_in_time(dataset):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.on_train_start()
+    batch = next(trainer.dataloader_train)
+    before = weights_of(trainer)
+    broken = {**batch, "target": batch["target"] * math.nan}
+    assert trainer.train_step(broken) == {}
+    assert all(torch.equal(before[k], v) for k, v in trainer.network.state_dict().items())
+    assert f"Cases: {', '.join(batch['cases'])}" in log_text(trainer)
+    assert trainer.train_step(batch)["loss"] > 0
+    with pytest.raises(RuntimeError, match="steps in a row.*initial_lr"):
+        for _ in range(ssl_trainer.MAX_CONSECUTIVE_SKIPPED_STEPS):
+            trainer.train_step(broken)
+
+
+def test_a_pretraining_network_refuses_to_segment(dataset):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer.initialize()
+    with pytest.raises(RuntimeError, match="-tr PCRLv2FinetuneTrainer"):
+        trainer.network(torch.zeros(1, 1, 16, 16, 16))
+
+
+def test_background_workers_give_the_same_run_as_none(dataset, monkeypatch):
+    runs = []
+    for workers in ("0", "2"):
+        monkeypatch.setenv("nnUNet_n_proc_DA", workers)
+        trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+        trainer.run_training()
+        runs.append(weights_of(trainer))
+    for key, value in runs[0].items():
+        torch.testing.assert_close(value, runs[1][key], rtol=1e-4, atol=1e-5)

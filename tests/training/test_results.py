@@ -1,0 +1,161 @@
+"""Where pretrained weights are looked for, and how earlier results are kept."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nnunetv2_pcrl.training.results import find_weights, keep_previous_results
+
+PLANS, CONFIGURATION = "nnUNetPlans", "3d_fullres"
+
+
+@pytest.fixture
+def results(tmp_path) -> Path:
+    folder = tmp_path / "Dataset004_Hippocampus"
+    folder.mkdir()
+    return folder
+
+
+def pretrained(
+    results: Path,
+    fold: int | str = "all",
+    age: int = 0,
+    trainer: str = "PCRLv2PretrainTrainer",
+    plans: str = PLANS,
+    configuration: str = CONFIGURATION,
+) -> Path:
+    """A pretraining result, `age` seconds old."""
+    folder = results / f"{trainer}__{plans}__{configuration}" / f"fold_{fold}"
+    folder.mkdir(parents=True)
+    file = folder / "pretrained_weights.pth"
+    file.write_bytes(b"weights")
+    now = 1_800_000_000
+    os.utime(file, (now - age, now - age))
+    return file
+
+
+def find(results: Path, fold: int | str = 0, environment=None, plans=None):
+    return find_weights(environment, plans, results, PLANS, CONFIGURATION, fold)
+
+
+def test_the_environment_comes_before_the_plans_and_the_plans_before_results(results):
+    own = pretrained(results)
+    found = find(results, environment="/a/env.pth", plans="/a/plans.pth")
+    assert found.path == Path("/a/env.pth")
+    assert "nnUNet_pcrl_weights" in found.origin
+    found = find(results, plans="/a/plans.pth")
+    assert found.path == Path("/a/plans.pth")
+    assert "plans file" in found.origin
+    found = find(results)
+    assert found.path == own
+    assert "same data set, plans and configuration" in found.origin
+
+
+def test_an_empty_environment_variable_counts_as_not_set(results):
+    own = pretrained(results)
+    assert find(results, environment="", plans="").path == own
+
+
+def test_of_the_same_fold_and_fold_all_the_newest_is_taken(results):
+    pretrained(results, "all", age=100)
+    newest = pretrained(results, 0, age=10)
+    assert find(results, fold=0).path == newest
+    assert find(results, fold=1).path == newest.parents[1] / "fold_all/pretrained_weights.pth"
+
+
+def test_an_older_result_of_the_same_fold_comes_before_a_newer_one_of_another(results):
+    own = pretrained(results, 0, age=1000)
+    pretrained(results, 1, age=0)
+    found = find(results, fold=0)
+    assert found.path == own
+    assert "WARNING" not in found.origin
+
+
+def test_with_results_of_other_folds_only_the_newest_is_taken_with_a_warning(results):
+    pretrained(results, 2, age=100)
+    newest = pretrained(results, 3, age=10)
+    found = find(results, fold=0)
+    assert found.path == newest
+    assert "WARNING: it is of fold_3" in found.origin
+
+
+def test_a_fine_tuning_on_all_cases_takes_any_fold_without_a_warning(results):
+    newest = pretrained(results, 3)
+    found = find(results, fold="all")
+    assert found.path == newest and "WARNING" not in found.origin
+
+
+def test_fold_one_does_not_take_fold_ten_for_itself(results):
+    pretrained(results, 10)
+    assert "WARNING: it is of fold_10" in find(results, fold=1).origin
+
+
+def test_folders_of_trainer_variants_are_found_too(results):
+    pretrained(results, "all", age=50)
+    variant = pretrained(results, "all", age=5, trainer="PCRLv2PretrainTrainer_100epochs")
+    assert find(results).path == variant
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"plans": "nnUNetResEncUNetMPlans"},
+        {"configuration": "2d"},
+        {"configuration": "3d_fullres_small"},
+        {"trainer": "PCRLv2FinetuneTrainer"},
+        {"trainer": "nnUNetTrainer"},
+    ],
+    ids=lambda other: "-".join(other.values()),
+)
+def test_results_of_other_plans_configurations_and_trainers_are_not_taken(results, other):
+    pretrained(results, **other)
+    with pytest.raises(ValueError, match="No pretrained weights were found"):
+        find(results)
+
+
+def test_results_that_were_moved_aside_are_not_taken(results):
+    file = pretrained(results)
+    assert keep_previous_results(file.parent) is not None
+    with pytest.raises(ValueError, match="No pretrained weights were found"):
+        find(results)
+
+
+def test_the_error_names_all_three_places_and_the_command(results):
+    with pytest.raises(ValueError) as caught:
+        find(results)
+    message = str(caught.value)
+    assert "(1) the environment variable nnUNet_pcrl_weights" in message
+    assert '(2) "pcrlv2": {"weights": PATH} in configuration 3d_fullres of nnUNetPlans.json' in (
+        message
+    )
+    assert f"(3) {results}" in message
+    assert "nnUNetv2_train Dataset004_Hippocampus 3d_fullres all -tr PCRLv2PretrainTrainer" in (
+        message
+    )
+    assert "-tr nnUNetTrainer" in message
+
+
+def test_a_data_set_without_any_results_gets_the_same_error(tmp_path):
+    with pytest.raises(ValueError, match="No pretrained weights were found"):
+        find(tmp_path / "no such folder")
+
+
+def test_an_earlier_result_is_moved_into_a_folder_of_its_own(tmp_path):
+    kept = ("checkpoint_final.pth", "checkpoint_best.pth", "pretrained_weights.pth")
+    for name in (*kept, "progress.png", "training_log_2026.txt"):
+        (tmp_path / name).write_text(name)
+    folder = keep_previous_results(tmp_path)
+    assert folder.parent == tmp_path and folder.name.startswith("previous_")
+    assert {p.name: p.read_text() for p in folder.iterdir()} == {name: name for name in kept}
+    assert {p.name for p in tmp_path.iterdir() if p.is_file()} == {
+        "progress.png",
+        "training_log_2026.txt",
+    }
+
+
+def test_without_an_earlier_result_nothing_is_moved_or_made(tmp_path):
+    (tmp_path / "progress.png").write_text("")
+    assert keep_previous_results(tmp_path) is None
+    assert [p.name for p in tmp_path.iterdir()] == ["progress.png"]
+    assert keep_previous_results(tmp_path / "no such folder") is None

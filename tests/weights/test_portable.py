@@ -1,0 +1,177 @@
+"""The portable file: plain content, never half-written, and nothing runs when it is read."""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from planned_networks import planned_network
+
+from nnunetv2_pcrl.weights.portable import CITATIONS, FILE_NAME, read_weights, write_weights
+
+ABOUT = {
+    "method": "PCRLv2",
+    "citations": CITATIONS,
+    "settings": {"global_size": [16, 24], "initial_lr": 0.01, "seed": 0},
+    "fold": "all",
+    "nothing": None,
+}
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / FILE_NAME
+
+
+def test_what_was_written_is_read(path):
+    network = planned_network("ResidualEncoderUNet", "anisotropic", 2)
+    write_weights(path, network.state_dict(), ABOUT)
+    content = read_weights(path)
+    weights = content.pop("network_weights")
+    assert content == ABOUT
+    assert list(weights) == list(network.state_dict())
+    for name, value in network.state_dict().items():
+        assert torch.equal(weights[name], value)
+        assert not weights[name].requires_grad
+
+
+def test_torch_reads_it_with_weights_only(path):
+    # Trap 11.
+    write_weights(path, planned_network().state_dict(), ABOUT)
+    content = torch.load(path, weights_only=True)
+    assert content["citations"] == CITATIONS
+
+
+def test_parameters_are_written_without_their_graph(path):
+    write_weights(path, dict(planned_network().named_parameters()), {})
+    assert all(
+        type(value) is torch.Tensor for value in read_weights(path)["network_weights"].values()
+    )
+
+
+def test_tensors_under_several_names_are_stored_once(path):
+    network = planned_network(geometry="3d", features_per_stage=[16, 32, 64, 64])
+    num_bytes = sum(p.numel() * p.element_size() for p in network.parameters())
+    write_weights(path, network.state_dict(), {})
+    assert path.stat().st_size < 1.1 * num_bytes
+
+
+def test_a_file_written_on_a_gpu_is_read_without_one(path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        torch.save({"network_weights": {"a": torch.arange(3.0)}}, path)
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(path, weights_only=True)
+    weights = read_weights(path)["network_weights"]
+    assert weights["a"].device.type == "cpu"
+    assert torch.equal(weights["a"], torch.arange(3.0))
+
+
+def test_the_old_file_is_kept_if_the_disk_is_full(path, monkeypatch):
+    write_weights(path, {"a": torch.ones(3)}, {})
+
+    def fail_midway(_content, file, *_args, **_options):
+        Path(file).write_bytes(b"half of a file")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail_midway)
+    with pytest.raises(OSError, match="No space left"):
+        write_weights(path, {"a": torch.zeros(3)}, {})
+    assert torch.equal(read_weights(path)["network_weights"]["a"], torch.ones(3))
+    assert os.listdir(path.parent) == [path.name]
+
+
+class RunsWhenUnpickled:
+    """What an attacker puts into a file."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+def test_a_file_that_would_run_code_is_refused_and_nothing_runs(path):
+    marker = path.with_name("it ran")
+    content = {"network_weights": {"a": torch.ones(1)}, "extra": RunsWhenUnpickled(marker)}
+    torch.save(content, path)
+    with pytest.raises(ValueError, match="could run code when read; it is refused"):
+        read_weights(path)
+    assert not marker.exists()
+    torch.load(path, weights_only=False)
+    assert marker.exists(), "the file of this test is harmless and shows nothing"
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["pickle", "old PyTorch format"])
+def test_a_bare_pickle_that_would_run_code_is_refused_and_nothing_runs(path, legacy):
+    marker = path.with_name("it ran")
+    content = {"network_weights": {"a": RunsWhenUnpickled(marker)}}
+    if legacy:
+        torch.save(content, path, _use_new_zipfile_serialization=False)
+    else:
+        path.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(ValueError, match="not a complete PyTorch checkpoint|could run code"):
+        read_weights(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "extra", [np.float64(0.5), Path("somewhere"), np.zeros(2)], ids=["scalar", "path", "array"]
+)
+def test_a_checkpoint_with_arbitrary_objects_is_refused_with_the_remedy(path, extra):
+    torch.save({"network_weights": {"a": torch.ones(1)}, "extra": extra}, path)
+    with pytest.raises(ValueError, match=f"besides tensors and plain values.*{FILE_NAME}"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_refused_with_its_size(path, share):
+    write_weights(path, planned_network().state_dict(), {})
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    size = path.stat().st_size
+    with pytest.raises(ValueError, match=rf"\({size} bytes\) is not a complete PyTorch checkpoint"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("text", ["", "hello", "{'network_weights': 1}", "\x80\x02."])
+def test_a_text_file_is_refused(path, text):
+    path.write_text(text)
+    with pytest.raises(ValueError, match="is not a complete PyTorch checkpoint"):
+        read_weights(path)
+
+
+def test_an_archive_of_something_else_is_refused(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("document/content.xml", "<text/>")
+    with pytest.raises(ValueError, match="is not a complete PyTorch checkpoint"):
+        read_weights(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "nothing.pth", tmp_path):
+        with pytest.raises(ValueError, match="there is no weights file"):
+            read_weights(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"state_dict": {"a": torch.ones(1)}},
+        {"network_weights": None},
+        {"network_weights": {"a": 1.0}},
+        {"network_weights": [torch.ones(1)]},
+        [torch.ones(1)],
+        torch.ones(1),
+        {"network_weights": {}},
+    ],
+    ids=["state dict", "none", "number", "list", "bare list", "bare tensor", "empty"],
+)
+def test_a_file_without_network_weights_is_refused(path, content):
+    torch.save(content, path)
+    with pytest.raises(ValueError, match='PyTorch file without "network_weights"'):
+        read_weights(path)
