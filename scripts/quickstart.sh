@@ -91,7 +91,7 @@ else
     run "Derive plans for a small network" python scripts/shrink_plans.py \
         "$nnUNet_preprocessed/$dataset_name/nnUNetPlans.json" --name "$plans" \
         --base_features 8 --max_features 64 --max_patch 32 \
-        --pcrlv2 '{"batch_size": 8, "initial_lr": 0.01, "num_iterations_per_epoch": 20,
+        --pcrlv2 '{"batch_size": 8, "initial_lr": 0.01, "num_iterations_per_epoch": 10,
                    "num_val_iterations_per_epoch": 2}'
 fi
 

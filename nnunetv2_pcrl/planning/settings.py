@@ -60,10 +60,9 @@ def derive_settings(
         ValueError: if the settings do not fit the network or one another.
     """
     num_axes = len(patch_size)
-    global_size = tuple(map(global_view_size, patch_size, total_stride))
-    values = {
-        "global_size": global_size,
-        "local_size": tuple(map(local_view_size, global_size, total_stride)),
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in (overrides or {}).items()}
+    values: dict[str, Any] = {
+        "global_size": tuple(map(global_view_size, patch_size, total_stride)),
         "spacing": tuple(float(s) for s in spacing),
     }
     if num_axes == 2:
@@ -74,10 +73,14 @@ def derive_settings(
             "initial_lr": 1e-2,
             "swapped_part": 0.0,
             "num_cut_outs": 3,
+            "noise_std": 0.0,
             "contrast": 0.4,
         }
-    for name, value in (overrides or {}).items():
-        values[name] = tuple(value) if isinstance(value, list) else value
+    values |= given
+    _check_view_size("global_size", values["global_size"], total_stride)
+    values.setdefault(
+        "local_size", tuple(map(local_view_size, values["global_size"], total_stride))
+    )
     settings = PCRLv2Settings(**values)
     check_settings(settings, total_stride)
     return settings
@@ -106,27 +109,15 @@ def check_settings(settings: PCRLv2Settings, total_stride: Sequence[int]) -> Non
     """
     num_axes = len(total_stride)
     for name in ("global_size", "local_size"):
-        size = getattr(settings, name)
-        _demand(
-            isinstance(size, tuple)
-            and len(size) == num_axes
-            and all(isinstance(s, int) and s > 0 for s in size),
-            f'"{name}" must be {num_axes} positive integers, got {size!r}',
-        )
-        _demand(
-            all(s % d == 0 for s, d in zip(size, total_stride, strict=True)),
-            f'"{name}" {list(size)} must be a multiple of the total stride '
-            f"{list(total_stride)} of the planned network on every axis",
-        )
-        _demand(
-            math.prod(s // d for s, d in zip(size, total_stride, strict=True)) >= 2,
-            f'"{name}" {list(size)} leaves a single voxel at the bottleneck (total stride '
-            f"{list(total_stride)}), which instance normalisation cannot normalise; enlarge it",
-        )
+        _check_view_size(name, getattr(settings, name), total_stride)
+    _demand(
+        _are_numbers(settings.spacing, num_axes) and min(settings.spacing) > 0,
+        f'"spacing" must be {num_axes} positive numbers (mm), got {settings.spacing!r}',
+    )
     for name in ("global_scale", "local_scale"):
         scale = getattr(settings, name)
         _demand(
-            isinstance(scale, tuple) and len(scale) == 2 and 0 < scale[0] <= scale[1],
+            _are_numbers(scale, 2) and 0 < scale[0] <= scale[1],
             f'"{name}" must be [lowest, highest] with 0 < lowest <= highest, got {scale!r}',
         )
     for name in ("batch_size", "num_epochs", "num_iterations_per_epoch", "num_local", "min_cases"):
@@ -135,11 +126,40 @@ def check_settings(settings: PCRLv2Settings, total_stride: Sequence[int]) -> Non
         _demand_integer(settings, name, 1 if name == "num_val_iterations_per_epoch" else 0)
     _demand_range(settings, "min_iou", 0.0, 0.95)
     _demand_range(settings, "momentum", 0.0, 0.9999)
-    for name in ("deformation_scale", "swapped_part", "patch_part", "cut_out_part", "contrast"):
+    for name in ("deformation_scale", "swapped_part", "contrast"):
         _demand_range(settings, name, 0.0, 1.0)
-    for name in ("rotation_degrees", "blur_sigma", "noise_std", "log_gamma", "weight_decay"):
-        _demand_range(settings, name, 0.0, math.inf)
-    _demand_range(settings, "initial_lr", 0.0, math.inf)
+    for name in ("patch_part", "cut_out_part"):
+        _demand_range(settings, name, 0.01, 1.0)
+    _demand_range(settings, "rotation_degrees", 0.0, 180.0)
+    for name in ("blur_sigma", "noise_std", "log_gamma", "weight_decay", "initial_lr"):
+        _demand_range(settings, name, 0.0, 100.0)
+
+
+def _check_view_size(name: str, size: Any, total_stride: Sequence[int]) -> None:
+    _demand(
+        isinstance(size, tuple)
+        and len(size) == len(total_stride)
+        and all(isinstance(s, int) and s > 0 for s in size),
+        f'"{name}" must be {len(total_stride)} positive integers, got {size!r}',
+    )
+    _demand(
+        all(s % d == 0 for s, d in zip(size, total_stride, strict=True)),
+        f'"{name}" {list(size)} must be a multiple of the total stride {list(total_stride)} of the '
+        f"planned network on every axis",
+    )
+    _demand(
+        math.prod(s // d for s, d in zip(size, total_stride, strict=True)) >= 2,
+        f'"{name}" {list(size)} leaves a single voxel at the bottleneck (total stride '
+        f"{list(total_stride)}), which instance normalisation cannot normalise; enlarge it",
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_numbers(values: Any, count: int) -> bool:
+    return isinstance(values, tuple) and len(values) == count and all(map(_is_number, values))
 
 
 def _demand(holds: bool, message: str) -> None:
@@ -158,6 +178,6 @@ def _demand_integer(settings: PCRLv2Settings, name: str, least: int) -> None:
 def _demand_range(settings: PCRLv2Settings, name: str, low: float, high: float) -> None:
     value = getattr(settings, name)
     _demand(
-        isinstance(value, int | float) and low <= value <= high,
+        _is_number(value) and low <= value <= high,
         f'"{name}" must be a number in [{low}, {high}], got {value!r}',
     )

@@ -104,7 +104,7 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         logged = [f"{phase}_{name}" for phase in ("train", "val") for name in names]
         return [*logged, "level_restoration_weight"]
 
-    def compute_loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> StepLoss:
+    def compute_loss(self, batch: dict[str, Any], generator: torch.Generator) -> StepLoss:
         """The PCRLv2 loss at levels drawn for this step; beta is 1 in validation."""
         levels = draw_levels(self.network.num_levels, self.settings.num_local, generator)
         views = ViewBatch(batch["target"], batch["global_views"], batch["local_views"])

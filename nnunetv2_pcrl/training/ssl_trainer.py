@@ -20,16 +20,10 @@ from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.helpers import dummy_context
 from torch import Tensor, autocast
 
-from nnunetv2_pcrl.training.cases import check_split_is_possible, usable_cases
+from nnunetv2_pcrl.training.cases import check_split_is_possible
 from nnunetv2_pcrl.training.cosine import CosineLRScheduler
 from nnunetv2_pcrl.training.results import keep_previous_results
-from nnunetv2_pcrl.views.loader import (
-    TRAINING_STREAM,
-    VALIDATION_STREAM,
-    BatchStream,
-    StreamPosition,
-    ViewLoader,
-)
+from nnunetv2_pcrl.training.streams import StreamSource
 from nnunetv2_pcrl.views.seeding import seeded_generator
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 from nnunetv2_pcrl.weights.portable import FILE_NAME, write_weights
@@ -101,7 +95,7 @@ class SSLTrainer(nnUNetTrainer):
         """Names of everything that the method logs once per epoch."""
 
     @abstractmethod
-    def compute_loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> StepLoss:
+    def compute_loss(self, batch: dict[str, Any], generator: torch.Generator) -> StepLoss:
         """The loss of one batch on the device; every draw comes from the generator."""
 
     @abstractmethod
@@ -158,45 +152,17 @@ class SSLTrainer(nnUNetTrainer):
         """Streams of views: training goes on where it stopped, validation is always the same."""
         train_cases, val_cases = self.do_split()
         num_workers = get_allowed_n_proc_DA()
-        num_train = self.batch_size * self.num_iterations_per_epoch
-        return (
-            self._stream(
-                train_cases,
-                StreamPosition(
-                    self.settings.seed, TRAINING_STREAM, first=self.current_epoch * num_train
-                ),
-                num_workers,
-            ),
-            self._stream(
-                val_cases,
-                StreamPosition(
-                    self.settings.seed,
-                    VALIDATION_STREAM,
-                    period=self.batch_size * self.num_val_iterations_per_epoch,
-                ),
-                num_workers and max(1, num_workers // 4),
-            ),
-        )
-
-    def _stream(self, cases: list[str], position: StreamPosition, num_workers: int) -> BatchStream:
-        is_training = position.stream == TRAINING_STREAM
-        usable, problems = usable_cases(
+        source = StreamSource(
             Path(self.preprocessed_dataset_folder),
-            cases,
-            self.num_input_channels,
-            least=self.settings.min_cases if is_training else 1,
-        )
-        for identifier, reason in problems:
-            self._report_case(identifier, reason)
-        loader = ViewLoader(
-            self.preprocessed_dataset_folder,
-            usable,
-            self.batch_size,
             self.settings,
-            position,
-            max(1, num_workers),
+            self.num_input_channels,
+            self.device,
         )
-        return BatchStream(loader, num_workers, pin_memory=self.device.type == "cuda")
+        training, problems = source.training(train_cases, self.current_epoch, num_workers)
+        validation, more_problems = source.validation(val_cases, num_workers)
+        for identifier, reason in problems + more_problems:
+            self._report_case(identifier, reason)
+        return training, validation
 
     def _report_case(self, identifier: str, reason: str) -> None:
         """Names an unusable case in the log, once."""
@@ -231,16 +197,11 @@ class SSLTrainer(nnUNetTrainer):
         """The method's loss of a batch, with draws that depend on seed, stream and step only."""
         for identifier, reason in batch["rejected"]:
             self._report_case(identifier, reason)
-        tensors = {
-            key: value.to(self.device, non_blocking=True)
-            for key, value in batch.items()
-            if isinstance(value, Tensor)
-        }
         generator = seeded_generator(self.settings.seed, *stream, self._step)
         self._step += 1
         is_cuda = self.device.type == "cuda"
         with autocast(self.device.type, enabled=True) if is_cuda else dummy_context():
-            return self.compute_loss(tensors, generator)
+            return self.compute_loss(batch, generator)
 
     def train_step(self, batch: dict) -> dict:
         """One update; a loss that is not finite is skipped, and said so."""

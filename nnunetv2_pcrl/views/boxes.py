@@ -76,8 +76,8 @@ def draw_crop_size(
     """Size of a crop that will be resized to a view.
 
     One scale is drawn for all axes, so that the crop keeps the view's proportions. Where it does
-    not fit, the axis is clipped; where the extent is smaller than the view itself, the crop takes
-    a drawn part of at least 60 % of it and will be enlarged.
+    not fit, the axis is clipped; where the extent is smaller than the view and than the smallest
+    crop, the crop takes a drawn part of at least 60 % of it and will be enlarged.
 
     Args:
         view_size: size of the view, voxels per axis.
@@ -194,7 +194,10 @@ def draw_local_boxes(
     num_local: int,
     generator: torch.Generator,
 ) -> tuple[Box, ...]:
-    """Boxes of the local views, each wholly inside the union box of the global ones."""
+    """Boxes of the local views, each wholly inside the union box of the global ones.
+
+    (Scaling and rotation may let a view read a little beyond its box, as for global views.)
+    """
     return tuple(
         draw_box_within(
             draw_crop_size(view_size, union.size, scale_range, generator), union, generator

@@ -40,10 +40,10 @@ class PreprocessedCase:
         """
         self.identifier = identifier
         self._array = _open_array(Path(folder), identifier)
-        if len(self._array.shape) != 4 or 0 in self._array.shape:
-            raise UnusableCaseError(f"its array has shape {tuple(self._array.shape)}")
-        self.num_channels = int(self._array.shape[0])
-        self.image_size = tuple(int(size) for size in self._array.shape[1:])
+        shape = tuple(int(size) for size in getattr(self._array, "shape", ()))
+        if len(shape) != 4 or 0 in shape:
+            raise UnusableCaseError(f"its array has shape {shape} and not [C, D, H, W]")
+        self.num_channels, self.image_size = shape[0], shape[1:]
 
     def read(self, box: Box) -> Tensor:
         """The voxels of a box, shape [C, *box.size], float32.
@@ -52,10 +52,11 @@ class PreprocessedCase:
             UnusableCaseError: if the file is damaged or a value is not finite.
         """
         try:
-            values = np.asarray(self._array[(slice(None), *box.slices)], dtype=np.float32)
+            # A copy: what an opened file gives may be its own read-only memory.
+            values = np.array(self._array[(slice(None), *box.slices)], dtype=np.float32)
         except (RuntimeError, OSError, ValueError) as error:
             raise UnusableCaseError(f"its file cannot be read ({error})") from error
-        region = torch.from_numpy(np.ascontiguousarray(values))
+        region = torch.from_numpy(values)
         if not torch.isfinite(region).all():
             raise UnusableCaseError("it contains values that are not finite (NaN or infinite)")
         return region
@@ -84,7 +85,7 @@ def has_content(region: Tensor, boxes: Sequence[Box], region_box: Box) -> bool:
 
     Args:
         region: shape [C, (D,) H, W].
-        boxes: boxes inside `region_box`, both in voxels of the image.
+        boxes: boxes in voxels of the image; a part outside the region does not count.
         region_box: where the region lies.
     """
     for box in boxes:

@@ -6,7 +6,7 @@ view stays what the network has to restore.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +17,10 @@ from nnunetv2_pcrl.views.seeding import integer, uniform
 
 @dataclass(frozen=True)
 class CorruptionRanges:
-    """How strongly views are corrupted. All values are upper ends; 0 switches a corruption off.
+    """How strongly views are corrupted.
+
+    Intensities are upper ends, and 0 switches them off, as it does for `swapped_part` and
+    `num_cut_outs`.
 
     Attributes:
         swapped_part: part of a global view's voxels that patch swaps touch.
@@ -41,16 +44,7 @@ class CorruptionRanges:
 
     def of_local_views(self) -> "CorruptionRanges":
         """The same intensities without anything that moves or removes content."""
-        return CorruptionRanges(
-            swapped_part=0.0,
-            patch_part=self.patch_part,
-            num_cut_outs=0,
-            cut_out_part=self.cut_out_part,
-            blur_sigma=self.blur_sigma,
-            noise_std=self.noise_std,
-            log_gamma=self.log_gamma,
-            contrast=self.contrast,
-        )
+        return replace(self, swapped_part=0.0, num_cut_outs=0)
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ class Corruption:
     """Drawn corruption of one view. Places are shared by all channels, intensities are not.
 
     Attributes:
-        swaps: pairs of boxes of the view that change places, in this order.
+        swaps: pairs of separate boxes of the view that change places, in this order.
         cut_outs: boxes that are filled with the channel's mean.
         blur_sigmas, noise_stds, gammas, contrasts: one value per channel.
         noise_seed: seed of the noise.
@@ -89,11 +83,13 @@ def draw_corruption(
     def per_channel(low: float, high: float) -> tuple[float, ...]:
         return tuple(uniform(low, high, generator) for _ in range(num_channels))
 
+    pairs = [
+        (draw_box_within(patch, view, generator), draw_box_within(patch, view, generator))
+        for _ in range(num_swaps)
+    ]
     return Corruption(
-        swaps=tuple(
-            (draw_box_within(patch, view, generator), draw_box_within(patch, view, generator))
-            for _ in range(num_swaps)
-        ),
+        # The few pairs that overlap themselves could not change places without losing values.
+        swaps=tuple((a, b) for a, b in pairs if a.iou(b) == 0),
         cut_outs=tuple(draw_box_within(hole, view, generator) for _ in range(ranges.num_cut_outs)),
         blur_sigmas=per_channel(0.0, ranges.blur_sigma),
         noise_stds=per_channel(0.0, ranges.noise_std),
@@ -122,8 +118,7 @@ def corrupt(view: Tensor, corruption: Corruption) -> Tensor:
     for channel, original in enumerate(corrupted.unbind(0)):
         values = gaussian_blur(original, corruption.blur_sigmas[channel])
         values = adjust_gamma(values, corruption.gammas[channel])
-        mean = values.mean()
-        corrupted[channel] = (values - mean) * corruption.contrasts[channel] + mean
+        corrupted[channel] = adjust_contrast(values, corruption.contrasts[channel])
     # Noise comes from the CPU generator also for views on a GPU: equal draws, equal views.
     noise_generator = torch.Generator().manual_seed(corruption.noise_seed)
     noise = torch.randn(view.shape, generator=noise_generator, dtype=torch.float32)
@@ -175,6 +170,14 @@ def adjust_gamma(channel: Tensor, gamma: float) -> Tensor:
     """Raises the channel, scaled to [0, 1] by its own range, to a power and scales it back."""
     low, high = channel.min(), channel.max()
     extent = high - low
-    if extent <= 0:
+    if gamma == 1 or extent <= 0:
         return channel
     return ((channel - low) / extent).clamp_(0, 1).pow_(gamma) * extent + low
+
+
+def adjust_contrast(channel: Tensor, factor: float) -> Tensor:
+    """Scales the channel about its mean."""
+    if factor == 1:
+        return channel
+    mean = channel.mean()
+    return (channel - mean) * factor + mean

@@ -1,21 +1,19 @@
-"""From preprocessed cases to batches of views, for nnU-Net's background workers.
+"""From preprocessed cases to batches of views, made by background workers.
 
 A worker makes the views of one image at a time; `BatchStream` puts them together. Sample number i
 of a stream is a function of (seed, stream, i), whichever worker makes it: resumed and repeated
 runs see the same views.
 """
 
-import multiprocessing
+import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from batchgenerators.dataloading.data_loader import SlimDataLoaderBase
-from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
-from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
@@ -32,7 +30,7 @@ VALIDATION_STREAM = 1
 
 @dataclass(frozen=True)
 class StreamPosition:
-    """Which samples a loader makes.
+    """Which samples a stream consists of.
 
     Attributes:
         seed: of the whole run.
@@ -46,13 +44,17 @@ class StreamPosition:
     first: int = 0
     period: int = 0
 
+    def numbers(self) -> Iterator[int]:
+        """Numbers of the samples, without end."""
+        numbers = itertools.count(self.first)
+        return (number % self.period for number in numbers) if self.period else numbers
 
-class ViewLoader(SlimDataLoaderBase):
-    """Endless samples: the views of one image each, as a dictionary.
+
+class ViewSamples(Dataset):
+    """Samples by number: the views of one image each, as a dictionary.
 
     Keys: `target` [C, ...], `global_views` [2, C, ...], `local_views` [L, C, ...] (see `Views`),
-    `case` (identifier), `rejected` (list of (identifier, reason) tried before it) and `error`
-    (None, or why no case could be used: the other keys are absent then).
+    `case` (identifier) and `rejected` (list of (identifier, reason) tried before it).
     """
 
     def __init__(
@@ -62,9 +64,8 @@ class ViewLoader(SlimDataLoaderBase):
         batch_size: int,
         settings: ViewSettings,
         position: StreamPosition,
-        num_workers: int,
     ):
-        """Prepares the loader; files are opened in the workers.
+        """Prepares the samples; files are opened when one is asked for.
 
         Args:
             folder: nnU-Net's preprocessed data of one configuration.
@@ -72,31 +73,23 @@ class ViewLoader(SlimDataLoaderBase):
             batch_size: images that are compared with one another: drawn without repetition as
                 long as there are enough cases.
             settings: of the views.
-            position: which samples to make.
-            num_workers: workers that share the stream, at least 1.
+            position: seed and stream of the samples.
         """
-        super().__init__(sorted(identifiers), batch_size, num_workers)
         self.folder = folder
+        self.identifiers = sorted(identifiers)
+        self.batch_size = batch_size
         self.settings = settings
         self.position = position
-        self._made = 0
 
-    def generate_train_batch(self) -> dict:
-        """Makes the next sample of this worker's share of the stream."""
-        if multiprocessing.parent_process() is not None:
-            # Workers run beside one another; more threads each would only be in the way.
-            torch.set_num_threads(1)
-        index = self.position.first + self.thread_id
-        index += self._made * self.number_of_threads_in_multithreaded
-        self._made += 1
-        return self.sample(index % self.position.period if self.position.period else index)
+    def __getitem__(self, number: int) -> dict:
+        """The sample of that number.
 
-    def sample(self, index: int) -> dict:
-        """Sample number `index` of the stream."""
-        generator = seeded_generator(self.position.seed, self.position.stream, 1, index)
-        rejected = []
-        for attempt in range(MAX_CASES_PER_SAMPLE):
-            identifier = self._case_of(index, attempt, generator)
+        Raises:
+            RuntimeError: if no usable case was found, naming those that were tried.
+        """
+        generator = seeded_generator(self.position.seed, self.position.stream, 1, number)
+        rejected: list[tuple[str, str]] = []
+        for identifier in self._candidates(number, generator):
             try:
                 region, drawn = self._read_region(identifier, generator)
             except UnusableCaseError as reason:
@@ -109,24 +102,22 @@ class ViewLoader(SlimDataLoaderBase):
                 "local_views": views.local_views,
                 "case": identifier,
                 "rejected": rejected,
-                "error": None,
             }
-        reasons = "; ".join(sorted({f"{name}: {reason}" for name, reason in rejected}))
-        return {
-            "rejected": rejected,
-            "error": f"no usable case in {len(rejected)} draws: {reasons}",
-        }
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in rejected)
+        raise RuntimeError(f"No usable case in {len(rejected)} draws:{reasons}")
 
-    def _case_of(self, index: int, attempt: int, generator: torch.Generator) -> str:
-        """The case of a sample: a permutation per batch, or any other after a failure."""
-        num_cases = len(self._data)
-        if attempt > 0:
-            return self._data[integer(0, num_cases - 1, generator)]
-        batch, place = divmod(index, self.batch_size)
+    def _candidates(self, number: int, generator: torch.Generator) -> Iterator[str]:
+        """The case of a sample, by a permutation per batch, and others for the case it fails."""
+        num_cases = len(self.identifiers)
+        batch, place = divmod(number, self.batch_size)
         order = seeded_generator(self.position.seed, self.position.stream, 0, batch)
         permutations = -(-self.batch_size // num_cases)
         picks = torch.cat([torch.randperm(num_cases, generator=order) for _ in range(permutations)])
-        return self._data[picks[place]]
+        left = list(range(num_cases))
+        for attempt in range(min(num_cases, MAX_CASES_PER_SAMPLE)):
+            pick = int(picks[place]) if attempt == 0 else left[integer(0, len(left) - 1, generator)]
+            left.remove(pick)
+            yield self.identifiers[pick]
 
     def _read_region(
         self, identifier: str, generator: torch.Generator
@@ -153,28 +144,25 @@ class ViewLoader(SlimDataLoaderBase):
 
 
 class BatchStream:
-    """Collects samples of a loader into batches, with or without background workers.
+    """Collects samples into batches, with or without background workers.
 
     Attributes:
         seconds_waited: time spent waiting for samples since the value was last set to 0.
     """
 
-    def __init__(self, loader: ViewLoader, num_workers: int, pin_memory: bool):
+    def __init__(self, samples: ViewSamples, num_workers: int, device: torch.device):
         """Starts no worker yet; the first batch does.
 
         Args:
-            loader: makes the samples.
+            samples: makes the samples.
             num_workers: background workers, 0 to work in this process.
-            pin_memory: put tensors into page-locked memory for a GPU.
+            device: where batches are wanted.
         """
-        self.batch_size = loader.batch_size
         self.seconds_waited = 0.0
-        if num_workers == 0:
-            self._samples = SingleThreadedAugmenter(loader, None)
-        else:
-            self._samples = MultiThreadedAugmenter(
-                loader, None, num_workers, num_cached_per_queue=2, pin_memory=pin_memory
-            )
+        self._samples = samples
+        self._num_workers = num_workers
+        self._device = device
+        self._iterator: Iterator[dict] | None = None
 
     def __iter__(self):
         return self
@@ -190,20 +178,35 @@ class BatchStream:
             RuntimeError: if no usable case was found for a sample, or a worker died.
         """
         begin = time.perf_counter()
-        samples = [next(self._samples) for _ in range(self.batch_size)]
+        if self._iterator is None:
+            self._iterator = self._start()
+        samples = list(itertools.islice(self._iterator, self._samples.batch_size))
         self.seconds_waited += time.perf_counter() - begin
-        for sample in samples:
-            if sample["error"] is not None:
-                raise RuntimeError(f"Cannot make views: {sample['error']}")
+
+        def stacked(key: str, dim: int) -> Tensor:
+            tensors = [sample[key].to(self._device, non_blocking=True) for sample in samples]
+            return torch.stack(tensors, dim)
+
         return {
-            "target": torch.stack([sample["target"] for sample in samples]),
-            "global_views": torch.stack([sample["global_views"] for sample in samples], dim=1),
-            "local_views": torch.stack([sample["local_views"] for sample in samples], dim=1),
+            "target": stacked("target", 0),
+            "global_views": stacked("global_views", 1),
+            "local_views": stacked("local_views", 1),
             "cases": [sample["case"] for sample in samples],
             "rejected": [pair for sample in samples for pair in sample["rejected"]],
         }
 
+    def _start(self) -> Iterator[dict]:
+        loader = DataLoader(
+            self._samples,
+            batch_size=None,
+            sampler=self._samples.position.numbers(),
+            num_workers=self._num_workers,
+            pin_memory=self._device.type == "cuda",
+            # A generator of its own, so that the global one is left as it is.
+            generator=torch.Generator(),
+        )
+        return iter(loader)
+
     def close(self) -> None:
-        """Ends the workers."""
-        if isinstance(self._samples, MultiThreadedAugmenter):
-            self._samples._finish()
+        """Ends the workers. A later batch would begin the stream anew."""
+        self._iterator = None

@@ -5,7 +5,7 @@ somebody has read. Neither knows where images come from.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -63,16 +63,8 @@ class ViewSettings:
     @property
     def corruption_ranges(self) -> CorruptionRanges:
         """The ranges of the global views' corruption."""
-        return CorruptionRanges(
-            swapped_part=self.swapped_part,
-            patch_part=self.patch_part,
-            num_cut_outs=self.num_cut_outs,
-            cut_out_part=self.cut_out_part,
-            blur_sigma=self.blur_sigma,
-            noise_std=self.noise_std,
-            log_gamma=self.log_gamma,
-            contrast=self.contrast,
-        )
+        names = [field.name for field in fields(CorruptionRanges)]
+        return CorruptionRanges(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from torch import Tensor
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.seeding import coin, uniform
 
-# nnU-Net's own limit (ANISO_THRESHOLD): beyond it, slices are not rotated into one another.
+# nnU-Net's limit for anisotropy (ANISO_THRESHOLD), here applied to the spacing: beyond it, slices
+# are not rotated into one another.
 MAX_SPACING_RATIO_OF_ROTATION = 3.0
 
 
@@ -52,7 +53,7 @@ def draw_deformation(
 
     Args:
         spacing: mm per voxel, per axis; planes in which it differs by more than a factor of 3
-            are not rotated, as in nnU-Net's dummy 2D augmentation.
+            are not rotated.
         scale: largest change of scale, e.g. 0.1 for 0.9-1.1.
         rotation_degrees: largest rotation in either direction.
         generator: random source.

@@ -9,9 +9,10 @@ def seeded_generator(*numbers: int) -> torch.Generator:
 
     Args:
         numbers: non-negative integers, e.g. (seed, stream, sample index). They are mixed by
-            numpy's SeedSequence, so neighbouring numbers give unrelated streams.
+            numpy's SeedSequence, so neighbouring numbers give unrelated streams. Their count is
+            mixed in, because trailing zeros alone would change nothing there.
     """
-    state = np.random.SeedSequence(numbers).generate_state(1, dtype=np.uint64)[0]
+    state = np.random.SeedSequence((len(numbers), *numbers)).generate_state(1, dtype=np.uint64)[0]
     return torch.Generator().manual_seed(int(state))
 
 

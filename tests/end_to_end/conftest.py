@@ -18,6 +18,21 @@ SETTINGS = {
     "num_val_iterations_per_epoch": 1,
     "num_local": 2,
 }
+SHORT_TRAINERS = """
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2_pcrl.training.finetune_trainer import PCRLv2FinetuneTrainer
+
+class Short:
+    def on_train_start(self):
+        self.num_epochs, self.num_iterations_per_epoch, self.num_val_iterations_per_epoch = 1, 2, 1
+        super().on_train_start()
+
+class ShortTrainer(Short, nnUNetTrainer):
+    pass
+
+class ShortFinetuneTrainer(Short, PCRLv2FinetuneTrainer):
+    pass
+"""
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
@@ -37,7 +52,11 @@ class Experiment:
             "nnUNet_n_proc_DA": "1",
             "OMP_NUM_THREADS": "1",
         }
-        self.environment.pop("nnUNet_extTrainer", None)
+        # Trainings of two steps, in a folder that a user names beside ours.
+        trainers = root / "trainers"
+        trainers.mkdir()
+        (trainers / "short_trainers.py").write_text(SHORT_TRAINERS)
+        self.environment["nnUNet_extTrainer"] = str(trainers)
         self.environment.pop("nnUNet_pcrl_weights", None)
         for folder in (self.raw, self.preprocessed, self.results):
             folder.mkdir()

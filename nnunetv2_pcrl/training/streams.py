@@ -1,0 +1,67 @@
+"""The streams of views of a training: which cases, which samples, how many workers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nnunetv2_pcrl.training.cases import usable_cases
+from nnunetv2_pcrl.views.loader import (
+    TRAINING_STREAM,
+    VALIDATION_STREAM,
+    BatchStream,
+    StreamPosition,
+    ViewSamples,
+)
+
+
+@dataclass(frozen=True)
+class StreamSource:
+    """What training and validation streams have in common.
+
+    Attributes:
+        folder: preprocessed data of the configuration.
+        settings: of the method; its views, batch size, lengths and seed are read.
+        num_channels: channels that the network takes.
+        device: where batches are wanted.
+    """
+
+    folder: Path
+    settings: object
+    num_channels: int
+    device: torch.device
+
+    def training(
+        self, cases: list[str], epoch: int, num_workers: int
+    ) -> tuple[BatchStream, list[tuple[str, str]]]:
+        """Endless batches that begin where the given epoch begins.
+
+        Returns:
+            The stream, and (identifier, reason) of cases that cannot be used.
+
+        Raises:
+            ValueError: if fewer cases are usable than the settings demand.
+        """
+        settings = self.settings
+        first = epoch * settings.num_iterations_per_epoch * settings.batch_size
+        position = StreamPosition(settings.seed, TRAINING_STREAM, first=first)
+        return self._stream(cases, position, num_workers, settings.min_cases)
+
+    def validation(
+        self, cases: list[str], num_workers: int
+    ) -> tuple[BatchStream, list[tuple[str, str]]]:
+        """The same batches in every epoch; otherwise as `training`, with one case at least."""
+        settings = self.settings
+        period = settings.num_val_iterations_per_epoch * settings.batch_size
+        position = StreamPosition(settings.seed, VALIDATION_STREAM, period=period)
+        # Validation is a small part of an epoch, so are its workers.
+        return self._stream(cases, position, num_workers and max(1, num_workers // 4), 1)
+
+    def _stream(
+        self, cases: list[str], position: StreamPosition, num_workers: int, least: int
+    ) -> tuple[BatchStream, list[tuple[str, str]]]:
+        usable, problems = usable_cases(self.folder, cases, self.num_channels, least)
+        samples = ViewSamples(
+            self.folder, usable, self.settings.batch_size, self.settings, position
+        )
+        return BatchStream(samples, num_workers, self.device), problems
