@@ -66,7 +66,8 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _show_image(ax: Axes, image: np.ndarray) -> None:
-    low, high = np.percentile(image, (2, 99.5))
+    # Half of a medical image is background, and bone would make everything else grey.
+    low, high = np.percentile(image, (40, 98))
     ax.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
 
 

@@ -64,27 +64,30 @@ if [ -n "$dataset" ]; then
     log=$nnUNet_results/quickstart_$(date +%Y%m%d_%H%M%S).log
     pretrain_epochs=${pretrain_epochs:-240} finetune_epochs=${finetune_epochs:-1000}
     pretrain_fold=$fold
+    predict_options=()
     dataset_name=$(python -c 'import sys
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name as name
 print(name(int(sys.argv[1]) if sys.argv[1].isdigit() else sys.argv[1]))' "$dataset" | tail -n 1)
 else
     case $data in
-    ct) dataset=901 dataset_name=Dataset901_DemoCT size='32 64 64' ;;
-    mr) dataset=902 dataset_name=Dataset902_DemoMR size='48 64 64' ;;
+    ct) dataset=901 dataset_name=Dataset901_DemoCT size='28 48 48' ;;
+    mr) dataset=902 dataset_name=Dataset902_DemoMR size='40 48 48' ;;
     *) echo "--data must be ct or mr, got $data" >&2 && exit 2 ;;
     esac
     mkdir -p "$work"/nnUNet_raw "$work"/nnUNet_preprocessed "$work"/nnUNet_results
     work=$(cd "$work" && pwd)
     export nnUNet_raw=$work/nnUNet_raw nnUNet_preprocessed=$work/nnUNet_preprocessed
-    export nnUNet_results=$work/nnUNet_results nnUNet_def_n_proc=1 nnUNet_n_proc_DA=1
+    export nnUNet_results=$work/nnUNet_results nnUNet_def_n_proc=1 nnUNet_n_proc_DA=2
     plans=nnUNetPlansSmall device=${device:-cpu} log=$work/quickstart_$data.log
     pretrain_epochs=${pretrain_epochs:-10} finetune_epochs=${finetune_epochs:-1}
     pretrain_fold=all
+    # Mirroring makes prediction eight times as long.
+    predict_options=(--disable_tta)
     : >"$log"
 
     # shellcheck disable=SC2086
     run "Generate data ($data)" python scripts/generate_data.py "$data" "$nnUNet_raw" \
-        --dataset_id "$dataset" --name "${dataset_name#*_}" --num_training 12 --num_test 4 \
+        --dataset_id "$dataset" --name "${dataset_name#*_}" --num_training 10 --num_test 4 \
         --size $size --seed 0
     run "Plan and preprocess" nnUNetv2_plan_and_preprocess -d "$dataset" -c "$configuration" \
         -np 1 -npfp 1 --verify_dataset_integrity
@@ -119,7 +122,7 @@ if [ -d "$nnUNet_raw/$dataset_name/labelsTs" ]; then
         predictions=$nnUNet_results/$dataset_name/predictions/$trainer
         run "Predict the test images with $trainer" nnUNetv2_predict -i "$raw/imagesTs" \
             -o "$predictions" -d "$dataset" -c "$configuration" -f "$fold" -tr "$trainer" \
-            -p "$plans" -device "$device" -npp 1 -nps 1
+            -p "$plans" -device "$device" -npp 1 -nps 1 "${predict_options[@]}"
         run "Evaluate $trainer" nnUNetv2_evaluate_folder "$raw/labelsTs" "$predictions" \
             -djfile "$predictions/dataset.json" -pfile "$predictions/plans.json" -np 1
     done

@@ -8,4 +8,5 @@ cd "$(dirname "$0")/.."
 make_environment "${TEST_VENV:-.venv-test}" -e '.[test]'
 python -m ruff check .
 python -m ruff format --check .
-exec python -m pytest "$@"
+# Two processes; a file stays together, because its tests share what takes long to prepare.
+exec python -m pytest -n 2 --dist loadfile "$@"

@@ -9,7 +9,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor
 
 import nnunetv2_pcrl
-from nnunetv2_pcrl.losses.pcrlv2 import draw_levels, level_restoration_weight
+from nnunetv2_pcrl.losses.pcrlv2 import Levels, draw_levels, level_restoration_weight
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet, copy_into_skip_network
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
@@ -21,7 +21,14 @@ from nnunetv2_pcrl.planning.settings import (
 )
 from nnunetv2_pcrl.training.monitor import TERMS, collapse_warning, draw_progress, epoch_lines
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer, StepLoss
-from nnunetv2_pcrl.training.step import ViewBatch, pcrlv2_step
+from nnunetv2_pcrl.training.step import StepResult, ViewBatch
+from nnunetv2_pcrl.training.two_pass import (
+    MicroBatch,
+    Precision,
+    accumulate_gradients,
+    couples_images,
+    evaluate,
+)
 from nnunetv2_pcrl.weights.adaptation_plan import build_adaptation_plan
 from nnunetv2_pcrl.weights.portable import CITATIONS
 
@@ -104,18 +111,56 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         logged = [f"{phase}_{name}" for phase in ("train", "val") for name in names]
         return [*logged, "level_restoration_weight"]
 
-    def compute_loss(self, batch: dict[str, Any], generator: torch.Generator) -> StepLoss:
-        """The PCRLv2 loss at levels drawn for this step; beta is 1 in validation."""
-        levels = draw_levels(self.network.num_levels, self.settings.num_local, generator)
-        views = ViewBatch(batch["target"], batch["global_views"], batch["local_views"])
-        result = pcrlv2_step(self.network, views, levels)
-        weight = self._level_restoration_weight if self.network.training else 1.0
-        numbers = {name: getattr(result.terms, name).detach() for name in TERMS}
-        numbers["target_variance"] = views.target.var(unbiased=False)
+    def initialize(self):
+        """As the base; then decides how many views pass the backbone at a time."""
+        super().initialize()
+        settings, plan = self.settings, self.configuration_manager
+        self._micro_batch: MicroBatch | None = None
+        if couples_images(self.network.backbone):
+            self.print_to_log_file(
+                "The planned network has batch normalisation or dropout, so all views of a step "
+                "pass it together; this takes the memory of the whole comparison batch."
+            )
+            return
+        self._micro_batch = MicroBatch.of_plan(
+            plan.batch_size, plan.patch_size, settings.global_size, settings.local_size
+        )
+        self.print_to_log_file(
+            f"Views that pass the backbone at a time: {self._micro_batch.global_views} global or "
+            f"{self._micro_batch.local_views} local ones, of {settings.batch_size} images"
+        )
+
+    def accumulate_gradients(
+        self, batch: dict[str, Any], generator: torch.Generator, scale: float | Tensor
+    ) -> StepLoss:
+        """The gradient of the PCRLv2 loss at levels drawn for this step."""
+        beta = self._level_restoration_weight
+        result = accumulate_gradients(
+            self.network,
+            _views_of(batch),
+            self._draw_levels(generator),
+            beta,
+            self._micro_batch,
+            Precision(self.autocast, scale),
+        )
+        return self._step_loss(batch, result, beta)
+
+    def evaluate(self, batch: dict[str, Any], generator: torch.Generator) -> StepLoss:
+        """The PCRLv2 loss with beta = 1, so that epochs can be compared."""
+        levels = self._draw_levels(generator)
+        result = evaluate(self.network, _views_of(batch), levels, self._micro_batch)
+        return self._step_loss(batch, result, 1.0)
+
+    def _draw_levels(self, generator: torch.Generator) -> Levels:
+        return draw_levels(self.network.num_levels, self.settings.num_local, generator)
+
+    def _step_loss(self, batch: dict[str, Any], result: StepResult, beta: float) -> StepLoss:
+        numbers = {name: getattr(result.terms, name) for name in TERMS}
+        numbers["target_variance"] = batch["target"].var(unbiased=False)
         for level in range(self.network.num_levels):
             numbers[f"z_std_level_{level}"] = result.projection_spreads[level]
             numbers[f"feature_spread_level_{level}"] = result.feature_spreads[level]
-        return StepLoss(result.terms.total(weight), numbers)
+        return StepLoss(result.terms.total(beta), numbers)
 
     @property
     def _level_restoration_weight(self) -> float:
@@ -170,3 +215,7 @@ class PCRLv2PretrainTrainer(SSLTrainer):
                 planned.keys_to_in_proj,
             )
         return planned.state_dict(), about
+
+
+def _views_of(batch: dict[str, Any]) -> ViewBatch:
+    return ViewBatch(batch["target"], batch["global_views"], batch["local_views"])

@@ -8,6 +8,7 @@ import math
 import os
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
@@ -17,7 +18,6 @@ import numpy as np
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
-from nnunetv2.utilities.helpers import dummy_context
 from torch import Tensor, autocast
 
 from nnunetv2_pcrl.training.cases import check_split_is_possible
@@ -37,7 +37,7 @@ class StepLoss:
     """What a method's step gives to the trainer.
 
     Attributes:
-        loss: scalar with gradient.
+        loss: scalar without gradient.
         numbers: scalars without gradient by log name, averaged over the epoch.
     """
 
@@ -95,8 +95,18 @@ class SSLTrainer(nnUNetTrainer):
         """Names of everything that the method logs once per epoch."""
 
     @abstractmethod
-    def compute_loss(self, batch: dict[str, Any], generator: torch.Generator) -> StepLoss:
-        """The loss of one batch on the device; every draw comes from the generator."""
+    def accumulate_gradients(
+        self, batch: dict[str, Any], generator: torch.Generator, scale: float | Tensor
+    ) -> StepLoss:
+        """Adds the gradient of the loss, times the scale, to the network's parameters.
+
+        The batch is on the device; every draw comes from the generator; forward passes run in
+        `self.autocast()`.
+        """
+
+    @abstractmethod
+    def evaluate(self, batch: dict[str, Any], generator: torch.Generator) -> StepLoss:
+        """The loss of a batch without gradient. Called in `self.autocast()`."""
 
     @abstractmethod
     def portable_weights(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
@@ -193,34 +203,37 @@ class SSLTrainer(nnUNetTrainer):
         super().on_validation_epoch_start()
         self._step = 0
 
-    def _step_loss(self, batch: dict, *stream: int) -> StepLoss:
-        """The method's loss of a batch, with draws that depend on seed, stream and step only."""
+    def autocast(self) -> AbstractContextManager:
+        """Mixed precision on CUDA and nowhere else, as in nnU-Net."""
+        return autocast("cuda", enabled=True) if self.device.type == "cuda" else nullcontext()
+
+    def _next_step(self, batch: dict, *stream: int) -> torch.Generator:
+        """Draws for the next step: a function of seed, stream and step, and of nothing else."""
         for identifier, reason in batch["rejected"]:
             self._report_case(identifier, reason)
         generator = seeded_generator(self.settings.seed, *stream, self._step)
         self._step += 1
-        is_cuda = self.device.type == "cuda"
-        with autocast(self.device.type, enabled=True) if is_cuda else dummy_context():
-            return self.compute_loss(batch, generator)
+        return generator
 
     def train_step(self, batch: dict) -> dict:
         """One update; a loss that is not finite is skipped, and said so."""
         self.optimizer.zero_grad(set_to_none=True)
         # 2 and 3: the streams of level draws, beside the loader's streams of views.
-        step = self._step_loss(batch, 2, self.current_epoch)
+        generator = self._next_step(batch, 2, self.current_epoch)
+        scaler = self.grad_scaler
+        scale = 1.0 if scaler is None else scaler.scale(torch.ones((), device=self.device))
+        step = self.accumulate_gradients(batch, generator, scale)
         if not torch.isfinite(step.loss):
             return self._skip_step(batch)
         self._consecutive_skipped_steps = 0
-        if self.grad_scaler is None:
-            step.loss.backward()
+        if scaler is None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
             self.optimizer.step()
         else:
-            self.grad_scaler.scale(step.loss).backward()
-            self.grad_scaler.unscale_(self.optimizer)
+            scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
-            self.grad_scaler.step(self.optimizer)
-            self.grad_scaler.update()
+            scaler.step(self.optimizer)
+            scaler.update()
         return _as_floats(step)
 
     def _skip_step(self, batch: dict) -> dict:
@@ -238,7 +251,9 @@ class SSLTrainer(nnUNetTrainer):
 
     def validation_step(self, batch: dict) -> dict:
         """The loss on fixed views and levels."""
-        return _as_floats(self._step_loss(batch, 3))
+        generator = self._next_step(batch, 3)
+        with self.autocast():
+            return _as_floats(self.evaluate(batch, generator))
 
     def on_train_epoch_end(self, train_outputs: list[dict]):
         """Logs the means, and which share of the time the steps waited for views."""
@@ -350,6 +365,6 @@ class SSLTrainer(nnUNetTrainer):
 
 def _as_floats(step: StepLoss) -> dict[str, float]:
     return {
-        "loss": float(step.loss.detach()),
+        "loss": float(step.loss),
         **{name: float(v) for name, v in step.numbers.items()},
     }

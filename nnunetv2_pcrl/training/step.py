@@ -1,14 +1,22 @@
-"""One PCRLv2 step as a function: from a batch of views to the terms of the loss.
+"""The terms of the PCRLv2 loss from a batch of views, in one forward pass.
 
-Every view passes the backbone once. Knows the network and the losses, nothing of nnU-Net.
+Knows the network and the losses, nothing of nnU-Net. `two_pass` computes the same in the memory of
+a few views.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nnunetv2_pcrl.losses.pcrlv2 import Levels, PCRLv2Terms, comparison, local_comparison
+from nnunetv2_pcrl.losses.pcrlv2 import (
+    Embedding,
+    Levels,
+    PCRLv2Terms,
+    comparison,
+    local_comparison,
+)
 from nnunetv2_pcrl.losses.restoration import restoration_error
 from nnunetv2_pcrl.losses.similarity import feature_spread, projection_spread
 from nnunetv2_pcrl.networks.heads import global_average_pool
@@ -32,7 +40,7 @@ class ViewBatch:
 
 @dataclass(frozen=True)
 class StepResult:
-    """Terms of the loss with gradient, and what is watched without.
+    """Terms of the loss, and what is watched without gradient.
 
     Attributes:
         terms: the four terms of the loss.
@@ -42,6 +50,20 @@ class StepResult:
     terms: PCRLv2Terms
     projection_spreads: tuple[Tensor, ...]
     feature_spreads: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class PooledViews:
+    """Pooled features of the three populations of views, by level.
+
+    Attributes:
+        first, second: of v0 and v1, each [B, C].
+        local: of all local views, [L * B, C], local view by local view.
+    """
+
+    first: dict[int, Tensor]
+    second: dict[int, Tensor]
+    local: dict[int, Tensor]
 
 
 def pcrlv2_step(network: PCRLv2Network, views: ViewBatch, levels: Levels) -> StepResult:
@@ -57,37 +79,66 @@ def pcrlv2_step(network: PCRLv2Network, views: ViewBatch, levels: Levels) -> Ste
 
     Source: Zhou et al. 2023 (PCRLv2).
     """
-    num_local, batch_size = views.local_views.shape[:2]
-    first_pyramid = network.backbone(views.global_views[0])
-    second_pyramid = network.backbone(views.global_views[1], max(levels.of_second_global))
-    local_pyramid = network.backbone(views.local_views.flatten(0, 1), max(levels.of_local))
-
-    first = _embed(network, first_pyramid, levels.of_first_global)
-    second = _embed(network, second_pyramid, levels.of_second_global)
-    local = {
-        level: tuple(part.unflatten(0, (num_local, batch_size)) for part in embedding)
-        for level, embedding in _embed(network, local_pyramid, levels.of_local).items()
-    }
-    shared = levels.shared
-    terms = PCRLv2Terms(
-        restoration=restoration_error(network.restoration(first_pyramid[-1]), views.target),
-        level_restoration=restoration_error(
-            network.level_restorations[shared](first_pyramid[shared]), views.target
-        ),
-        global_comparison=comparison(first[shared], second[shared]),
-        local_comparison=local_comparison(first, second, local, levels),
+    first = network.backbone(views.global_views[0])
+    second = network.backbone(views.global_views[1], max(levels.of_second_global))
+    local = network.backbone(views.local_views.flatten(0, 1), max(levels.of_local))
+    pooled = PooledViews(
+        pool(first, range(network.num_levels)),
+        pool(second, levels.of_second_global),
+        pool(local, levels.of_local),
     )
-    with torch.no_grad():
-        pooled = [global_average_pool(features) for features in first_pyramid]
-        projections = [p(x) for p, x in zip(network.projections, pooled, strict=True)]
     return StepResult(
-        terms,
-        tuple(map(projection_spread, projections)),
-        tuple(map(feature_spread, pooled)),
+        PCRLv2Terms(
+            *restorations(network, first, views.target, levels.shared),
+            *comparisons(network, pooled, levels),
+        ),
+        *spreads(network, pooled.first),
     )
 
 
-def _embed(
-    network: PCRLv2Network, pyramid: list[Tensor], levels: frozenset[int]
-) -> dict[int, tuple[Tensor, Tensor]]:
-    return {level: network.embed(level, global_average_pool(pyramid[level])) for level in levels}
+def pool(pyramid: list[Tensor], levels: Iterable[int]) -> dict[int, Tensor]:
+    """Pooled features [V, C] at the given levels of a pyramid of V views."""
+    return {level: global_average_pool(pyramid[level]) for level in levels}
+
+
+def restorations(
+    network: PCRLv2Network, pyramid: list[Tensor], target: Tensor, shared: int
+) -> tuple[Tensor, Tensor]:
+    """R_full and R_k of first global views with the given pyramid."""
+    full = restoration_error(network.restoration(pyramid[-1]), target)
+    level = restoration_error(network.level_restorations[shared](pyramid[shared]), target)
+    return full, level
+
+
+def comparisons(
+    network: PCRLv2Network, pooled: PooledViews, levels: Levels
+) -> tuple[Tensor, Tensor]:
+    """The global and the local comparison of all views of a batch.
+
+    Every level that the comparison needs is embedded, other levels of `pooled` are not.
+    """
+
+    def embed(features: dict[int, Tensor], needed: frozenset[int]) -> dict[int, Embedding]:
+        return {level: network.embed(level, features[level]) for level in needed}
+
+    first = embed(pooled.first, levels.of_first_global)
+    second = embed(pooled.second, levels.of_second_global)
+    num_local = len(levels.local)
+    local = {
+        level: tuple(part.unflatten(0, (num_local, -1)) for part in embedding)
+        for level, embedding in embed(pooled.local, levels.of_local).items()
+    }
+    return (
+        comparison(first[levels.shared], second[levels.shared]),
+        local_comparison(first, second, local, levels),
+    )
+
+
+@torch.no_grad()
+def spreads(
+    network: PCRLv2Network, pooled: dict[int, Tensor]
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Spread of the projections and of the pooled features themselves, of every level."""
+    features = [pooled[level] for level in range(network.num_levels)]
+    projections = [p(x) for p, x in zip(network.projections, features, strict=True)]
+    return tuple(map(projection_spread, projections)), tuple(map(feature_spread, features))

@@ -1,0 +1,252 @@
+"""The exact gradient of a PCRLv2 step in the memory of a few views.
+
+Instance normalisation keeps the images of a batch apart inside the backbone; only the heads' batch
+normalisation brings them together, and it sees nothing but pooled features. Therefore:
+
+1. without gradient, every view passes the backbone, a few at a time; pooled features are kept;
+2. the comparison of the whole batch is computed from them and differentiated, down to them;
+3. every view passes again with gradient, a few at a time, and the gradients of its pooled features
+   are handed on into the backbone, together with the restoration of the first global view.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nnunetv2_pcrl.losses.pcrlv2 import Levels, PCRLv2Terms
+from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
+from nnunetv2_pcrl.training.step import (
+    PooledViews,
+    StepResult,
+    ViewBatch,
+    comparisons,
+    pcrlv2_step,
+    pool,
+    restorations,
+    spreads,
+)
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """How many views pass the backbone at a time.
+
+    Attributes:
+        global_views, local_views: at least 1 each.
+    """
+
+    global_views: int
+    local_views: int
+
+    @classmethod
+    def of_plan(
+        cls,
+        batch_size: int,
+        patch_size: Sequence[int],
+        global_size: Sequence[int],
+        local_size: Sequence[int],
+    ) -> "MicroBatch":
+        """As many views as have no more voxels than a segmentation step of the plan."""
+        voxels = batch_size * math.prod(patch_size)
+        return cls(
+            max(1, voxels // math.prod(global_size)), max(1, voxels // math.prod(local_size))
+        )
+
+    def holds(self, views: ViewBatch) -> bool:
+        """True if a whole batch is no more than a micro-batch."""
+        num_local, batch_size = views.local_views.shape[:2]
+        return batch_size <= self.global_views and num_local * batch_size <= self.local_views
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Mixed precision of a step.
+
+    Attributes:
+        autocast: gives the context of forward passes.
+        scale: factor of the loss before it is differentiated.
+    """
+
+    autocast: Callable[[], AbstractContextManager] = nullcontext
+    scale: float | Tensor = 1.0
+
+
+def couples_images(backbone: nn.Module) -> bool:
+    """True if a view's features depend on the other views of a pass, or on chance.
+
+    Batch normalisation and dropout do that; the two passes would then not agree.
+    """
+    return any(
+        isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
+        for module in backbone.modules()
+    )
+
+
+def accumulate_gradients(
+    network: PCRLv2Network,
+    views: ViewBatch,
+    levels: Levels,
+    level_restoration_weight: float,
+    micro_batch: MicroBatch | None,
+    precision: Precision | None = None,
+) -> StepResult:
+    """Adds the gradient of the scaled loss to every parameter that the step uses.
+
+    Args:
+        network: backbone and heads; only a backbone that does not couple images may be given a
+            micro-batch.
+        views: B >= 2 images; the batch is the population of the comparison.
+        levels: drawn by `draw_levels`.
+        level_restoration_weight: beta.
+        micro_batch: views at a time; None for a single pass.
+        precision: mixed precision; none by default.
+
+    Returns:
+        The terms, without gradient.
+    """
+    precision = precision or Precision()
+    if micro_batch is None or micro_batch.holds(views):
+        with precision.autocast():
+            result = pcrlv2_step(network, views, levels)
+        (precision.scale * result.terms.total(level_restoration_weight)).backward()
+        return _detached(result)
+
+    local_views = views.local_views.flatten(0, 1)
+    first, second = views.global_views
+    with torch.no_grad(), precision.autocast():
+        pooled = PooledViews(
+            _pool_in_parts(network, first, levels.of_first_global, micro_batch.global_views),
+            _pool_in_parts(network, second, levels.of_second_global, micro_batch.global_views),
+            _pool_in_parts(network, local_views, levels.of_local, micro_batch.local_views),
+        )
+    for population in (pooled.first, pooled.second, pooled.local):
+        for features in population.values():
+            features.requires_grad_()
+    with precision.autocast():
+        global_term, local_term = comparisons(network, pooled, levels)
+    (precision.scale * (global_term + local_term)).backward()
+
+    _hand_on(network, second, pooled.second, micro_batch.global_views, precision)
+    _hand_on(network, local_views, pooled.local, micro_batch.local_views, precision)
+    full, level, all_pooled = _restore_and_hand_on(
+        network, views, levels, level_restoration_weight, pooled.first, micro_batch, precision
+    )
+    terms = PCRLv2Terms(full, level, global_term, local_term)
+    return _detached(StepResult(terms, *spreads(network, all_pooled)))
+
+
+@torch.no_grad()
+def evaluate(
+    network: PCRLv2Network, views: ViewBatch, levels: Levels, micro_batch: MicroBatch | None
+) -> StepResult:
+    """The terms of a batch without gradient, a few views at a time (all if `micro_batch` is None).
+
+    Equals `pcrlv2_step`.
+    """
+    if micro_batch is None or micro_batch.holds(views):
+        return pcrlv2_step(network, views, levels)
+    first, second = views.global_views
+    local_views = views.local_views.flatten(0, 1)
+    full, level, all_pooled = [], [], []
+    for part in _parts(len(first), micro_batch.global_views):
+        pyramid = network.backbone(first[part])
+        share = len(first[part]) / len(first)
+        terms = restorations(network, pyramid, views.target[part], levels.shared)
+        full.append(share * terms[0])
+        level.append(share * terms[1])
+        all_pooled.append(pool(pyramid, range(network.num_levels)))
+    pooled = PooledViews(
+        _joined(all_pooled),
+        _pool_in_parts(network, second, levels.of_second_global, micro_batch.global_views),
+        _pool_in_parts(network, local_views, levels.of_local, micro_batch.local_views),
+    )
+    terms = PCRLv2Terms(sum(full), sum(level), *comparisons(network, pooled, levels))
+    return StepResult(terms, *spreads(network, pooled.first))
+
+
+def _parts(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, count, size))
+
+
+def _joined(parts: list[dict[int, Tensor]]) -> dict[int, Tensor]:
+    return {level: torch.cat([part[level] for part in parts]) for level in parts[0]}
+
+
+def _pool_in_parts(
+    network: PCRLv2Network, views: Tensor, levels: Iterable[int], size: int
+) -> dict[int, Tensor]:
+    return _joined(
+        [
+            pool(network.backbone(views[part], max(levels)), levels)
+            for part in _parts(len(views), size)
+        ]
+    )
+
+
+def _pull(pyramid: list[Tensor], pooled: dict[int, Tensor], part: slice) -> Tensor:
+    """A scalar whose gradient for the backbone is that of the comparison."""
+    features = pool(pyramid, pooled)
+    return sum((features[level] * pooled[level].grad[part]).sum() for level in pooled)
+
+
+def _hand_on(
+    network: PCRLv2Network,
+    views: Tensor,
+    pooled: dict[int, Tensor],
+    size: int,
+    precision: Precision,
+) -> None:
+    """Third pass of views that are compared only. Their gradients are scaled already."""
+    for part in _parts(len(views), size):
+        with precision.autocast():
+            pull = _pull(network.backbone(views[part], max(pooled)), pooled, part)
+        pull.backward()
+
+
+def _restore_and_hand_on(
+    network: PCRLv2Network,
+    views: ViewBatch,
+    levels: Levels,
+    level_restoration_weight: float,
+    pooled: dict[int, Tensor],
+    micro_batch: MicroBatch,
+    precision: Precision,
+) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+    """Third pass of the first global views: their restorations, and their part of the comparison.
+
+    Returns:
+        R_full and R_k of the whole batch without gradient, and pooled features of all levels.
+    """
+    first = views.global_views[0]
+    full_terms, level_terms, all_pooled = [], [], []
+    for part in _parts(len(first), micro_batch.global_views):
+        with precision.autocast():
+            pyramid = network.backbone(first[part])
+            full, level = restorations(network, pyramid, views.target[part], levels.shared)
+            share = len(first[part]) / len(first)
+            restoration = share * (full + level_restoration_weight * level)
+            pull = _pull(pyramid, pooled, part)
+        (precision.scale * restoration + pull).backward()
+        full_terms.append(share * full.detach())
+        level_terms.append(share * level.detach())
+        with torch.no_grad():
+            all_pooled.append(pool(pyramid, range(network.num_levels)))
+    return sum(full_terms), sum(level_terms), _joined(all_pooled)
+
+
+def _detached(result: StepResult) -> StepResult:
+    terms = result.terms
+    return StepResult(
+        PCRLv2Terms(
+            terms.restoration.detach(),
+            terms.level_restoration.detach(),
+            terms.global_comparison.detach(),
+            terms.local_comparison.detach(),
+        ),
+        result.projection_spreads,
+        result.feature_spreads,
+    )

@@ -1,0 +1,163 @@
+"""The two-pass step: the naive step's gradient at any micro-batch size, in less memory."""
+
+import copy
+from dataclasses import dataclass
+
+import pytest
+import torch
+from planned_networks import GEOMETRIES, planned_network
+from torch import nn
+
+from nnunetv2_pcrl.losses.pcrlv2 import Levels, draw_levels
+from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
+from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
+from nnunetv2_pcrl.training.step import ViewBatch, pcrlv2_step
+from nnunetv2_pcrl.training.two_pass import (
+    MicroBatch,
+    Precision,
+    accumulate_gradients,
+    couples_images,
+    evaluate,
+)
+
+BATCH_SIZE, NUM_LOCAL, BETA = 5, 6, 0.7
+
+
+@dataclass(frozen=True)
+class Case:
+    network: PCRLv2Network
+    views: ViewBatch
+
+
+def make_case(architecture: str, geometry: str) -> Case:
+    torch.manual_seed(0)
+    sizes = GEOMETRIES[geometry]
+    network = PCRLv2Network(NonSkipUNet(planned_network(architecture, geometry)), 1).double()
+    # Fresh residual blocks end in a zero, which would hide half of the network.
+    for module in network.modules():
+        if isinstance(module, nn.modules.instancenorm._InstanceNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    views = ViewBatch(
+        target=torch.randn(BATCH_SIZE, 1, *sizes.global_size, dtype=torch.float64),
+        global_views=torch.randn(2, BATCH_SIZE, 1, *sizes.global_size, dtype=torch.float64),
+        local_views=torch.randn(NUM_LOCAL, BATCH_SIZE, 1, *sizes.local_size, dtype=torch.float64),
+    )
+    return Case(network, views)
+
+
+def gradients(network) -> dict[str, torch.Tensor | None]:
+    return {name: p.grad for name, p in network.named_parameters()}
+
+
+def naive(case: Case, levels: Levels):
+    network = copy.deepcopy(case.network)
+    result = pcrlv2_step(network, case.views, levels)
+    result.terms.total(BETA).backward()
+    return result, gradients(network)
+
+
+def two_pass(case: Case, levels: Levels, micro_batch: MicroBatch, **kwargs):
+    network = copy.deepcopy(case.network)
+    result = accumulate_gradients(network, case.views, levels, BETA, micro_batch, **kwargs)
+    return result, gradients(network)
+
+
+def assert_equal_gradients(ours, expected, tolerance=1e-9) -> None:
+    largest = max(g.abs().max() for g in expected.values() if g is not None)
+    for name, gradient in expected.items():
+        if gradient is None:
+            assert ours[name] is None, name
+        else:
+            error = (ours[name] - gradient).abs().max()
+            assert error <= tolerance * max(gradient.abs().max(), 1e-3 * largest), name
+
+
+def all_draws(num_levels: int) -> list[Levels]:
+    """Every shared level, each with local levels that together cover all pairs."""
+    pairs = [(a, b) for a in range(num_levels) for b in range(num_levels)]
+    pairs += pairs[: -len(pairs) % NUM_LOCAL]
+    groups = [tuple(pairs[i : i + NUM_LOCAL]) for i in range(0, len(pairs), NUM_LOCAL)]
+    return [Levels(k, groups[k % len(groups)]) for k in range(num_levels)] + [
+        Levels(0, ((0, 0),) * NUM_LOCAL)
+    ]
+
+
+@pytest.mark.parametrize("geometry", ["2d", "3d", "anisotropic"])
+@pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_gradients_and_terms_equal_those_of_the_naive_step(architecture, geometry, size):
+    case = make_case(architecture, geometry)
+    for levels in all_draws(case.network.num_levels):
+        expected, expected_gradients = naive(case, levels)
+        result, ours = two_pass(case, levels, MicroBatch(size, 2 * size))
+        assert_equal_gradients(ours, expected_gradients)
+        for name in vars(expected.terms):
+            difference = getattr(result.terms, name) - getattr(expected.terms, name)
+            assert abs(float(difference.detach())) < 1e-12, name
+        for name in ("projection_spreads", "feature_spreads"):
+            torch.testing.assert_close(getattr(result, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("micro_batch", [None, MicroBatch(BATCH_SIZE, BATCH_SIZE * NUM_LOCAL)])
+def test_a_batch_that_fits_passes_once_with_equal_gradients(micro_batch):
+    case = make_case("PlainConvUNet", "2d")
+    levels = draw_levels(3, NUM_LOCAL, torch.Generator().manual_seed(1))
+    passes = []
+    network = copy.deepcopy(case.network)
+    network.backbone.register_forward_hook(lambda *_: passes.append(1))
+    accumulate_gradients(network, case.views, levels, BETA, micro_batch)
+    assert len(passes) == 3
+    assert_equal_gradients(gradients(network), naive(case, levels)[1])
+
+
+def test_the_scale_multiplies_the_gradient_once():
+    case = make_case("PlainConvUNet", "2d")
+    levels = draw_levels(3, NUM_LOCAL, torch.Generator().manual_seed(1))
+    for micro_batch in (None, MicroBatch(2, 7)):
+        _, plain = two_pass(case, levels, micro_batch)
+        _, scaled = two_pass(case, levels, micro_batch, precision=Precision(scale=1024.0))
+        unscaled = {n: None if g is None else g / 1024 for n, g in scaled.items()}
+        assert_equal_gradients(unscaled, plain)
+
+
+def test_no_more_views_than_a_micro_batch_pass_at_a_time():
+    case = make_case("PlainConvUNet", "2d")
+    counts = {"global": [], "local": []}
+    global_size = case.views.target.shape[2:]
+
+    def count(_module, inputs, _output):
+        kind = "global" if inputs[0].shape[2:] == global_size else "local"
+        counts[kind].append(len(inputs[0]))
+
+    case.network.backbone.register_forward_hook(count)
+    levels = Levels(1, ((0, 1),) * NUM_LOCAL)
+    accumulate_gradients(case.network, case.views, levels, BETA, MicroBatch(2, 4))
+    assert max(counts["global"]) == 2 and max(counts["local"]) == 4
+    # Two passes of every view.
+    assert sum(counts["global"]) == 2 * 2 * BATCH_SIZE
+    assert sum(counts["local"]) == 2 * NUM_LOCAL * BATCH_SIZE
+
+
+def test_evaluation_in_parts_equals_the_naive_terms_and_leaves_no_gradient():
+    case = make_case("ResidualEncoderUNet", "3d")
+    levels = draw_levels(3, NUM_LOCAL, torch.Generator().manual_seed(2))
+    expected, _ = naive(case, levels)
+    for micro_batch in (None, MicroBatch(2, 7)):
+        result = evaluate(case.network, case.views, levels, micro_batch)
+        for name in vars(expected.terms):
+            difference = getattr(result.terms, name) - getattr(expected.terms, name)
+            assert abs(float(difference.detach())) < 1e-12, name
+        torch.testing.assert_close(result.feature_spreads, expected.feature_spreads)
+    assert all(g is None for g in gradients(case.network).values())
+
+
+def test_batch_norm_and_dropout_couple_images_and_instance_norm_does_not():
+    assert not couples_images(make_case("PlainConvUNet", "2d").network.backbone)
+    for module in (nn.BatchNorm3d(2), nn.Dropout2d(0.5), nn.Dropout(0.1)):
+        assert couples_images(nn.Sequential(nn.Conv2d(1, 1, 1), module))
+
+
+def test_the_micro_batch_has_no_more_voxels_than_the_plans_own_batch():
+    assert MicroBatch.of_plan(2, (128,) * 3, (96,) * 3, (64,) * 3) == MicroBatch(4, 16)
+    assert MicroBatch.of_plan(2, (28, 192, 192), (20, 160, 160), (12, 96, 96)) == MicroBatch(4, 18)
+    assert MicroBatch.of_plan(1, (32, 32), (48, 48), (32, 32)) == MicroBatch(1, 1)
