@@ -354,6 +354,10 @@ class SSLTrainer(nnUNetTrainer):
         super().load_checkpoint(filename_or_checkpoint)
         self._resumed = True
         self._add_log_keys()
+        for group in self.optimizer.param_groups:
+            # The optimiser's state brings its own; changed settings shall count.
+            group["momentum"] = self.settings.momentum
+            group["weight_decay"] = self.weight_decay
         stored = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=True)
         for name, value in self.settings.as_plain().items():
             before = stored["settings"].get(name)

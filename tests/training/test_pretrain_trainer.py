@@ -239,13 +239,16 @@ def test_an_earlier_result_is_moved_aside_and_not_overwritten(dataset):
     assert "was moved to" in log_text(second)
 
 
-def test_settings_changed_before_resuming_are_named(dataset):
+def test_settings_changed_before_resuming_are_named_and_count(dataset):
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
     trainer.run_training()
-    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["initial_lr"] = 0.5
+    section = dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]
+    section.update(initial_lr=0.5, weight_decay=0.02)
     resumed = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres", resume=True)
     resumed.load_checkpoint(str(Path(trainer.output_folder) / "checkpoint_final.pth"))
     assert "initial_lr was 0.01 and is now 0.5" in log_text(resumed)
+    assert "weight_decay was 0.0001 and is now 0.02" in log_text(resumed)
+    assert resumed.optimizer.param_groups[0]["weight_decay"] == 0.02
 
 
 def test_disabled_checkpointing_writes_no_checkpoint_and_says_so(dataset):
