@@ -8,5 +8,8 @@ cd "$(dirname "$0")/.."
 make_environment "${TEST_VENV:-.venv-test}" -e '.[test]'
 python -m ruff check .
 python -m ruff format --check .
-# Two processes; a file stays together, because its tests share what takes long to prepare.
-exec python -m pytest -n 2 --dist loadfile "$@"
+# More threads would only wait for one another on the tests' tiny tensors.
+export OMP_NUM_THREADS=1
+# Two processes; a file stays together, because its tests share what takes long to prepare, and
+# the end-to-end tests, which take longest, come first.
+exec python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
