@@ -235,6 +235,8 @@ def _restore_and_hand_on(
         level_terms.append(share * level.detach())
         with torch.no_grad():
             all_pooled.append(pool(pyramid, range(network.num_levels)))
+        # Or they would live on beside those of the next views.
+        del pyramid, full, level, restoration, pull
     return sum(full_terms), sum(level_terms), _joined(all_pooled)
 
 
