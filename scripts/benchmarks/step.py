@@ -26,7 +26,7 @@ from torch import nn
 from nnunetv2_pcrl.losses.pcrlv2 import draw_levels
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
-from nnunetv2_pcrl.planning.settings import derive_settings
+from nnunetv2_pcrl.planning.settings import PCRLv2Settings, derive_settings
 from nnunetv2_pcrl.training.step import ViewBatch
 from nnunetv2_pcrl.training.two_pass import MicroBatch, accumulate_gradients
 
@@ -83,14 +83,18 @@ def segmentation_step(args: argparse.Namespace) -> Callable[[], None]:
     return step
 
 
+def settings_of(args: argparse.Namespace) -> tuple[PCRLv2Settings, MicroBatch]:
+    """View sizes and micro-batch as pretraining derives them from the plan."""
+    settings = derive_settings(args.patch, [2 ** (NUM_STAGES - 1)] * 3, [1.0] * 3)
+    size, local = settings.global_size, settings.local_size
+    return settings, MicroBatch.of_plan(PLAN_BATCH, args.patch, size, local)
+
+
 def pretraining_step(args: argparse.Namespace, in_parts: bool) -> Callable[[], None]:
     """One PCRLv2 step, in two passes of micro-batches or naively in one."""
-    settings = derive_settings(args.patch, [2 ** (NUM_STAGES - 1)] * 3, [1.0] * 3)
+    settings, micro_batch = settings_of(args)
     backbone = NonSkipUNet(planned_network(args.plan, args.features))
     network = PCRLv2Network(backbone, 1).to(args.device)
-    micro_batch = MicroBatch.of_plan(
-        PLAN_BATCH, args.patch, settings.global_size, settings.local_size
-    )
     optimizer = torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9)
     generator = torch.Generator().manual_seed(0)
     size, local = settings.global_size, settings.local_size
@@ -111,12 +115,11 @@ def pretraining_step(args: argparse.Namespace, in_parts: bool) -> Callable[[], N
 
 def bare_passes(args: argparse.Namespace) -> Callable[[], None]:
     """The forward and backward passes that the two-pass step needs, and nothing else."""
-    settings = derive_settings(args.patch, [2 ** (NUM_STAGES - 1)] * 3, [1.0] * 3)
+    settings, micro_batch = settings_of(args)
     backbone = NonSkipUNet(planned_network(args.plan, args.features)).to(args.device)
-    micro = MicroBatch.of_plan(PLAN_BATCH, args.patch, settings.global_size, settings.local_size)
     kinds = (
-        (2 * args.batch, micro.global_views, settings.global_size),
-        (NUM_LOCAL * args.batch, micro.local_views, settings.local_size),
+        (2 * args.batch, micro_batch.global_views, settings.global_size),
+        (NUM_LOCAL * args.batch, micro_batch.local_views, settings.local_size),
     )
 
     def step() -> None:
