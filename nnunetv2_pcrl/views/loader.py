@@ -9,6 +9,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -143,6 +144,24 @@ class ViewSamples(Dataset):
         )
 
 
+@contextmanager
+def _explained_death_of_a_worker() -> Iterator[None]:
+    """Turns every sign of a dead worker into one error that says what to do.
+
+    Which sign comes first is chance: the loader's own notice, or a connection that breaks.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError, EOFError) as error:
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+            raise
+        raise RuntimeError(
+            f"A background worker that makes views died ({error}). Most often the machine had no "
+            f"memory left: use fewer workers (environment variable nnUNet_n_proc_DA), and go on "
+            f"with --c."
+        ) from error
+
+
 class BatchStream:
     """Collects samples into batches, with or without background workers.
 
@@ -180,7 +199,8 @@ class BatchStream:
         begin = time.perf_counter()
         if self._iterator is None:
             self._iterator = self._start()
-        samples = list(itertools.islice(self._iterator, self._samples.batch_size))
+        with _explained_death_of_a_worker():
+            samples = list(itertools.islice(self._iterator, self._samples.batch_size))
         self.seconds_waited += time.perf_counter() - begin
 
         def stacked(key: str, dim: int) -> Tensor:
