@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "views": set(),
     "weights": set(),
 }
-MAY_KNOW_NNUNET = ("training/", "planning/", "cli/", "views/loader.py")
+MAY_KNOW_NNUNET = ("training/", "planning/", "cli/", "views/loader.py", "launch.py")
 
 
 def name_of(path: Path) -> str:

@@ -104,7 +104,7 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         return len(self._planned_strides()) - 1
 
     def log_keys(self) -> list[str]:
-        """Loss terms, what restoring the mean would cost, and spreads per level, in both phases."""
+        """Loss terms, what restoring each view's mean would cost, and spreads per level."""
         names = [*TERMS, "target_variance"]
         for level in range(self._num_levels):
             names += [f"z_std_level_{level}", f"feature_spread_level_{level}"]
@@ -121,6 +121,11 @@ class PCRLv2PretrainTrainer(SSLTrainer):
                 "The planned network has batch normalisation or dropout, so all views of a step "
                 "pass it together; this takes the memory of the whole comparison batch."
             )
+            if self.joint_batch.num_ranks > 1:
+                # As nnU-Net does. PyTorch has it for GPUs only, and says so.
+                self.network.backbone = torch.nn.SyncBatchNorm.convert_sync_batchnorm(
+                    self.network.backbone
+                )
             return
         self._micro_batch = MicroBatch.of_plan(
             plan.batch_size, plan.patch_size, settings.global_size, settings.local_size
@@ -142,13 +147,16 @@ class PCRLv2PretrainTrainer(SSLTrainer):
             beta,
             self._micro_batch,
             Precision(self.autocast, scale),
+            self.joint_batch,
         )
         return self._step_loss(batch, result, beta)
 
     def evaluate(self, batch: dict[str, Any], generator: torch.Generator) -> StepLoss:
         """The PCRLv2 loss with beta = 1, so that epochs can be compared."""
         levels = self._draw_levels(generator)
-        result = evaluate(self.network, _views_of(batch), levels, self._micro_batch)
+        result = evaluate(
+            self.network, _views_of(batch), levels, self._micro_batch, self.joint_batch
+        )
         return self._step_loss(batch, result, 1.0)
 
     def _draw_levels(self, generator: torch.Generator) -> Levels:
@@ -156,7 +164,8 @@ class PCRLv2PretrainTrainer(SSLTrainer):
 
     def _step_loss(self, batch: dict[str, Any], result: StepResult, beta: float) -> StepLoss:
         numbers = {name: getattr(result.terms, name) for name in TERMS}
-        numbers["target_variance"] = batch["target"].var(unbiased=False)
+        variances = batch["target"].flatten(2).var(dim=2, unbiased=False)
+        numbers["target_variance"] = self.joint_batch.weight * variances.mean()
         for level in range(self.network.num_levels):
             numbers[f"z_std_level_{level}"] = result.projection_spreads[level]
             numbers[f"feature_spread_level_{level}"] = result.feature_spreads[level]
@@ -201,7 +210,6 @@ class PCRLv2PretrainTrainer(SSLTrainer):
             "fold": self.fold,
             "channel_names": self.dataset_json.get("channel_names", {}),
             "settings": self.settings.as_plain(),
-            "epochs_done": self.current_epoch + 1,
             "num_epochs": self.num_epochs,
         }
         if hasattr(planned, "key_to_encoder"):

@@ -7,8 +7,8 @@ checkpoints, logs, splits and commands stay nnU-Net's.
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
@@ -22,10 +22,12 @@ from torch import Tensor, autocast
 
 from nnunetv2_pcrl.training.cases import check_split_is_possible
 from nnunetv2_pcrl.training.cosine import CosineLRScheduler
+from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.results import keep_previous_results
 from nnunetv2_pcrl.training.streams import StreamSource
+from nnunetv2_pcrl.training.termination import EXIT_STATUS, TerminationNotice
 from nnunetv2_pcrl.views.seeding import seeded_generator
-from nnunetv2_pcrl.weights.atomic import replaced_atomically
+from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
 from nnunetv2_pcrl.weights.portable import FILE_NAME, write_weights
 
 MAX_GRADIENT_NORM = 12
@@ -35,6 +37,8 @@ MAX_CONSECUTIVE_SKIPPED_STEPS = 10
 @dataclass(frozen=True)
 class StepLoss:
     """What a method's step gives to the trainer.
+
+    Where several processes share the batch, the mean over them is the value of the whole batch.
 
     Attributes:
         loss: scalar without gradient.
@@ -48,7 +52,9 @@ class StepLoss:
 class SSLTrainer(nnUNetTrainer):
     """nnU-Net trainer without labels. "Best" is the lowest validation loss.
 
-    Subclasses define the abstract methods; `variant` holds settings of variants by name.
+    Several processes (-num_gpus) share the comparison batch; the run is then the one of a single
+    process with the same seed, but for rounding. Subclasses define the abstract methods; `variant`
+    holds settings of variants by name.
     """
 
     variant: Mapping[str, Any] = {}
@@ -62,8 +68,6 @@ class SSLTrainer(nnUNetTrainer):
         device: torch.device = torch.device("cuda"),  # noqa: B008
     ):
         super().__init__(plans, configuration, fold, dataset_json, device)
-        if self.is_ddp:
-            raise ValueError("Pretraining runs on one GPU: call it without -num_gpus.")
         if self.is_cascaded:
             raise ValueError(
                 f"Pretraining with {configuration} is not possible: it needs the segmentation of "
@@ -76,12 +80,16 @@ class SSLTrainer(nnUNetTrainer):
         self.num_val_iterations_per_epoch = self.settings.num_val_iterations_per_epoch
         self.initial_lr = self.settings.initial_lr
         self.weight_decay = self.settings.weight_decay
-        self.save_every = 10
+        # A finished epoch is never lost: writing a checkpoint costs little beside an epoch.
+        self.save_every = 1
+        self.joint_batch = JointBatch.of_this_process(self.settings.batch_size)
         self._resumed = False
         self._step = 0
+        self._epoch_outputs: list[dict[str, float]] = []
+        self._termination = TerminationNotice()
         self._train_epoch_began = 0.0
         self._consecutive_skipped_steps = 0
-        self._reported_cases: set[str] = set()
+        self._reported_cases: dict[str, str] = {}
         self._add_log_keys()
 
     # What a method defines
@@ -100,8 +108,8 @@ class SSLTrainer(nnUNetTrainer):
     ) -> StepLoss:
         """Adds the gradient of the loss, times the scale, to the network's parameters.
 
-        The batch is on the device; every draw comes from the generator; forward passes run in
-        `self.autocast()`.
+        The batch is on the device and holds the images of this process, `self.joint_batch.own`;
+        every draw comes from the generator; forward passes run in `self.autocast()`.
         """
 
     @abstractmethod
@@ -130,14 +138,29 @@ class SSLTrainer(nnUNetTrainer):
             self.fold,
         )
         torch.manual_seed(self.settings.seed)
-        super().initialize()
+        with self._without_reducer():
+            super().initialize()
+        self.joint_batch.broadcast(self.network)
+
+    @contextmanager
+    def _without_reducer(self) -> Iterator[None]:
+        """Hides the other processes from nnU-Net, which would wrap the network in DDP.
+
+        DDP averages after every backward pass and expects a gradient of every parameter. Here a
+        step has many passes, and heads of levels that were not drawn have no gradient.
+        """
+        is_ddp, self.is_ddp = self.is_ddp, False
+        try:
+            yield
+        finally:
+            self.is_ddp = is_ddp
 
     def _do_i_compile(self):
         """No: a step calls the parts of the network, which compiling the whole does not reach."""
         return False
 
     def _set_batch_size_and_oversample(self):
-        self.batch_size = self.settings.batch_size
+        self.batch_size = len(self.joint_batch.own)
 
     def _build_loss(self):
         """None: the method's step computes the loss."""
@@ -165,10 +188,13 @@ class SSLTrainer(nnUNetTrainer):
         source = StreamSource(
             Path(self.preprocessed_dataset_folder),
             self.settings,
+            self.joint_batch.own,
             self.num_input_channels,
             self.device,
         )
-        training, problems = source.training(train_cases, self.current_epoch, num_workers)
+        step = self.current_epoch * self.settings.num_iterations_per_epoch
+        step += len(self._epoch_outputs)
+        training, problems = source.training(train_cases, step, num_workers)
         validation, more_problems = source.validation(val_cases, num_workers)
         for identifier, reason in problems + more_problems:
             self._report_case(identifier, reason)
@@ -177,24 +203,32 @@ class SSLTrainer(nnUNetTrainer):
     def _report_case(self, identifier: str, reason: str) -> None:
         """Names an unusable case in the log, once."""
         if identifier not in self._reported_cases:
-            self._reported_cases.add(identifier)
+            self._reported_cases[identifier] = reason
             self.print_to_log_file(f"WARNING: case {identifier} is left out: {reason}")
 
     # Training
 
     def on_train_start(self):
         """Moves an earlier result of this folder aside, then starts as nnU-Net does."""
-        if not self._resumed:
+        if self.local_rank == 0:
+            remove_leftovers(self.output_folder)
+        if self.local_rank == 0 and not self._resumed:
             kept = keep_previous_results(Path(self.output_folder))
             if kept is not None:
                 self.print_to_log_file(f"The earlier result of this folder was moved to {kept}")
         super().on_train_start()
         self.print_to_log_file(f"Settings: {self.settings.as_plain()}")
+        if self.joint_batch.num_ranks > 1:
+            self.print_to_log_file(
+                f"{self.joint_batch.num_ranks} processes share the comparison batch: "
+                f"{self.joint_batch.counts} images"
+            )
+        self._termination.switch_on()
 
     def on_train_epoch_start(self):
         """As nnU-Net; starts to count steps and seconds."""
         super().on_train_epoch_start()
-        self._step = 0
+        self._step = len(self._epoch_outputs)
         self.dataloader_train.seconds_waited = 0.0
         self._train_epoch_began = time()
 
@@ -222,10 +256,26 @@ class SSLTrainer(nnUNetTrainer):
         generator = self._next_step(batch, 2, self.current_epoch)
         scaler = self.grad_scaler
         scale = 1.0 if scaler is None else scaler.scale(torch.ones((), device=self.device))
-        step = self.accumulate_gradients(batch, generator, scale)
-        if not torch.isfinite(step.loss):
-            return self._skip_step(batch)
-        self._consecutive_skipped_steps = 0
+        numbers = self._joint_numbers(self.accumulate_gradients(batch, generator, scale))
+        if math.isfinite(numbers["loss"]):
+            self._consecutive_skipped_steps = 0
+            self._update()
+        else:
+            numbers = {}
+            self._skip_step(batch)
+        self._epoch_outputs.append(numbers)
+        self._stop_if_asked_to()
+        return numbers
+
+    def _joint_numbers(self, step: StepLoss) -> dict[str, float]:
+        """The step's numbers for the whole batch, in one transfer from the device."""
+        numbers = {"loss": step.loss, **step.numbers}
+        values = torch.stack([torch.as_tensor(v, device=self.device) for v in numbers.values()])
+        return dict(zip(numbers, self.joint_batch.mean(values).tolist(), strict=True))
+
+    def _update(self) -> None:
+        scaler = self.grad_scaler
+        self.joint_batch.average_gradients(self.network)
         if scaler is None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
             self.optimizer.step()
@@ -234,30 +284,51 @@ class SSLTrainer(nnUNetTrainer):
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
             scaler.step(self.optimizer)
             scaler.update()
-        return _as_floats(step)
 
-    def _skip_step(self, batch: dict) -> dict:
+    def _skip_step(self, batch: dict) -> None:
         self._consecutive_skipped_steps += 1
+        cases = self.joint_batch.collect(batch["cases"])
         self.print_to_log_file(
             f"WARNING: the loss is not finite, step {self._step - 1} of this epoch is skipped "
-            f"({self._consecutive_skipped_steps} in a row). Cases: {', '.join(batch['cases'])}"
+            f"({self._consecutive_skipped_steps} in a row). Cases: {', '.join(cases)}"
         )
         if self._consecutive_skipped_steps >= MAX_CONSECUTIVE_SKIPPED_STEPS:
             raise RuntimeError(
                 f"{MAX_CONSECUTIVE_SKIPPED_STEPS} steps in a row had a loss that is not finite. "
                 f'Lower "initial_lr" in the plans, or go back to the last checkpoint with --c.'
             )
-        return {}
+
+    def _stop_if_asked_to(self) -> None:
+        """After SIGTERM to any of the processes: saves what is done of the epoch, and ends."""
+        received = torch.tensor(float(self._termination.received), device=self.device)
+        if not self.joint_batch.mean(received):
+            return
+        file = os.path.join(self.output_folder, "checkpoint_latest.pth")
+        self._write_checkpoint(file, is_epoch_finished=False)
+        self.print_to_log_file(
+            f"SIGTERM: stopped after step {len(self._epoch_outputs)} of "
+            f"{self.settings.num_iterations_per_epoch} of epoch {self.current_epoch}. "
+            f"Go on with --c."
+        )
+        self._close_streams()
+        raise SystemExit(EXIT_STATUS)
 
     def validation_step(self, batch: dict) -> dict:
         """The loss on fixed views and levels."""
         generator = self._next_step(batch, 3)
         with self.autocast():
-            return _as_floats(self.evaluate(batch, generator))
+            step = self.evaluate(batch, generator)
+        self._stop_if_asked_to()
+        return self._joint_numbers(step)
 
     def on_train_epoch_end(self, train_outputs: list[dict]):
-        """Logs the means, and which share of the time the steps waited for views."""
-        self._log_means("train", train_outputs)
+        """Logs the means, and which share of the time the steps waited for views.
+
+        `train_outputs` lacks the steps that came before a termination within this epoch.
+        """
+        for identifier, reason in self.joint_batch.collect([*self._reported_cases.items()]):
+            self._report_case(identifier, reason)
+        self._log_means("train", self._epoch_outputs)
         seconds = max(time() - self._train_epoch_began, 1e-9)
         share = min(1.0, self.dataloader_train.seconds_waited / seconds)
         self.logger.log("data_wait_share", share, self.current_epoch)
@@ -290,13 +361,24 @@ class SSLTrainer(nnUNetTrainer):
             self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_best.pth"))
         if self.local_rank == 0:
             self.plot_progress()
+        self._begin_epoch_with([])
         self.current_epoch += 1
+
+    def _begin_epoch_with(self, outputs: list[dict[str, float]]) -> None:
+        """The next epoch has these steps behind it already."""
+        self._epoch_outputs = outputs
+        left = self.settings.num_iterations_per_epoch - len(outputs)
+        self.num_iterations_per_epoch = max(0, left)
 
     def on_train_end(self):
         """Ends the workers, then as nnU-Net."""
+        self._termination.switch_off()
+        self._close_streams()
+        super().on_train_end()
+
+    def _close_streams(self) -> None:
         self.dataloader_train.close()
         self.dataloader_val.close()
-        super().on_train_end()
 
     def perform_actual_validation(self, save_probabilities: bool = False):
         """Nothing is segmented: says where the weights are and what to do with them."""
@@ -316,6 +398,11 @@ class SSLTrainer(nnUNetTrainer):
 
     # Logs and checkpoints
 
+    def print_to_log_file(self, *args, **kwargs):
+        """As nnU-Net, but said by the first process only."""
+        if self.local_rank == 0:
+            super().print_to_log_file(*args, **kwargs)
+
     def _add_log_keys(self) -> None:
         """Announces our names to nnU-Net's logger, whose log function refuses unknown ones.
 
@@ -326,18 +413,36 @@ class SSLTrainer(nnUNetTrainer):
             logging.setdefault(key, [math.nan] * self.current_epoch)
 
     def save_checkpoint(self, filename: str) -> None:
-        """nnU-Net's checkpoint plus our settings, never half-written; then the portable file."""
+        """nnU-Net's checkpoint plus our settings, never half-written; then the portable file.
+
+        If it cannot be written (a full disk), the training goes on; only the last one must be.
+        """
+        try:
+            self._write_checkpoint(filename, is_epoch_finished=True)
+        except (OSError, RuntimeError) as error:
+            if Path(filename).name == "checkpoint_final.pth":
+                raise
+            self.print_to_log_file(
+                f"WARNING: {filename} could not be written, an earlier one stays as it is: {error}"
+            )
+
+    def _write_checkpoint(self, filename: str, is_epoch_finished: bool) -> None:
+        if self.local_rank != 0:
+            return
         if self.disable_checkpointing:
             self.print_to_log_file("No checkpoint written, checkpointing is disabled")
             return
         scaler = self.grad_scaler
+        epochs_done = self.current_epoch + is_epoch_finished
+        logged = self.logger.get_checkpoint()
         checkpoint = {
             "network_weights": self.network.state_dict(),
             "optimizer_state": self.optimizer.state_dict(),
             "grad_scaler_state": scaler.state_dict() if scaler is not None else None,
-            "logging": self.logger.get_checkpoint(),
+            "logging": {name: values[:epochs_done] for name, values in logged.items()},
             "_best_ema": self._best_ema,
-            "current_epoch": self.current_epoch + 1,
+            "current_epoch": epochs_done,
+            "epoch_outputs": [] if is_epoch_finished else self._epoch_outputs,
             "init_args": self.my_init_kwargs,
             "trainer_name": self.__class__.__name__,
             "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
@@ -347,11 +452,13 @@ class SSLTrainer(nnUNetTrainer):
             torch.save(checkpoint, temporary)
         if Path(filename).name != "checkpoint_best.pth":
             weights, about = self.portable_weights()
+            about = {**about, "epochs_done": epochs_done}
             write_weights(Path(self.output_folder) / FILE_NAME, weights, about)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """Resumes, and says which settings were changed since the checkpoint."""
-        super().load_checkpoint(filename_or_checkpoint)
+        with self._without_reducer():
+            super().load_checkpoint(filename_or_checkpoint)
         self._resumed = True
         self._add_log_keys()
         for group in self.optimizer.param_groups:
@@ -359,16 +466,10 @@ class SSLTrainer(nnUNetTrainer):
             group["momentum"] = self.settings.momentum
             group["weight_decay"] = self.weight_decay
         stored = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=True)
+        self._begin_epoch_with(stored["epoch_outputs"])
         for name, value in self.settings.as_plain().items():
             before = stored["settings"].get(name)
             if before != value:
                 self.print_to_log_file(
                     f"WARNING: setting {name} was {before} and is now {value}; going on with it"
                 )
-
-
-def _as_floats(step: StepLoss) -> dict[str, float]:
-    return {
-        "loss": float(step.loss),
-        **{name: float(v) for name, v in step.numbers.items()},
-    }

@@ -21,6 +21,7 @@ from nnunetv2_pcrl.losses.restoration import restoration_error
 from nnunetv2_pcrl.losses.similarity import feature_spread, projection_spread
 from nnunetv2_pcrl.networks.heads import global_average_pool
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
+from nnunetv2_pcrl.training.joint_batch import JointBatch
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class ViewBatch:
 @dataclass(frozen=True)
 class StepResult:
     """Terms of the loss, and what is watched without gradient.
+
+    Where several processes share the batch, the comparisons and spreads are those of the whole
+    batch, and the restorations are this process's part: their mean over the processes is the whole.
 
     Attributes:
         terms: the four terms of the loss.
@@ -66,7 +70,9 @@ class PooledViews:
     local: dict[int, Tensor]
 
 
-def pcrlv2_step(network: PCRLv2Network, views: ViewBatch, levels: Levels) -> StepResult:
+def pcrlv2_step(
+    network: PCRLv2Network, views: ViewBatch, levels: Levels, joint: JointBatch | None = None
+) -> StepResult:
     """Computes the loss terms of one batch at the given levels.
 
     The first global views, the second ones and all local views together are three populations of
@@ -74,11 +80,14 @@ def pcrlv2_step(network: PCRLv2Network, views: ViewBatch, levels: Levels) -> Ste
 
     Args:
         network: backbone and heads.
-        views: B >= 2 images; the batch is the population of the comparison.
-        levels: drawn by `draw_levels`.
+        views: of this process's images.
+        levels: drawn by `draw_levels`, the same in all processes.
+        joint: how the B >= 2 images of the batch, the population of the comparison, are shared; by
+            default all of them are in `views`.
 
     Source: Zhou et al. 2023 (PCRLv2).
     """
+    joint = joint or JointBatch(len(views.target))
     first = network.backbone(views.global_views[0])
     second = network.backbone(views.global_views[1], max(levels.of_second_global))
     local = network.backbone(views.local_views.flatten(0, 1), max(levels.of_local))
@@ -87,12 +96,31 @@ def pcrlv2_step(network: PCRLv2Network, views: ViewBatch, levels: Levels) -> Ste
         pool(second, levels.of_second_global),
         pool(local, levels.of_local),
     )
+    pooled = gather(pooled, joint, len(levels.local))
+    full, level = restorations(network, first, views.target, levels.shared)
     return StepResult(
         PCRLv2Terms(
-            *restorations(network, first, views.target, levels.shared),
-            *comparisons(network, pooled, levels),
+            joint.weight * full, joint.weight * level, *comparisons(network, pooled, levels)
         ),
         *spreads(network, pooled.first),
+    )
+
+
+def gather(pooled: PooledViews, joint: JointBatch, num_local: int) -> PooledViews:
+    """The pooled features of all images from those of every process."""
+    num_views = (1, 1, num_local)
+    populations = (pooled.first, pooled.second, pooled.local)
+    features = [
+        population[level].unflatten(0, (number, -1))
+        for population, number in zip(populations, num_views, strict=True)
+        for level in sorted(population)
+    ]
+    gathered = iter(joint.gather(features))
+    return PooledViews(
+        *(
+            {level: next(gathered).flatten(0, 1) for level in sorted(population)}
+            for population in populations
+        )
     )
 
 

@@ -22,19 +22,21 @@ class StreamSource:
     Attributes:
         folder: preprocessed data of the configuration.
         settings: of the method; its views, batch size, lengths and seed are read.
+        places: which images of each batch this process works on.
         num_channels: channels that the network takes.
         device: where batches are wanted.
     """
 
     folder: Path
     settings: object
+    places: range
     num_channels: int
     device: torch.device
 
     def training(
-        self, cases: list[str], epoch: int, num_workers: int
+        self, cases: list[str], step: int, num_workers: int
     ) -> tuple[BatchStream, list[tuple[str, str]]]:
-        """Endless batches that begin where the given epoch begins.
+        """Endless batches, from that of the given step on, which is counted over all epochs.
 
         Returns:
             The stream, and (identifier, reason) of cases that cannot be used.
@@ -43,7 +45,7 @@ class StreamSource:
             ValueError: if fewer cases are usable than the settings demand.
         """
         settings = self.settings
-        first = epoch * settings.num_iterations_per_epoch * settings.batch_size
+        first = step * settings.batch_size
         position = StreamPosition(settings.seed, TRAINING_STREAM, first=first)
         return self._stream(cases, position, num_workers, settings.min_cases)
 
@@ -62,6 +64,6 @@ class StreamSource:
     ) -> tuple[BatchStream, list[tuple[str, str]]]:
         usable, problems = usable_cases(self.folder, cases, self.num_channels, least)
         samples = ViewSamples(
-            self.folder, usable, self.settings.batch_size, self.settings, position
+            self.folder, usable, self.settings.batch_size, self.settings, position, self.places
         )
         return BatchStream(samples, num_workers, self.device), problems

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 
 from nnunetv2_pcrl.losses.pcrlv2 import Levels, PCRLv2Terms
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
+from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.step import (
     PooledViews,
     StepResult,
     ViewBatch,
     comparisons,
+    gather,
     pcrlv2_step,
     pool,
     restorations,
@@ -93,25 +95,31 @@ def accumulate_gradients(
     level_restoration_weight: float,
     micro_batch: MicroBatch | None,
     precision: Precision | None = None,
+    joint: JointBatch | None = None,
 ) -> StepResult:
     """Adds the gradient of the scaled loss to every parameter that the step uses.
+
+    Where several processes share the batch, their mean gradient is that of the whole batch.
 
     Args:
         network: backbone and heads; only a backbone that does not couple images may be given a
             micro-batch.
-        views: B >= 2 images; the batch is the population of the comparison.
+        views: of this process's images.
         levels: drawn by `draw_levels`.
         level_restoration_weight: beta.
         micro_batch: views at a time; None for a single pass.
         precision: mixed precision; none by default.
+        joint: how the B >= 2 images of the batch, the population of the comparison, are shared; by
+            default all of them are in `views`.
 
     Returns:
         The terms, without gradient.
     """
     precision = precision or Precision()
+    joint = joint or JointBatch(len(views.target))
     if micro_batch is None or micro_batch.holds(views):
         with precision.autocast():
-            result = pcrlv2_step(network, views, levels)
+            result = pcrlv2_step(network, views, levels, joint)
         (precision.scale * result.terms.total(level_restoration_weight)).backward()
         return _detached(result)
 
@@ -127,34 +135,47 @@ def accumulate_gradients(
         for features in population.values():
             features.requires_grad_()
     with precision.autocast():
-        global_term, local_term = comparisons(network, pooled, levels)
+        gathered = gather(pooled, joint, len(levels.local))
+        global_term, local_term = comparisons(network, gathered, levels)
     (precision.scale * (global_term + local_term)).backward()
 
     _hand_on(network, second, pooled.second, micro_batch.global_views, precision)
     _hand_on(network, local_views, pooled.local, micro_batch.local_views, precision)
     full, level, all_pooled = _restore_and_hand_on(
-        network, views, levels, level_restoration_weight, pooled.first, micro_batch, precision
+        network,
+        views,
+        levels,
+        (joint.weight, joint.weight * level_restoration_weight),
+        pooled.first,
+        micro_batch,
+        precision,
     )
-    terms = PCRLv2Terms(full, level, global_term, local_term)
+    terms = PCRLv2Terms(joint.weight * full, joint.weight * level, global_term, local_term)
+    all_pooled = gather(PooledViews(all_pooled, {}, {}), joint, 0).first
     return _detached(StepResult(terms, *spreads(network, all_pooled)))
 
 
 @torch.no_grad()
 def evaluate(
-    network: PCRLv2Network, views: ViewBatch, levels: Levels, micro_batch: MicroBatch | None
+    network: PCRLv2Network,
+    views: ViewBatch,
+    levels: Levels,
+    micro_batch: MicroBatch | None,
+    joint: JointBatch | None = None,
 ) -> StepResult:
     """The terms of a batch without gradient, a few views at a time (all if `micro_batch` is None).
 
     Equals `pcrlv2_step`.
     """
+    joint = joint or JointBatch(len(views.target))
     if micro_batch is None or micro_batch.holds(views):
-        return pcrlv2_step(network, views, levels)
+        return pcrlv2_step(network, views, levels, joint)
     first, second = views.global_views
     local_views = views.local_views.flatten(0, 1)
     full, level, all_pooled = [], [], []
     for part in _parts(len(first), micro_batch.global_views):
         pyramid = network.backbone(first[part])
-        share = len(first[part]) / len(first)
+        share = joint.weight * len(first[part]) / len(first)
         terms = restorations(network, pyramid, views.target[part], levels.shared)
         full.append(share * terms[0])
         level.append(share * terms[1])
@@ -164,6 +185,7 @@ def evaluate(
         _pool_in_parts(network, second, levels.of_second_global, micro_batch.global_views),
         _pool_in_parts(network, local_views, levels.of_local, micro_batch.local_views),
     )
+    pooled = gather(pooled, joint, len(levels.local))
     terms = PCRLv2Terms(sum(full), sum(level), *comparisons(network, pooled, levels))
     return StepResult(terms, *spreads(network, pooled.first))
 
@@ -211,15 +233,17 @@ def _restore_and_hand_on(
     network: PCRLv2Network,
     views: ViewBatch,
     levels: Levels,
-    level_restoration_weight: float,
+    weights: tuple[float, float],
     pooled: dict[int, Tensor],
     micro_batch: MicroBatch,
     precision: Precision,
 ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
     """Third pass of the first global views: their restorations, and their part of the comparison.
 
+    `weights` are those of R_full and R_k in the loss.
+
     Returns:
-        R_full and R_k of the whole batch without gradient, and pooled features of all levels.
+        R_full and R_k of these views without gradient, and pooled features of all levels.
     """
     first = views.global_views[0]
     full_terms, level_terms, all_pooled = [], [], []
@@ -228,7 +252,7 @@ def _restore_and_hand_on(
             pyramid = network.backbone(first[part])
             full, level = restorations(network, pyramid, views.target[part], levels.shared)
             share = len(first[part]) / len(first)
-            restoration = share * (full + level_restoration_weight * level)
+            restoration = share * (weights[0] * full + weights[1] * level)
             pull = _pull(pyramid, pooled, part)
         (precision.scale * restoration + pull).backward()
         full_terms.append(share * full.detach())

@@ -7,6 +7,8 @@ runs see the same views.
 
 import itertools
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,6 +67,7 @@ class ViewSamples(Dataset):
         batch_size: int,
         settings: ViewSettings,
         position: StreamPosition,
+        places: range | None = None,
     ):
         """Prepares the samples; files are opened when one is asked for.
 
@@ -75,12 +78,19 @@ class ViewSamples(Dataset):
                 long as there are enough cases.
             settings: of the views.
             position: seed and stream of the samples.
+            places: which images of each batch are wanted here, where several processes share it;
+                all of them by default.
         """
         self.folder = folder
         self.identifiers = sorted(identifiers)
         self.batch_size = batch_size
         self.settings = settings
         self.position = position
+        self.places = places or range(batch_size)
+
+    def numbers(self) -> Iterator[int]:
+        """Numbers of the wanted samples, without end."""
+        return (n for n in self.position.numbers() if n % self.batch_size in self.places)
 
     def __getitem__(self, number: int) -> dict:
         """The sample of that number.
@@ -144,6 +154,22 @@ class ViewSamples(Dataset):
         )
 
 
+def _end_only_with_the_parent(_worker: int) -> None:
+    """Lets a worker live on after SIGTERM, unless the process that it serves sent it.
+
+    Schedulers send the signal to every process of a job, and the last step still needs its views.
+    """
+    signals = {signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+    def wait() -> None:
+        while signal.sigwaitinfo(signals).si_pid != os.getppid():
+            pass
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 @contextmanager
 def _explained_death_of_a_worker() -> Iterator[None]:
     """Turns every sign of a dead worker into one error that says what to do.
@@ -200,7 +226,7 @@ class BatchStream:
         if self._iterator is None:
             self._iterator = self._start()
         with _explained_death_of_a_worker():
-            samples = list(itertools.islice(self._iterator, self._samples.batch_size))
+            samples = list(itertools.islice(self._iterator, len(self._samples.places)))
         self.seconds_waited += time.perf_counter() - begin
 
         def stacked(key: str, dim: int) -> Tensor:
@@ -219,8 +245,9 @@ class BatchStream:
         loader = DataLoader(
             self._samples,
             batch_size=None,
-            sampler=self._samples.position.numbers(),
+            sampler=self._samples.numbers(),
             num_workers=self._num_workers,
+            worker_init_fn=_end_only_with_the_parent if hasattr(signal, "sigwaitinfo") else None,
             pin_memory=self._device.type == "cuda",
             # A generator of its own, so that the global one is left as it is.
             generator=torch.Generator(),

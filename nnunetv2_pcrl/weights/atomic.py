@@ -1,9 +1,12 @@
 """Files that are either the old one or the new one, never half of either."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_TEMPORARY_NAME = re.compile(r"\..+\.\d+\.tmp")
 
 
 @contextmanager
@@ -27,3 +30,13 @@ def replaced_atomically(path: str | os.PathLike) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def remove_leftovers(folder: str | os.PathLike) -> None:
+    """Removes the temporary files that killed processes left in a folder.
+
+    Call it only where no other process writes into the folder.
+    """
+    for file in Path(folder).glob(".*.tmp"):
+        if _TEMPORARY_NAME.fullmatch(file.name):
+            file.unlink(missing_ok=True)

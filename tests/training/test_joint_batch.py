@@ -1,0 +1,148 @@
+"""Several processes that share a batch compute what one process computes from all of it."""
+
+import os
+import time
+from dataclasses import fields
+
+import pytest
+import torch
+import torch.distributed as dist
+from ranks import run_on_ranks
+from steps import BATCH_SIZE, BETA, all_draws, assert_equal_gradients, gradients, make_case, naive
+from torch import nn
+
+from nnunetv2_pcrl.training import joint_batch
+from nnunetv2_pcrl.training.joint_batch import JointBatch
+from nnunetv2_pcrl.training.step import ViewBatch
+from nnunetv2_pcrl.training.two_pass import MicroBatch, accumulate_gradients, evaluate
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+TERMS = ("restoration", "level_restoration", "global_comparison", "local_comparison")
+
+
+def own_views(views: ViewBatch, joint: JointBatch) -> ViewBatch:
+    own = slice(joint.own.start, joint.own.stop)
+    return ViewBatch(views.target[own], views.global_views[:, own], views.local_views[:, own])
+
+
+def terms_of(result, joint: JointBatch) -> list[float]:
+    terms = torch.stack([getattr(result.terms, name).detach() for name in TERMS])
+    return joint.mean(terms).tolist()
+
+
+def draws() -> list:
+    return all_draws(3)[::3]
+
+
+def steps_of_a_rank(architecture: str, geometry: str, micro_batch: MicroBatch | None) -> list:
+    """Averaged gradients, terms and spreads of a step at every draw of levels, and evaluated."""
+    joint = JointBatch.of_this_process(BATCH_SIZE)
+    outcomes = []
+    for levels in draws():
+        case = make_case(architecture, geometry)
+        views = own_views(case.views, joint)
+        result = accumulate_gradients(case.network, views, levels, BETA, micro_batch, joint=joint)
+        joint.average_gradients(case.network)
+        evaluated = evaluate(case.network, views, levels, micro_batch, joint)
+        outcomes.append(
+            (
+                gradients(case.network),
+                terms_of(result, joint),
+                terms_of(evaluated, joint),
+                [float(spread) for spread in result.projection_spreads],
+            )
+        )
+    return outcomes
+
+
+@pytest.mark.parametrize(
+    "architecture, geometry, micro_batch, num_ranks",
+    [
+        ("PlainConvUNet", "2d", MicroBatch(1, 2), 2),
+        ("ResidualEncoderUNet", "anisotropic", MicroBatch(2, 7), 2),
+        ("PlainConvUNet", "3d", None, 2),
+        ("PlainConvUNet", "2d", MicroBatch(1, 2), 4),
+    ],
+)
+def test_mean_gradients_terms_and_spreads_equal_those_of_one_process(
+    architecture, geometry, micro_batch, num_ranks
+):
+    # Five images: the shares of the processes differ; of four, three have a single image.
+    ranks = run_on_ranks(steps_of_a_rank, num_ranks, architecture, geometry, micro_batch)
+    case = make_case(architecture, geometry)
+    for outcomes in ranks:
+        for levels, (ours, terms, evaluated, spreads) in zip(
+            all_draws(3)[::3], outcomes, strict=True
+        ):
+            expected, expected_gradients = naive(case, levels)
+            assert_equal_gradients(ours, expected_gradients)
+            expected_terms = [float(getattr(expected.terms, name).detach()) for name in TERMS]
+            assert terms == pytest.approx(expected_terms, abs=1e-12)
+            assert evaluated == pytest.approx(expected_terms, abs=1e-12)
+            assert spreads == pytest.approx([float(s) for s in expected.projection_spreads])
+
+
+def test_shares_cover_the_batch_and_differ_by_one_at_most():
+    for num_images, num_ranks in ((16, 2), (16, 3), (5, 4), (3, 3)):
+        shares = [JointBatch(num_images, rank, num_ranks) for rank in range(num_ranks)]
+        assert [place for share in shares for place in share.own] == list(range(num_images))
+        assert max(map(len, (s.own for s in shares))) - min(len(s.own) for s in shares) <= 1
+        assert sum(share.weight for share in shares) == pytest.approx(num_ranks)
+
+
+def test_more_processes_than_images_are_refused():
+    with pytest.raises(ValueError, match="4 images .* cannot be shared by 5 processes"):
+        JointBatch(4, 0, 5)
+
+
+def test_one_process_sends_nothing_and_changes_nothing():
+    assert not dist.is_initialized()
+    joint = JointBatch.of_this_process(3)
+    features, values = [torch.randn(2, 3, 4)], torch.randn(3)
+    assert joint.gather(features)[0] is features[0] and joint.mean(values) is values
+    assert joint.collect(["a"]) == ["a"] and joint.weight == 1
+
+
+def average_of_a_rank(bucket_values: int) -> dict:
+    joint_batch.BUCKET_VALUES = bucket_values
+    module = nn.ModuleDict({"a": nn.Linear(3, 2), "b": nn.Linear(2, 2), "unused": nn.Linear(1, 1)})
+    joint = JointBatch.of_this_process(2)
+    joint.broadcast(module)
+    weight = module["a"].weight.detach().clone()
+    for number, parameter in enumerate((*module["a"].parameters(), *module["b"].parameters())):
+        parameter.grad = torch.full_like(parameter, number + 10.0 * dist.get_rank())
+    joint.average_gradients(module)
+    return {"weight": weight, "gradients": gradients(module), "all": joint.collect([joint.rank])}
+
+
+@pytest.mark.parametrize("bucket_values", [1, 7, 2**20])
+def test_gradients_are_averaged_whatever_the_pieces(bucket_values):
+    first, second = run_on_ranks(average_of_a_rank, 2, bucket_values)
+    assert first["all"] == second["all"] == [0, 1]
+    assert torch.equal(first["weight"], second["weight"])
+    for number, name in enumerate(("a.weight", "a.bias", "b.weight", "b.bias")):
+        for outcome in (first, second):
+            assert (outcome["gradients"][name] == number + 5).all()
+    assert first["gradients"]["unused.weight"] is None
+
+
+def message_of_the_survivor() -> str:
+    joint = JointBatch.of_this_process(2)
+    joint.mean(torch.zeros(1))
+    if joint.rank == 1:
+        os._exit(1)
+    with pytest.raises(RuntimeError) as error:
+        joint.mean(torch.zeros(1))
+    return str(error.value)
+
+
+def test_a_process_that_dies_ends_the_others_with_a_message():
+    begin = time.monotonic()
+    text, nothing = run_on_ranks(message_of_the_survivor, 2)
+    assert nothing is None and time.monotonic() - begin < 20
+    assert "Rank 0 lost the connection to another rank" in text and "--c" in text
+
+
+def test_every_field_of_the_views_is_shared_by_images():
+    # Or `own_views` above would forget one.
+    assert [field.name for field in fields(ViewBatch)] == ["target", "global_views", "local_views"]
