@@ -69,6 +69,8 @@ def _adapt_nnunet(device: torch.device) -> None:
         trainer.device = device
         if device.type != "cuda":
             trainer.grad_scaler = None
+            # nnU-Net has just taken all cores, in every process.
+            torch.set_num_threads(_threads_of_this_process())
         return trainer
 
     def wrap(network: torch.nn.Module, device_ids: list[int]) -> DistributedDataParallel:
@@ -77,6 +79,11 @@ def _adapt_nnunet(device: torch.device) -> None:
     run_training.get_trainer_from_args = build_on_device
     # Where nnU-Net's trainer looks the wrapper up.
     importlib.import_module(nnUNetTrainer.__module__).DDP = wrap
+
+
+def _threads_of_this_process() -> int:
+    share = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return int(os.environ.get("OMP_NUM_THREADS", max(1, share)))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def epoch_lines(logged: Mapping[str, list], num_levels: int) -> list[str]:
     for phase in ("train", "val"):
         terms = ", ".join(f"{term} {last[f'{phase}_{term}']:.4f}" for term in TERMS)
         lines.append(f"{phase}: {terms}")
-    lines.append(f"restoring the mean everywhere would give {last['val_target_variance']:.4f}")
+    lines.append(f"restoring each view's own mean would give {last['val_target_variance']:.4f}")
     for name, title in (("z_std", "z_std (1 is healthy)"), ("feature_spread", "feature spread")):
         values = [f"{last[f'val_{name}_level_{level}']:.3f}" for level in range(num_levels)]
         lines.append(f"{title} per level, low to high resolution: {', '.join(values)}")
@@ -90,7 +90,7 @@ def draw_progress(logged: Mapping[str, list], num_levels: int, folder: str | os.
         curves(ax, series, title)
     axes[1].set_ylim(bottom=0)
     mean_everywhere = logged["val_target_variance"][:num_epochs]
-    axes[1].plot(range(num_epochs), mean_everywhere, color="grey", label="the mean everywhere")
+    axes[1].plot(range(num_epochs), mean_everywhere, color="grey", label="each view's mean")
     axes[1].legend(fontsize=9)
     curves(
         axes[3],

@@ -97,3 +97,15 @@ def test_real_images_pretrain_for_a_few_steps(real, number, name, configuration)
     real.train(number, configuration, "all", "PCRLv2PretrainTrainer_1epoch")
     folder = real.result(name, "PCRLv2PretrainTrainer_1epoch", configuration, "all")
     assert (Path(folder) / "pretrained_weights.pth").is_file()
+
+
+def test_two_processes_fine_tune_by_the_launcher(generated, pretrained_ct):
+    text = generated.run(
+        "torchrun",
+        *("--standalone", "--nproc_per_node", 2, "-m", "nnunetv2_pcrl.launch"),
+        *(901, "3d_fullres", 1, "-tr", "ShortFinetuneTrainer", "-p", "nnUNetPlansSmall"),
+        *("-device", "cpu"),
+    )
+    assert "come from the file" in text and "Mean Validation Dice" in text
+    folder = generated.result(CT, "ShortFinetuneTrainer", "3d_fullres", 1)
+    assert (folder / "checkpoint_final.pth").is_file()

@@ -1,0 +1,161 @@
+"""Trainings in several processes, as torchrun starts them; two processes stand for two machines."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from prepared_dataset import NAME, PreparedDataset, configuration, smooth_image
+from ranks import free_port
+
+SETTINGS = {
+    "batch_size": 5,
+    "num_iterations_per_epoch": 2,
+    "num_val_iterations_per_epoch": 1,
+    "num_local": 2,
+    "initial_lr": 0.01,
+}
+
+
+@pytest.fixture
+def dataset(nnunet_folders, monkeypatch):
+    """Six 2D cases; the processes do not find one another's cores taken."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    settings = {"2d": configuration(2, pcrlv2=SETTINGS)}
+    dataset = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", settings)
+    for number in range(6):
+        dataset.add_case("2d", f"case_{number}", smooth_image((1, 4, 24, 24), number))
+    return dataset
+
+
+def start_node(node: int, port: int, trainer: str, *more: str) -> subprocess.Popen:
+    """torchrun on one of two nodes."""
+    nodes = ("--nnodes", "2", "--node_rank", str(node), "--nproc_per_node", "1")
+    address = ("--master_addr", "127.0.0.1", "--master_port", str(port))
+    training = (NAME, "2d", "all", "-tr", trainer, "-device", "cpu", *more)
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", *nodes, *address]
+        + ["-m", "nnunetv2_pcrl.launch", *training],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def start_both(trainer: str, *more: str) -> list[subprocess.Popen]:
+    port = free_port()
+    return [start_node(node, port, trainer, *more) for node in range(2)]
+
+
+def outputs_of(nodes: list[subprocess.Popen], timeout_s: float = 100) -> list[str]:
+    try:
+        return [node.communicate(timeout=timeout_s)[0] for node in nodes]
+    finally:
+        for node in nodes:
+            # torchrun ends the process that it has started.
+            node.terminate()
+
+
+def result(folders: Path, trainer: str) -> Path:
+    return folders / "nnUNet_results" / NAME / f"{trainer}__nnUNetPlans__2d" / "fold_all"
+
+
+def checkpoint(folder: Path) -> dict:
+    return torch.load(folder / "checkpoint_final.pth", weights_only=True)
+
+
+@pytest.mark.slow
+def test_two_machines_train_what_one_process_trains(dataset, nnunet_folders):
+    name = "PCRLv2PretrainTrainer_2epochs"
+    alone = dataset.trainer(_trainer_class(name), "2d")
+    alone.run_training()
+    folder = result(nnunet_folders, name)
+    expected = checkpoint(folder)
+
+    nodes = start_both(name)
+    outputs = outputs_of(nodes)
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    assert "2 processes share the comparison batch: [3, 2] images" in outputs[0]
+    assert "Epoch 0" in outputs[0] and "Epoch 0" not in outputs[1]
+    ours = checkpoint(folder)
+    for key in ("train_losses", "val_losses", "train_local_comparison", "val_z_std_level_0"):
+        assert ours["logging"][key] == pytest.approx(expected["logging"][key], abs=1e-4)
+    for key, values in expected["network_weights"].items():
+        torch.testing.assert_close(ours["network_weights"][key], values, rtol=1e-3, atol=1e-4)
+    # The earlier result was moved aside by one of them, once.
+    (kept,) = folder.glob("previous_*")
+    assert (kept / "checkpoint_final.pth").is_file()
+
+
+def _trainer_class(name: str) -> type:
+    from nnunetv2_pcrl.training import variants
+
+    return variants.__getattr__(name)
+
+
+def wait_for(path: Path, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not path.is_file():
+        assert time.monotonic() < deadline, f"{path} was not written"
+        time.sleep(0.05)
+
+
+def training_process(node: subprocess.Popen) -> int:
+    """The process that torchrun started on a node."""
+    children = Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split()
+    return int(children[0])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
+def test_a_rank_that_dies_ends_the_other_machine_and_sigterm_saves_on_both(dataset, nnunet_folders):
+    name = "PCRLv2PretrainTrainer_1000epochs"
+    latest = result(nnunet_folders, name) / "checkpoint_latest.pth"
+    nodes = start_both(name)
+    try:
+        wait_for(latest)
+        os.kill(training_process(nodes[1]), signal.SIGKILL)
+        outputs = outputs_of(nodes, timeout_s=60)
+    finally:
+        outputs_of(nodes, timeout_s=1)
+    assert all(node.returncode for node in nodes)
+    assert "Rank 0 lost the connection to another rank" in outputs[0]
+
+    done = torch.load(latest, weights_only=True)["current_epoch"]
+    written = latest.stat().st_mtime_ns
+    nodes = start_both(name, "--c")
+    try:
+        while latest.stat().st_mtime_ns == written:
+            time.sleep(0.05)
+            assert all(node.poll() is None for node in nodes)
+        # One machine is told; the step after which all of them stop is agreed upon.
+        os.kill(training_process(nodes[1]), signal.SIGTERM)
+        outputs = outputs_of(nodes, timeout_s=60)
+    finally:
+        outputs_of(nodes, timeout_s=1)
+    assert "SIGTERM: stopped after step" in outputs[0]
+    assert torch.load(latest, weights_only=True)["current_epoch"] > done
+
+
+@pytest.mark.parametrize(
+    "arguments, local_rank, message",
+    [
+        (["-num_gpus", "2"], "0", "--nproc_per_node 2"),
+        (["-device", "cpu"], None, "start this with torchrun"),
+        (["-device", "mps"], "0", "-device mps cannot be used by several processes"),
+        (["-device", "cuda"], "64", "local rank 64 has no GPU"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(arguments, local_rank, message, monkeypatch):
+    from nnunetv2_pcrl import launch
+
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if local_rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+    monkeypatch.setattr(sys, "argv", ["launch", NAME, "2d", "all", *arguments])
+    with pytest.raises(ValueError, match=message):
+        launch.main()
