@@ -38,14 +38,21 @@ class Levels:
         return frozenset(level for pair in self.local for level in pair)
 
 
-def draw_levels(num_levels: int, num_local: int, generator: torch.Generator) -> Levels:
+def draw_levels(
+    num_levels: int, num_local: int, generator: torch.Generator, is_shared: bool = False
+) -> Levels:
     """Draws every level of a step uniformly and independently.
 
     Args:
         num_levels: levels of the pyramid, the full-resolution level included.
         num_local: local views per image.
         generator: random source.
+        is_shared: draw one level for all comparisons of the step instead. The expected loss is the
+            same; views that are compared only pass no further than that level.
     """
+    if is_shared:
+        level = int(torch.randint(num_levels, (1,), generator=generator))
+        return Levels(level, ((level, level),) * num_local)
     draws = torch.randint(num_levels, (1 + 2 * num_local,), generator=generator).tolist()
     return Levels(draws[0], tuple(zip(draws[1::2], draws[2::2], strict=True)))
 

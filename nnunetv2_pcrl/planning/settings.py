@@ -20,6 +20,7 @@ class PCRLv2Settings(ViewSettings):
         initial_lr, momentum, weight_decay: of SGD with a cosine schedule per epoch.
         seed: of network initialisation, views and levels.
         min_cases: fewest cases to train on.
+        shared_level: whether all comparisons of a step take place at one drawn level.
     """
 
     batch_size: int = 16
@@ -31,6 +32,7 @@ class PCRLv2Settings(ViewSettings):
     weight_decay: float = 1e-4
     seed: int = 0
     min_cases: int = 2
+    shared_level: bool = False
 
     @classmethod
     def names(cls) -> set[str]:
@@ -124,6 +126,10 @@ def check_settings(settings: PCRLv2Settings, total_stride: Sequence[int]) -> Non
         _demand_integer(settings, name, 2 if name == "batch_size" else 1)
     for name in ("num_val_iterations_per_epoch", "num_cut_outs", "seed"):
         _demand_integer(settings, name, 1 if name == "num_val_iterations_per_epoch" else 0)
+    _demand(
+        isinstance(settings.shared_level, bool),
+        f'"shared_level" must be true or false, got {settings.shared_level!r}',
+    )
     _demand_range(settings, "min_iou", 0.0, 0.95)
     _demand_range(settings, "momentum", 0.0, 0.9999)
     for name in ("deformation_scale", "swapped_part", "contrast"):

@@ -160,7 +160,10 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         return self._step_loss(batch, result, 1.0)
 
     def _draw_levels(self, generator: torch.Generator) -> Levels:
-        return draw_levels(self.network.num_levels, self.settings.num_local, generator)
+        settings = self.settings
+        return draw_levels(
+            self.network.num_levels, settings.num_local, generator, settings.shared_level
+        )
 
     def _step_loss(self, batch: dict[str, Any], result: StepResult, beta: float) -> StepLoss:
         numbers = {name: getattr(result.terms, name) for name in TERMS}

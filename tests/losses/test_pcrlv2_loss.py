@@ -42,6 +42,13 @@ def test_every_level_is_drawn_equally_often_the_full_resolution_included(num_lev
         assert_uniform(Counter(d.local[n][view] for d in draws), levels)
 
 
+def test_one_shared_draw_serves_all_comparisons_of_a_step():
+    generator = torch.Generator().manual_seed(0)
+    draws = [draw_levels(3, 2, generator, is_shared=True) for _ in range(NUM_DRAWS)]
+    assert_uniform(Counter(d.shared for d in draws), [0, 1, 2])
+    assert all(d.local == ((d.shared, d.shared),) * 2 for d in draws)
+
+
 def test_the_draws_of_a_step_are_independent_of_one_another():
     draws = drawn(3, num_local=2)
     flat = [(d.shared, *d.local[0], *d.local[1]) for d in draws]
