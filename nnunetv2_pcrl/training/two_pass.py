@@ -52,8 +52,12 @@ class MicroBatch:
         global_size: Sequence[int],
         local_size: Sequence[int],
     ) -> "MicroBatch":
-        """As many views as have no more voxels than a segmentation step of the plan."""
-        voxels = batch_size * math.prod(patch_size)
+        """As many views as have half the voxels of a segmentation step of the plan, at least one.
+
+        Half, so that the views of the whole comparison batch find room beside them: with all of
+        its voxels the step was measured to need slightly more memory than segmentation.
+        """
+        voxels = batch_size * math.prod(patch_size) // 2
         return cls(
             max(1, voxels // math.prod(global_size)), max(1, voxels // math.prod(local_size))
         )
