@@ -18,7 +18,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
-from nnunetv2_pcrl.views.recipe import DrawnViews, ViewSettings, draw_views, make_views
+from nnunetv2_pcrl.views.recipe import (
+    DrawnViews,
+    ViewSettings,
+    draw_views,
+    make_views,
+    prepare_views,
+)
 from nnunetv2_pcrl.views.seeding import integer, seeded_generator
 
 # Draws from one case until its views have content, and cases until one is usable.
@@ -96,7 +102,7 @@ class ViewSamples(Dataset):
             except UnusableCaseError as reason:
                 rejected.append((identifier, str(reason)))
                 continue
-            views = make_views(region, drawn, self.settings)
+            views = make_views(region, prepare_views(drawn, self.settings))
             return {
                 "target": views.target,
                 "global_views": views.global_views,
