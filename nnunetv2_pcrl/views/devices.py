@@ -1,9 +1,10 @@
-"""Moves what was prepared for making views to a device, whatever dataclasses it consists of."""
+"""Moves what was prepared for making views, whatever dataclasses it consists of."""
 
 import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,21 +12,35 @@ Value = TypeVar("Value")
 
 
 def on_device(value: Value, device: torch.device) -> Value:
-    """The same value with all its tensors on the device; from pinned memory without waiting."""
-    return map_tensors(value, lambda tensor: tensor.to(device, non_blocking=True))
+    """The same with all tensors and arrays on the device; from pinned memory without waiting."""
+    return _mapped(value, lambda item: torch.as_tensor(item).to(device, non_blocking=True))
 
 
-def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """Applies a function to every tensor in dataclasses, tuples and dictionaries."""
-    if isinstance(value, Tensor):
+def pinned(value: Value) -> Value:
+    """The same with all its tensors and arrays in page-locked memory."""
+    return _mapped(value, lambda item: torch.as_tensor(item).pin_memory())
+
+
+def as_arrays(value: Value) -> Value:
+    """The same with numpy arrays in place of its tensors.
+
+    A tensor is sent to another process as an open file, of which a process may have about a
+    thousand. Small ones are better sent as what they are.
+    """
+    return _mapped(value, np.asarray)
+
+
+def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
+    """Applies a function to every tensor and array in dataclasses, tuples and dictionaries."""
+    if isinstance(value, (Tensor, np.ndarray)):
         return function(value)
     if isinstance(value, tuple):
-        return tuple(map_tensors(item, function) for item in value)
+        return tuple(_mapped(item, function) for item in value)
     if isinstance(value, dict):
-        return {key: map_tensors(item, function) for key, item in value.items()}
+        return {key: _mapped(item, function) for key, item in value.items()}
     if dataclasses.is_dataclass(value):
         changes = {
-            field.name: map_tensors(getattr(value, field.name), function)
+            field.name: _mapped(getattr(value, field.name), function)
             for field in dataclasses.fields(value)
         }
         return dataclasses.replace(value, **changes)

@@ -20,7 +20,7 @@ from nnunetv2_pcrl.views.corruption import (
     draw_corruption,
     prepare_corruption,
 )
-from nnunetv2_pcrl.views.devices import map_tensors, on_device
+from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.resample import (
     Deformation,
     draw_deformation,
@@ -175,10 +175,6 @@ class PreparedViews:
 
     global_views: PreparedGroup
     local_views: PreparedGroup
-
-    def pin_memory(self) -> "PreparedViews":
-        """The same in page-locked memory; torch's DataLoader asks for it by this name."""
-        return map_tensors(self, Tensor.pin_memory)
 
 
 def prepare_views(drawn: DrawnViews, settings: ViewSettings) -> PreparedViews:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from nnunetv2_pcrl.views.loader import (
+from nnunetv2_pcrl.views.loader import BatchStream
+from nnunetv2_pcrl.views.recipe import ViewSettings
+from nnunetv2_pcrl.views.samples import (
     TRAINING_STREAM,
     VALIDATION_STREAM,
-    BatchStream,
     StreamPosition,
     ViewSamples,
 )
-from nnunetv2_pcrl.views.recipe import ViewSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -320,8 +320,9 @@ def test_closing_a_stream_ends_its_workers_and_may_be_repeated(folder):
 
 KILL_A_WORKER = """
 import multiprocessing, sys, torch
-from nnunetv2_pcrl.views.loader import TRAINING_STREAM, BatchStream, StreamPosition, ViewSamples
+from nnunetv2_pcrl.views.loader import BatchStream
 from nnunetv2_pcrl.views.recipe import ViewSettings
+from nnunetv2_pcrl.views.samples import TRAINING_STREAM, StreamPosition, ViewSamples
 
 settings = ViewSettings((16, 16), (8, 8), (0.8, 0.8))
 names = [f"case_{number}" for number in range(5)]
