@@ -28,13 +28,13 @@ def blur_matrices(sigmas: Tensor, lengths: Sequence[int]) -> dict[int, Tensor]:
     """
     if (sigmas < SMALLEST_SIGMA).all():
         return {}
-    sigmas = sigmas[..., None]
+    sigmas = sigmas[..., None].double()
     radii = torch.where(sigmas < SMALLEST_SIGMA, 0, (3 * sigmas).ceil())
     reach = int(radii.max())
     offsets = torch.arange(-reach, reach + 1)
     weights = torch.exp(-0.5 * (offsets / sigmas.clamp(min=SMALLEST_SIGMA)) ** 2)
     weights = weights * (offsets.abs() <= radii)
-    weights = (weights / weights.sum(-1, keepdim=True))[:, :, None]
+    weights = (weights / weights.sum(-1, keepdim=True)).float()[:, :, None]
     matrices = {}
     for length in set(lengths):
         sources = (torch.arange(length)[:, None] + offsets).clamp(0, length - 1)

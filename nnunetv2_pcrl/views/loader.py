@@ -49,6 +49,7 @@ class BatchStream:
 
     Attributes:
         seconds_waited: time spent waiting for samples since the value was last set to 0.
+        views_on_device: whether this process makes the views.
     """
 
     def __init__(
@@ -71,9 +72,7 @@ class BatchStream:
         self._samples = samples
         self._num_workers = num_workers
         self._device = device
-        self._views_on_device = (
-            device.type == "cuda" if views_on_device is None else views_on_device
-        )
+        self.views_on_device = device.type == "cuda" if views_on_device is None else views_on_device
         self._iterator: Iterator | None = None
 
     def __iter__(self):
@@ -103,13 +102,13 @@ class BatchStream:
             self.close()
             raise _explained(error) from None
         self.seconds_waited += time.perf_counter() - begin
-        if self._views_on_device:
+        if self.views_on_device:
             return _collected((s.made(self._device) for s in samples), len(samples), self._device)
         return _collected(samples, len(samples), self._device)
 
     def _start(self) -> Iterator:
         loader = DataLoader(
-            _Regions(self._samples) if self._views_on_device else self._samples,
+            _Regions(self._samples) if self.views_on_device else self._samples,
             batch_size=None,
             sampler=self._samples.position.numbers(),
             num_workers=self._num_workers,
@@ -135,5 +134,6 @@ def _collected(samples: Iterable[dict], batch_size: int, device: torch.device) -
                 batch[key] = values.new_empty(shape, device=device)
             batch[key].select(dim, index).copy_(values, non_blocking=True)
         batch["cases"].append(sample["case"])
-        batch["rejected"] += sample["rejected"]
+        # The loader makes lists of what were tuples.
+        batch["rejected"] += [tuple(pair) for pair in sample["rejected"]]
     return batch

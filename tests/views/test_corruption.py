@@ -6,12 +6,15 @@ import math
 import pytest
 import torch
 
+from nnunetv2_pcrl.views import corruption as corruption_module
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.corruption import (
     Corruption,
     CorruptionRanges,
     corrupt,
+    corrupt_,
     draw_corruption,
+    prepare_corruption,
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -164,6 +167,23 @@ def test_a_view_corrupted_on_the_gpu_equals_the_one_corrupted_on_the_cpu(size, g
     on_gpu = corrupt(view.cuda(), corruption)
     assert on_gpu.is_cuda
     torch.testing.assert_close(on_gpu.cpu(), corrupt(view, corruption), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_views_corrupted_together_equal_each_alone_also_in_one_go_as_on_a_gpu(
+    size, generator, monkeypatch
+):
+    corruptions = [draw_corruption(size, 3, EVERYTHING, generator) for _ in range(3)]
+    views = torch.stack([noise_view(size) + number for number in range(3)])
+    prepared = prepare_corruption(corruptions, size, 3)
+    together = views.clone()
+    corrupt_(together, prepared)
+    for result, view, corruption in zip(together, views, corruptions, strict=True):
+        torch.testing.assert_close(result, corrupt(view, corruption), atol=1e-5, rtol=1e-5)
+    at_once = views.clone()
+    monkeypatch.setattr(corruption_module, "_parts", lambda _: [(slice(None), slice(None))])
+    corrupt_(at_once, prepared)
+    torch.testing.assert_close(at_once, together, atol=1e-4, rtol=1e-4)
 
 
 # What is drawn
