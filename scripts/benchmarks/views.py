@@ -132,10 +132,6 @@ def main() -> None:
         ratio = statistics.median(a / b for a, b in pairs)
         least = min(seconds[name]) / min(seconds["plain"])
         print(f"time, {label} / plain grid_sample: {ratio:.2f} ({least:.2f}) (aim: at most 2)")
-    print(
-        f"sent to a GPU per image, last draw: region {args.region_bytes / 2**20:.1f} MiB, ", end=""
-    )
-    print(f"views instead {args.view_bytes / 2**20:.1f} MiB")
 
 
 if __name__ == "__main__":
