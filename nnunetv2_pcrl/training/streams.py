@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from nnunetv2_pcrl.training.cases import usable_cases
-from nnunetv2_pcrl.views.loader import (
+from nnunetv2_pcrl.views.loader import BatchStream
+from nnunetv2_pcrl.views.samples import (
     TRAINING_STREAM,
     VALIDATION_STREAM,
-    BatchStream,
     StreamPosition,
     ViewSamples,
 )

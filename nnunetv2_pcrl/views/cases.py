@@ -52,12 +52,13 @@ class PreprocessedCase:
             UnusableCaseError: if the file is damaged or a value is not finite.
         """
         try:
-            # A copy: what an opened file gives may be its own read-only memory.
-            values = np.array(self._array[(slice(None), *box.slices)], dtype=np.float32)
+            values = np.asarray(self._array[(slice(None), *box.slices)], dtype=np.float32)
         except (RuntimeError, OSError, ValueError) as error:
             raise UnusableCaseError(f"its file cannot be read ({error})") from error
-        region = torch.from_numpy(values)
-        if not torch.isfinite(region).all():
+        # What a mapped or unpacked file gives is a part of its own, maybe read-only memory.
+        region = torch.from_numpy(values if values.flags.owndata else values.copy())
+        # A sum is much faster than looking at each value, and finite only if all values are.
+        if not torch.isfinite(region.sum()) and not torch.isfinite(region).all():
             raise UnusableCaseError("it contains values that are not finite (NaN or infinite)")
         return region
 
@@ -88,10 +89,13 @@ def has_content(region: Tensor, boxes: Sequence[Box], region_box: Box) -> bool:
         boxes: boxes in voxels of the image; a part outside the region does not count.
         region_box: where the region lies.
     """
-    for box in boxes:
-        start = [a - b for a, b in zip(box.start, region_box.start, strict=True)]
-        inner = Box(tuple(max(0, s) for s in start), box.size)
-        values = region[(slice(None), *inner.slices)].flatten(1)
-        if not (values != values[:, :1]).any():
-            return False
-    return True
+    return all(_varies(region, box, region_box) for box in boxes)
+
+
+def _varies(region: Tensor, box: Box, region_box: Box) -> bool:
+    """True if in the box some channel has more than one value; looks no further than needed."""
+    start = [a - b for a, b in zip(box.start, region_box.start, strict=True)]
+    inner = Box(tuple(max(0, s) for s in start), box.size)
+    values = region[(slice(None), *inner.slices)]
+    first = values[(slice(None), *[slice(0, 1)] * len(box.size))]
+    return any((part != first).any() for part in values.split(1, dim=1))

@@ -1,18 +1,28 @@
 """Corruption of a view's input: patch swaps, cut-outs, blur, noise, gamma and contrast.
 
 Everything is drawn first (`draw_corruption`) and applied second (`corrupt`), on a copy: the clean
-view stays what the network has to restore.
+view stays what the network has to restore. In between, `prepare_corruption` brings the draws of
+many views into tensors, so that applying them takes few operations, on any device.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from nnunetv2_pcrl.views.boxes import Box, draw_box_within
+from nnunetv2_pcrl.views.devices import on_device
+from nnunetv2_pcrl.views.intensity import (
+    adjust_contrast_,
+    adjust_gamma_,
+    blur_matrices,
+    blurred,
+)
+from nnunetv2_pcrl.views.noise import add_noise_, noise_key
 from nnunetv2_pcrl.views.seeding import integer, uniform
+from nnunetv2_pcrl.views.swaps import PreparedSwaps, prepare_swaps, swap_patches_
 
 
 @dataclass(frozen=True)
@@ -83,13 +93,8 @@ def draw_corruption(
     def per_channel(low: float, high: float) -> tuple[float, ...]:
         return tuple(uniform(low, high, generator) for _ in range(num_channels))
 
-    pairs = [
-        (draw_box_within(patch, view, generator), draw_box_within(patch, view, generator))
-        for _ in range(num_swaps)
-    ]
     return Corruption(
-        # The few pairs that overlap themselves could not change places without losing values.
-        swaps=tuple((a, b) for a, b in pairs if a.iou(b) == 0),
+        swaps=_draw_swaps(num_swaps, patch, view_size, generator),
         cut_outs=tuple(draw_box_within(hole, view, generator) for _ in range(ranges.num_cut_outs)),
         blur_sigmas=per_channel(0.0, ranges.blur_sigma),
         noise_stds=per_channel(0.0, ranges.noise_std),
@@ -99,8 +104,67 @@ def draw_corruption(
     )
 
 
+def _draw_swaps(
+    number: int, patch: tuple[int, ...], view_size: Sequence[int], generator: torch.Generator
+) -> tuple[tuple[Box, Box], ...]:
+    """Pairs of patches anywhere in the view, at most so many; drawn at once for speed."""
+    starts = torch.stack(
+        [
+            torch.randint(0, limit - side + 1, (number, 2), generator=generator)
+            for limit, side in zip(view_size, patch, strict=True)
+        ],
+        dim=-1,
+    )
+    # The few pairs that overlap themselves could not change places without losing values.
+    is_apart = (starts.diff(dim=1).abs()[:, 0] >= torch.tensor(patch)).any(-1)
+    return tuple((Box(tuple(a), patch), Box(tuple(b), patch)) for a, b in starts[is_apart].tolist())
+
+
 def _part_of(size: Sequence[int], part: float) -> tuple[int, ...]:
     return tuple(max(1, round(part * s)) for s in size)
+
+
+@dataclass(frozen=True)
+class PreparedCorruption:
+    """Corruptions of V views of one size as small tensors, ready for any device.
+
+    Attributes:
+        swaps: of all views; None for none.
+        cut_outs: boxes per view.
+        blurs: see `blur_matrices`.
+        gammas, contrasts, noise_stds: [V, C], or None where they would change nothing.
+        noise_keys: int32 [V, C].
+    """
+
+    swaps: PreparedSwaps | None
+    cut_outs: tuple[tuple[Box, ...], ...]
+    blurs: dict[int, Tensor]
+    gammas: Tensor | None
+    contrasts: Tensor | None
+    noise_stds: Tensor | None
+    noise_keys: Tensor
+
+
+def prepare_corruption(
+    corruptions: Sequence[Corruption], view_size: Sequence[int], num_channels: int
+) -> PreparedCorruption:
+    """Brings what was drawn for views of one size into the form that `corrupt_` takes."""
+
+    def per_channel(name: str, neutral: float) -> Tensor | None:
+        values = torch.tensor([getattr(corruption, name) for corruption in corruptions])
+        return values if (values != neutral).any() else None
+
+    sigmas = per_channel("blur_sigmas", 0.0)
+    keys = [[noise_key(c.noise_seed, n) for n in range(num_channels)] for c in corruptions]
+    return PreparedCorruption(
+        swaps=prepare_swaps([c.swaps for c in corruptions], view_size, num_channels),
+        cut_outs=tuple(c.cut_outs for c in corruptions),
+        blurs={} if sigmas is None else blur_matrices(sigmas, view_size),
+        gammas=per_channel("gammas", 1.0),
+        contrasts=per_channel("contrasts", 1.0),
+        noise_stds=per_channel("noise_stds", 0.0),
+        noise_keys=torch.tensor(keys, dtype=torch.int32),
+    )
 
 
 def corrupt(view: Tensor, corruption: Corruption) -> Tensor:
@@ -110,74 +174,57 @@ def corrupt(view: Tensor, corruption: Corruption) -> Tensor:
         view: shape [C, (D,) H, W], any range.
         corruption: drawn for this size and number of channels.
     """
-    corrupted = view.clone()
-    swap_patches(corrupted, corruption.swaps)
-    for hole in corruption.cut_outs:
-        index = (slice(None), *hole.slices)
-        corrupted[index] = view.mean(dim=tuple(range(1, view.ndim)), keepdim=True)
-    for channel, original in enumerate(corrupted.unbind(0)):
-        values = gaussian_blur(original, corruption.blur_sigmas[channel])
-        values = adjust_gamma(values, corruption.gammas[channel])
-        corrupted[channel] = adjust_contrast(values, corruption.contrasts[channel])
-    # Noise comes from the CPU generator also for views on a GPU: equal draws, equal views.
-    noise_generator = torch.Generator().manual_seed(corruption.noise_seed)
-    noise = torch.randn(view.shape, generator=noise_generator, dtype=torch.float32)
-    stds = corrupted.new_tensor(corruption.noise_stds).view(-1, *[1] * (view.ndim - 1))
-    return corrupted.addcmul_(noise.to(corrupted), stds)
+    corrupted = view.clone(memory_format=torch.contiguous_format)[None]
+    prepared = prepare_corruption([corruption], view.shape[1:], view.shape[0])
+    corrupt_(corrupted, on_device(prepared, view.device))
+    return corrupted[0]
 
 
-def swap_patches(view: Tensor, swaps: Sequence[tuple[Box, Box]]) -> None:
-    """Exchanges pairs of patches in place, one after the other, in all channels alike."""
-    for a, b in swaps:
-        index_a, index_b = (slice(None), *a.slices), (slice(None), *b.slices)
-        values_a, values_b = view[index_a].clone(), view[index_b].clone()
-        view[index_a] = values_b
-        view[index_b] = values_a
-
-
-def gaussian_blur(channel: Tensor, sigma: float) -> Tensor:
-    """Separable Gaussian blur with replicated borders.
+def corrupt_(views: Tensor, corruption: PreparedCorruption) -> None:
+    """Corrupts views in place.
 
     Args:
-        channel: shape [(D,) H, W].
-        sigma: standard deviation in voxels; below 0.1 the image is returned as it is.
+        views: shape [V, C, (D,) H, W], contiguous, any range.
+        corruption: prepared for these views, on their device.
     """
-    if sigma < 0.1:
-        return channel
-    blurred = channel
-    for axis in range(channel.ndim):
-        kernel = _blur_matrix(channel.shape[axis], sigma).to(channel)
-        blurred = (blurred.movedim(axis, -1) @ kernel).movedim(-1, axis)
-    return blurred
+    means = None
+    if any(corruption.cut_outs):
+        means = views.flatten(2).mean(-1)
+    if corruption.swaps is not None:
+        swap_patches_(views, corruption.swaps)
+    for view, holes in enumerate(corruption.cut_outs):
+        for hole in holes:
+            part = views[(view, slice(None), *hole.slices)]
+            part.copy_(means[view].view(-1, *[1] * len(hole.size)))
+    for part in _parts(views):
+        _change_intensities_(views, corruption, part)
 
 
-def _blur_matrix(length: int, sigma: float) -> Tensor:
-    """The blur of a line as a matrix [length, length]: one product is faster than a convolution.
+def _parts(views: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Channels of views that are worked on at a time: all on a GPU, to keep it busy.
 
-    Column j holds the weights with which the line's values make up value j; weights that fall
-    beyond an end go to the last value there.
+    On a CPU each of its own, because it stays in the cache.
     """
-    radius = math.ceil(3 * sigma)
-    offsets = torch.arange(-radius, radius + 1)
-    weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    weights = weights / weights.sum()
-    sources = (torch.arange(length)[:, None] + offsets).clamp(0, length - 1)
-    matrix = torch.zeros(length, length)
-    return matrix.scatter_add_(1, sources, weights.expand(length, -1)).T
+    if views.is_cuda:
+        yield slice(None), slice(None)
+        return
+    for view in range(views.shape[0]):
+        for channel in range(views.shape[1]):
+            yield slice(view, view + 1), slice(channel, channel + 1)
 
 
-def adjust_gamma(channel: Tensor, gamma: float) -> Tensor:
-    """Raises the channel, scaled to [0, 1] by its own range, to a power and scales it back."""
-    low, high = channel.min(), channel.max()
-    extent = high - low
-    if gamma == 1 or extent <= 0:
-        return channel
-    return ((channel - low) / extent).clamp_(0, 1).pow_(gamma) * extent + low
-
-
-def adjust_contrast(channel: Tensor, factor: float) -> Tensor:
-    """Scales the channel about its mean."""
-    if factor == 1:
-        return channel
-    mean = channel.mean()
-    return (channel - mean) * factor + mean
+def _change_intensities_(
+    views: Tensor, corruption: PreparedCorruption, part: tuple[slice, slice]
+) -> None:
+    values = views[part]
+    if corruption.blurs:
+        matrices = {length: m[part].to(values) for length, m in corruption.blurs.items()}
+        values = blurred(values, matrices)
+    if corruption.gammas is not None:
+        adjust_gamma_(values, corruption.gammas[part].to(values))
+    if corruption.contrasts is not None:
+        adjust_contrast_(values, corruption.contrasts[part].to(values))
+    if corruption.noise_stds is not None:
+        add_noise_(values, corruption.noise_keys[part], corruption.noise_stds[part])
+    if corruption.blurs:
+        views[part] = values

@@ -1,8 +1,7 @@
-"""From preprocessed cases to batches of views, made by background workers.
+"""From samples to batches of views.
 
-A worker makes the views of one image at a time; `BatchStream` puts them together. Sample number i
-of a stream is a function of (seed, stream, i), whichever worker makes it: resumed and repeated
-runs see the same views.
+On a CPU background workers make the views, one image at a time. For a GPU they only read the
+regions, and `BatchStream` makes the views there, by the same functions.
 """
 
 import itertools
@@ -10,148 +9,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from nnunetv2_pcrl.views.boxes import Box
-from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
-from nnunetv2_pcrl.views.recipe import DrawnViews, ViewSettings, draw_views, make_views
-from nnunetv2_pcrl.views.seeding import integer, seeded_generator
+from nnunetv2_pcrl.views.samples import RegionSample, ViewSamples
 
-# Draws from one case until its views have content, and cases until one is usable.
-MAX_DRAWS_PER_CASE = 10
-MAX_CASES_PER_SAMPLE = 10
-
-TRAINING_STREAM = 0
-VALIDATION_STREAM = 1
-
-
-@dataclass(frozen=True)
-class StreamPosition:
-    """Which samples a stream consists of.
-
-    Attributes:
-        seed: of the whole run.
-        stream: TRAINING_STREAM or VALIDATION_STREAM.
-        first: number of the first sample, so that a resumed run goes on where it stopped.
-        period: after this many samples the stream repeats; 0 for never.
-    """
-
-    seed: int
-    stream: int
-    first: int = 0
-    period: int = 0
-
-    def numbers(self) -> Iterator[int]:
-        """Numbers of the samples, without end."""
-        numbers = itertools.count(self.first)
-        return (number % self.period for number in numbers) if self.period else numbers
-
-
-class ViewSamples(Dataset):
-    """Samples by number: the views of one image each, as a dictionary.
-
-    Keys: `target` [C, ...], `global_views` [2, C, ...], `local_views` [L, C, ...] (see `Views`),
-    `case` (identifier) and `rejected` (list of (identifier, reason) tried before it).
-    """
-
-    def __init__(
-        self,
-        folder: str | os.PathLike,
-        identifiers: Sequence[str],
-        batch_size: int,
-        settings: ViewSettings,
-        position: StreamPosition,
-        places: range | None = None,
-    ):
-        """Prepares the samples; files are opened when one is asked for.
-
-        Args:
-            folder: nnU-Net's preprocessed data of one configuration.
-            identifiers: cases to draw from.
-            batch_size: images that are compared with one another: drawn without repetition as
-                long as there are enough cases.
-            settings: of the views.
-            position: seed and stream of the samples.
-            places: which images of each batch are wanted here, where several processes share it;
-                all of them by default.
-        """
-        self.folder = folder
-        self.identifiers = sorted(identifiers)
-        self.batch_size = batch_size
-        self.settings = settings
-        self.position = position
-        self.places = places or range(batch_size)
-
-    def numbers(self) -> Iterator[int]:
-        """Numbers of the wanted samples, without end."""
-        return (n for n in self.position.numbers() if n % self.batch_size in self.places)
-
-    def __getitem__(self, number: int) -> dict:
-        """The sample of that number.
-
-        Raises:
-            RuntimeError: if no usable case was found, naming those that were tried.
-        """
-        generator = seeded_generator(self.position.seed, self.position.stream, 1, number)
-        rejected: list[tuple[str, str]] = []
-        for identifier in self._candidates(number, generator):
-            try:
-                region, drawn = self._read_region(identifier, generator)
-            except UnusableCaseError as reason:
-                rejected.append((identifier, str(reason)))
-                continue
-            views = make_views(region, drawn, self.settings)
-            return {
-                "target": views.target,
-                "global_views": views.global_views,
-                "local_views": views.local_views,
-                "case": identifier,
-                "rejected": rejected,
-            }
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in rejected)
-        raise RuntimeError(f"No usable case in {len(rejected)} draws:{reasons}")
-
-    def _candidates(self, number: int, generator: torch.Generator) -> Iterator[str]:
-        """The case of a sample, by a permutation per batch, and others for the case it fails."""
-        num_cases = len(self.identifiers)
-        batch, place = divmod(number, self.batch_size)
-        order = seeded_generator(self.position.seed, self.position.stream, 0, batch)
-        permutations = -(-self.batch_size // num_cases)
-        picks = torch.cat([torch.randperm(num_cases, generator=order) for _ in range(permutations)])
-        left = list(range(num_cases))
-        for attempt in range(min(num_cases, MAX_CASES_PER_SAMPLE)):
-            pick = int(picks[place]) if attempt == 0 else left[integer(0, len(left) - 1, generator)]
-            left.remove(pick)
-            yield self.identifiers[pick]
-
-    def _read_region(
-        self, identifier: str, generator: torch.Generator
-    ) -> tuple[Tensor, DrawnViews]:
-        """Draws views of a case until both global ones have content, and reads their region."""
-        case = PreprocessedCase(self.folder, identifier)
-        is_2d = len(self.settings.global_size) == 2
-        for _ in range(MAX_DRAWS_PER_CASE):
-            if is_2d:
-                # 2D configurations store volumes too; a sample is a slice of one.
-                position = integer(0, case.image_size[0] - 1, generator)
-                drawn = draw_views(case.image_size[1:], case.num_channels, self.settings, generator)
-                box = Box((position, *drawn.region.start), (1, *drawn.region.size))
-                region = case.read(box)[:, 0]
-            else:
-                drawn = draw_views(case.image_size, case.num_channels, self.settings, generator)
-                region = case.read(drawn.region)
-            boxes = [view.box for view in drawn.global_views]
-            if has_content(region, boxes, drawn.region):
-                return region, drawn
-        raise UnusableCaseError(
-            f"{MAX_DRAWS_PER_CASE} drawn regions were constant: the image seems to have no content"
-        )
+# Place of the image in the shape of each tensor of a batch.
+BATCH_DIMS = {"target": 0, "global_views": 1, "local_views": 1}
 
 
 def _end_only_with_the_parent(_worker: int) -> None:
@@ -170,22 +36,31 @@ def _end_only_with_the_parent(_worker: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-@contextmanager
-def _explained_death_of_a_worker() -> Iterator[None]:
+def _explained(error: Exception) -> Exception:
     """Turns every sign of a dead worker into one error that says what to do.
 
-    Which sign comes first is chance: the loader's own notice, or a connection that breaks.
+    Which sign comes first is chance: the loader's own notice, or a connection that breaks. An
+    error that a worker merely reports is left as it is.
     """
-    try:
-        yield
-    except (RuntimeError, OSError, EOFError) as error:
-        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-            raise
-        raise RuntimeError(
-            f"A background worker that makes views died ({error}). Most often the machine had no "
-            f"memory left: use fewer workers (environment variable nnUNet_n_proc_DA), and go on "
-            f"with --c."
-        ) from error
+    is_reported = "Caught " in str(error)
+    is_notice = "DataLoader worker (pid" in str(error)
+    if is_reported or (isinstance(error, RuntimeError) and not is_notice):
+        return error
+    return RuntimeError(
+        f"A background worker that makes views died ({error}). Most often the machine had no "
+        f"memory left: use fewer workers (environment variable nnUNet_n_proc_DA), and go on "
+        f"with --c."
+    )
+
+
+class _Regions(Dataset):
+    """The samples of which the views are not yet made."""
+
+    def __init__(self, samples: ViewSamples):
+        self._samples = samples
+
+    def __getitem__(self, number: int) -> RegionSample:
+        return self._samples.region(number)
 
 
 class BatchStream:
@@ -193,21 +68,31 @@ class BatchStream:
 
     Attributes:
         seconds_waited: time spent waiting for samples since the value was last set to 0.
+        views_on_device: whether this process makes the views.
     """
 
-    def __init__(self, samples: ViewSamples, num_workers: int, device: torch.device):
+    def __init__(
+        self,
+        samples: ViewSamples,
+        num_workers: int,
+        device: torch.device,
+        views_on_device: bool | None = None,
+    ):
         """Starts no worker yet; the first batch does.
 
         Args:
             samples: makes the samples.
             num_workers: background workers, 0 to work in this process.
             device: where batches are wanted.
+            views_on_device: whether this process makes the views, on the device, from regions
+                that the workers read, rather than the workers; by default on a GPU.
         """
         self.seconds_waited = 0.0
         self._samples = samples
         self._num_workers = num_workers
         self._device = device
-        self._iterator: Iterator[dict] | None = None
+        self.views_on_device = device.type == "cuda" if views_on_device is None else views_on_device
+        self._iterator: Iterator | None = None
 
     def __iter__(self):
         return self
@@ -225,25 +110,24 @@ class BatchStream:
         begin = time.perf_counter()
         if self._iterator is None:
             self._iterator = self._start()
-        with _explained_death_of_a_worker():
+        try:
             samples = list(itertools.islice(self._iterator, len(self._samples.places)))
+        except (RuntimeError, OSError, EOFError) as error:
+            if self._num_workers == 0:
+                raise
+            # The frames of the traceback hold the loader. Without them its workers end now, and
+            # not when Python next looks for cycles, which would then wait 5 s for each of them.
+            error.with_traceback(None)
+            self.close()
+            raise _explained(error) from None
         self.seconds_waited += time.perf_counter() - begin
+        if self.views_on_device:
+            return _collected((s.made(self._device) for s in samples), len(samples), self._device)
+        return _collected(samples, len(samples), self._device)
 
-        def stacked(key: str, dim: int) -> Tensor:
-            tensors = [sample[key].to(self._device, non_blocking=True) for sample in samples]
-            return torch.stack(tensors, dim)
-
-        return {
-            "target": stacked("target", 0),
-            "global_views": stacked("global_views", 1),
-            "local_views": stacked("local_views", 1),
-            "cases": [sample["case"] for sample in samples],
-            "rejected": [pair for sample in samples for pair in sample["rejected"]],
-        }
-
-    def _start(self) -> Iterator[dict]:
+    def _start(self) -> Iterator:
         loader = DataLoader(
-            self._samples,
+            _Regions(self._samples) if self.views_on_device else self._samples,
             batch_size=None,
             sampler=self._samples.numbers(),
             num_workers=self._num_workers,
@@ -257,3 +141,19 @@ class BatchStream:
     def close(self) -> None:
         """Ends the workers. A later batch would begin the stream anew."""
         self._iterator = None
+
+
+def _collected(samples: Iterable[dict], batch_size: int, device: torch.device) -> dict:
+    """Writes samples into a batch one by one, so that no image is held twice."""
+    batch: dict = {"cases": [], "rejected": []}
+    for index, sample in enumerate(samples):
+        for key, dim in BATCH_DIMS.items():
+            values = sample[key]
+            if key not in batch:
+                shape = (*values.shape[:dim], batch_size, *values.shape[dim:])
+                batch[key] = values.new_empty(shape, device=device)
+            batch[key].select(dim, index).copy_(values, non_blocking=True)
+        batch["cases"].append(sample["case"])
+        # The loader makes lists of what were tuples.
+        batch["rejected"] += [tuple(pair) for pair in sample["rejected"]]
+    return batch

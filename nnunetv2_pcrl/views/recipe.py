@@ -1,7 +1,8 @@
 """The PCRLv2 recipe: which views are drawn from an image and how they are made from a region.
 
-`draw_views` decides everything from a generator, `make_views` applies it to a region that
-somebody has read. Neither knows where images come from.
+`draw_views` decides everything from a generator, `prepare_views` brings it into small tensors, and
+`make_views` applies these to a region that somebody has read, on the region's device. None of them
+knows where images come from.
 """
 
 from collections.abc import Sequence
@@ -14,14 +15,18 @@ from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes, draw_local_boxes
 from nnunetv2_pcrl.views.corruption import (
     Corruption,
     CorruptionRanges,
-    corrupt,
+    PreparedCorruption,
+    corrupt_,
     draw_corruption,
+    prepare_corruption,
 )
+from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.resample import (
     Deformation,
     draw_deformation,
     footprint,
     resample,
+    sampling_lines,
     sampling_matrix,
 )
 
@@ -151,23 +156,64 @@ def draw_views(
     return DrawnViews(global_views, local_views, read[0].union(*read[1:]))
 
 
-def make_views(region: Tensor, drawn: DrawnViews, settings: ViewSettings) -> Views:
-    """Makes the drawn views from the voxels of their region.
+@dataclass(frozen=True)
+class PreparedGroup:
+    """Views of one size as small tensors.
+
+    Attributes:
+        lines: where they sample the region, see `resample`.
+        corruption: of all of them.
+    """
+
+    lines: tuple[Tensor, ...]
+    corruption: PreparedCorruption
+
+
+@dataclass(frozen=True)
+class PreparedViews:
+    """Drawn views of one image in the form that making them takes, for any device."""
+
+    global_views: PreparedGroup
+    local_views: PreparedGroup
+
+
+def prepare_views(drawn: DrawnViews, settings: ViewSettings) -> PreparedViews:
+    """Does all that can be done without the image's voxels.
 
     Args:
-        region: image values of `drawn.region`, shape [C, (D,) H, W].
         drawn: what to make.
         settings: those that it was drawn with.
     """
 
-    def clean(view: DrawnView) -> Tensor:
-        return resample(region, drawn.region, view.box, _matrix(view, settings), view.size)
+    def group(views: Sequence[DrawnView]) -> PreparedGroup:
+        lines = [
+            sampling_lines(drawn.region, view.box, _matrix(view, settings), view.size)
+            for view in views
+        ]
+        corruptions = [view.corruption for view in views]
+        num_channels = len(corruptions[0].gammas)
+        return PreparedGroup(
+            tuple(torch.stack(of_axis) for of_axis in zip(*lines, strict=True)),
+            prepare_corruption(corruptions, views[0].size, num_channels),
+        )
 
-    target = clean(drawn.global_views[0])
-    inputs = [corrupt(target, drawn.global_views[0].corruption)]
-    inputs += [corrupt(clean(view), view.corruption) for view in drawn.global_views[1:]]
-    local_inputs = [corrupt(clean(view), view.corruption) for view in drawn.local_views]
-    return Views(target, torch.stack(inputs), torch.stack(local_inputs))
+    return PreparedViews(group(drawn.global_views), group(drawn.local_views))
+
+
+def make_views(region: Tensor, prepared: PreparedViews) -> Views:
+    """Makes the views of one image from the voxels of their region, wherever these are.
+
+    Args:
+        region: image values of `DrawnViews.region`, shape [C, (D,) H, W]; not modified.
+        prepared: what to make, on any device.
+    """
+    prepared = on_device(prepared, region.device)
+    global_views = resample(region, prepared.global_views.lines)
+    target = global_views[0].clone()
+    corrupt_(global_views, prepared.global_views.corruption)
+    local_views = resample(region, prepared.local_views.lines)
+    corrupt_(local_views, prepared.local_views.corruption)
+    return Views(target, global_views, local_views)
 
 
 def _matrix(view: DrawnView, settings: ViewSettings) -> Tensor:

@@ -125,20 +125,20 @@ def footprint(box: Box, matrix: Tensor, image_size: Sequence[int]) -> Box:
     return Box(tuple(start), tuple(b - a for a, b in zip(start, stop, strict=True)))
 
 
-def resample(
-    region: Tensor, region_box: Box, box: Box, matrix: Tensor, view_size: Sequence[int]
-) -> Tensor:
-    """Samples one view from a region of the image, linearly, with replicated borders.
+def sampling_lines(
+    region_box: Box, box: Box, matrix: Tensor, view_size: Sequence[int]
+) -> tuple[Tensor, ...]:
+    """Where a view samples a region: the sum of one line per axis of the view.
 
     Args:
-        region: image values, shape [C, (D,) H, W].
         region_box: where the region lies in the image.
         box: box of the view, in voxels of the image.
         matrix: the view's sampling matrix.
-        view_size: voxels per axis of the result.
+        view_size: voxels per axis of the view.
 
     Returns:
-        The view, shape [C, *view_size], a new tensor of the region's dtype and device.
+        For each axis float64 [N, size]: coordinates in the region as grid_sample counts them,
+        from the last axis to the first, -1 and 1 being the outer ends of the region.
     """
     extent = torch.tensor(region_box.size, dtype=torch.float64)
     offset = torch.tensor(
@@ -148,13 +148,47 @@ def resample(
         ],
         dtype=torch.float64,
     )
-    linear = matrix * (2 / extent)[:, None]
-    shift = offset * 2 / extent - 1
-    # grid_sample counts axes from the last to the first.
-    theta = torch.cat([linear.flip(0, 1), shift.flip(0)[:, None]], dim=1)
-    grid = F.affine_grid(
-        theta[None].to(region), [1, region.shape[0], *view_size], align_corners=False
-    )
+    linear = (matrix * (2 / extent)[:, None]).flip(0)
+    shift = (offset * 2 / extent - 1).flip(0)
+    lines = []
+    for axis, size in enumerate(view_size):
+        centres = (2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1
+        lines.append(linear[:, axis, None] * centres)
+    lines[0] += shift[:, None]
+    return tuple(lines)
+
+
+def resample(region: Tensor, lines: Sequence[Tensor]) -> Tensor:
+    """Samples views of one size from a region of the image, linearly, with replicated borders.
+
+    Args:
+        region: image values, shape [C, (D,) H, W].
+        lines: `sampling_lines` of V views, one [V, N, size] per axis, on the region's device.
+
+    Returns:
+        The views, shape [V, C, (d,) h, w], a new tensor of the region's dtype and device.
+    """
+    lines = [line.to(region.dtype) for line in lines]
+    if region.is_cuda:
+        return _sample(region, lines)
+    # On a CPU one view at a time is as fast and needs the memory of one grid only.
+    views = region.new_empty(len(lines[0]), region.shape[0], *(line.shape[-1] for line in lines))
+    for number, view in enumerate(views):
+        view.copy_(_sample(region, [line[number, None] for line in lines])[0])
+    return views
+
+
+def _sample(region: Tensor, lines: Sequence[Tensor]) -> Tensor:
+    """One call of grid_sample for all views of the lines."""
+    num_views, num_axes = lines[0].shape[:2]
+    # Coordinates come first in memory, so that building the grid means adding long rows.
+    grid = lines[-1]
+    for line in reversed(lines[:-1]):
+        grid = line.reshape(*line.shape, *[1] * (grid.ndim - 2)) + grid[:, :, None]
     return F.grid_sample(
-        region[None], grid, mode="bilinear", padding_mode="border", align_corners=False
-    )[0]
+        region.expand(num_views, *region.shape),
+        grid.permute(0, *range(2, num_axes + 2), 1),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=False,
+    )

@@ -1,12 +1,18 @@
 """Preprocessed cases: reads what numpy slicing reads, opens no label, and says what is wrong."""
 
+import contextlib
+import itertools
 import zipfile
 
 import blosc2
 import numpy as np
 import pytest
 import torch
-from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2, nnUNetDatasetNumpy
+from nnunetv2.training.dataloading.nnunet_dataset import (
+    comp_blosc2_params,
+    nnUNetDatasetBlosc2,
+    nnUNetDatasetNumpy,
+)
 
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
@@ -63,6 +69,42 @@ def test_cases_written_by_nnunet_are_read(shape, dataset_class, tmp_path):
     case = PreprocessedCase(str(tmp_path), "case")
     for box in boxes_of(shape[1:]):
         np.testing.assert_array_equal(case.read(box), image[(slice(None), *box.slices)])
+
+
+def test_blocks_outside_the_box_are_not_touched(tmp_path):
+    # One chunk of many blocks in nnU-Net's own layout, a tenth of which is damaged.
+    shape = (1, 32, 96, 96)
+    image = noise(shape)
+    blocks, chunks = comp_blosc2_params(shape, shape[1:])
+    assert chunks == shape
+    label = np.zeros(shape, dtype=np.int16)
+    path = tmp_path / "case.b2nd"
+    nnUNetDatasetBlosc2.save_case(
+        image, label, {}, str(path.with_suffix("")), chunks=chunks, blocks=blocks
+    )
+    content = path.read_bytes()
+    first, last = int(0.5 * len(content)), int(0.6 * len(content))
+    path.write_bytes(content[:first] + b"\xff" * (last - first) + content[last:])
+    case = PreprocessedCase(tmp_path, "case")
+    grid = [range(0, size, side) for size, side in zip(shape[1:], blocks[1:], strict=True)]
+    starts = list(itertools.product(*grid))
+    assert len(starts) >= 9
+    num_good = 0
+    for start in starts:
+        stop = [min(s + b, n) for s, b, n in zip(start, blocks[1:], shape[1:], strict=True)]
+        box = Box(start, tuple(b - a for a, b in zip(start, stop, strict=True)))
+        with contextlib.suppress(UnusableCaseError):
+            # A damaged block is an error or holds other values.
+            num_good += np.array_equal(case.read(box), image[(slice(None), *box.slices)])
+    # A tenth of the file touches three of nine blocks at most.
+    assert len(starts) * 2 / 3 <= num_good < len(starts)
+
+
+def test_large_finite_values_are_read_though_their_sum_is_not_finite(write_case, tmp_path):
+    image = np.full((1, 4, 6, 8), 3e38, dtype=np.float32)
+    write_case(tmp_path, "case", image)
+    region = PreprocessedCase(tmp_path, "case").read(Box((0, 0, 0), (4, 6, 8)))
+    np.testing.assert_array_equal(region, image)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int16])

@@ -6,15 +6,15 @@ import math
 import pytest
 import torch
 
+from nnunetv2_pcrl.views import corruption as corruption_module
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.corruption import (
     Corruption,
     CorruptionRanges,
-    adjust_gamma,
     corrupt,
+    corrupt_,
     draw_corruption,
-    gaussian_blur,
-    swap_patches,
+    prepare_corruption,
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -63,6 +63,18 @@ def untouched(channels: int, **changes) -> Corruption:
         noise_seed=0,
     )
     return dataclasses.replace(identity, **changes)
+
+
+def blurred(channel: torch.Tensor, sigma: float) -> torch.Tensor:
+    return corrupt(channel[None], untouched(1, blur_sigmas=(sigma,)))[0]
+
+
+def with_gamma(channel: torch.Tensor, gamma: float) -> torch.Tensor:
+    return corrupt(channel[None], untouched(1, gammas=(gamma,)))[0]
+
+
+def swapped(view: torch.Tensor, swaps) -> torch.Tensor:
+    return corrupt(view, untouched(view.shape[0], swaps=tuple(swaps)))
 
 
 def touched_part(corruption: Corruption, size) -> float:
@@ -157,6 +169,23 @@ def test_a_view_corrupted_on_the_gpu_equals_the_one_corrupted_on_the_cpu(size, g
     torch.testing.assert_close(on_gpu.cpu(), corrupt(view, corruption), atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_views_corrupted_together_equal_each_alone_also_in_one_go_as_on_a_gpu(
+    size, generator, monkeypatch
+):
+    corruptions = [draw_corruption(size, 3, EVERYTHING, generator) for _ in range(3)]
+    views = torch.stack([noise_view(size) + number for number in range(3)])
+    prepared = prepare_corruption(corruptions, size, 3)
+    together = views.clone()
+    corrupt_(together, prepared)
+    for result, view, corruption in zip(together, views, corruptions, strict=True):
+        torch.testing.assert_close(result, corrupt(view, corruption), atol=1e-5, rtol=1e-5)
+    at_once = views.clone()
+    monkeypatch.setattr(corruption_module, "_parts", lambda _: [(slice(None), slice(None))])
+    corrupt_(at_once, prepared)
+    torch.testing.assert_close(at_once, together, atol=1e-4, rtol=1e-4)
+
+
 # What is drawn
 
 
@@ -226,10 +255,9 @@ def test_local_views_have_neither_swaps_nor_cut_outs_but_the_same_intensities(si
 def test_swaps_of_separate_patches_neither_make_nor_lose_values(size, generator):
     swaps = draw_corruption(size, 3, EVERYTHING, generator).swaps
     view = noise_view(size)
-    swapped = view.clone()
-    swap_patches(swapped, [(a, b) for a, b in swaps if a.iou(b) == 0])
-    assert not torch.equal(swapped, view)
-    for channel, original in zip(swapped, view, strict=True):
+    result = swapped(view, swaps)
+    assert not torch.equal(result, view)
+    for channel, original in zip(result, view, strict=True):
         assert torch.equal(channel.flatten().sort().values, original.flatten().sort().values)
 
 
@@ -237,14 +265,14 @@ def test_swaps_of_separate_patches_neither_make_nor_lose_values(size, generator)
 def test_swaps_move_all_channels_alike(size, generator):
     channel = noise_view(size, channels=1)
     view = torch.cat([channel, channel + 64, -channel])
-    swap_patches(view, draw_corruption(size, 3, EVERYTHING, generator).swaps)
+    view = swapped(view, draw_corruption(size, 3, EVERYTHING, generator).swaps)
     torch.testing.assert_close(view[1], view[0] + 64)
     torch.testing.assert_close(view[2], -view[0])
 
 
 def test_a_swap_has_hand_derived_values():
     view = torch.arange(12.0).view(1, 2, 6)
-    swap_patches(view, [(Box((0, 0), (2, 2)), Box((0, 3), (2, 2)))])
+    view = swapped(view, [(Box((0, 0), (2, 2)), Box((0, 3), (2, 2)))])
     expected = [[3.0, 4.0, 2.0, 0.0, 1.0, 5.0], [9.0, 10.0, 8.0, 6.0, 7.0, 11.0]]
     assert view[0].tolist() == expected
 
@@ -252,13 +280,13 @@ def test_a_swap_has_hand_derived_values():
 def test_swaps_are_done_one_after_the_other():
     view = torch.tensor([[1.0, 2.0, 3.0]])
     a, b, c = (Box((i,), (1,)) for i in range(3))
-    swap_patches(view, [(a, b), (b, c)])
+    view = swapped(view, [(a, b), (b, c)])
     assert view.tolist() == [[2.0, 3.0, 1.0]]
 
 
 def test_patches_that_overlap_one_another_are_swapped_without_an_error():
     view = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
-    swap_patches(view, [(Box((0,), (2,)), Box((1,), (2,)))])
+    view = swapped(view, [(Box((0,), (2,)), Box((1,), (2,)))])
     assert view[0, 3] == 4.0
     assert set(view[0].tolist()) <= {1.0, 2.0, 3.0, 4.0}
     assert view[0, 1] in (1.0, 3.0)
@@ -286,7 +314,7 @@ def test_cut_outs_are_filled_with_the_mean_of_their_channel(size, generator):
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 2.0, 30.0])
 def test_blur_keeps_a_constant(size, sigma):
     constant = torch.full(size, -3.5)
-    torch.testing.assert_close(gaussian_blur(constant, sigma), constant)
+    torch.testing.assert_close(blurred(constant, sigma), constant)
 
 
 @pytest.mark.parametrize("size", [(41, 45), (31, 33, 35), (25, 41, 45)])
@@ -295,10 +323,10 @@ def test_blur_turns_an_impulse_into_a_gaussian_of_its_sigma(size, sigma):
     impulse = torch.zeros(size)
     centre = tuple(s // 2 for s in size)
     impulse[centre] = 1.0
-    blurred = gaussian_blur(impulse, sigma)
-    assert blurred.sum() == pytest.approx(1.0, abs=1e-5)
+    spread = blurred(impulse, sigma)
+    assert spread.sum() == pytest.approx(1.0, abs=1e-5)
     for axis, middle in enumerate(centre):
-        profile = blurred.sum(dim=[a for a in range(len(size)) if a != axis])
+        profile = spread.sum(dim=[a for a in range(len(size)) if a != axis])
         offsets = torch.arange(size[axis]) - middle
         assert (profile * offsets).sum().item() == pytest.approx(0.0, abs=1e-5)
         assert (profile * offsets**2).sum().sqrt().item() == pytest.approx(sigma, rel=0.03)
@@ -310,9 +338,9 @@ def test_blur_turns_an_impulse_into_a_gaussian_of_its_sigma(size, sigma):
 @pytest.mark.parametrize("size", SIZES)
 def test_blur_stays_within_the_values_and_moves_them_together(size):
     view = noise_view(size, channels=1)[0]
-    blurred = gaussian_blur(view, 1.5)
-    assert view.min() <= blurred.min() <= blurred.max() <= view.max()
-    assert blurred.std() < 0.5 * view.std()
+    smooth = blurred(view, 1.5)
+    assert view.min() <= smooth.min() <= smooth.max() <= view.max()
+    assert smooth.std() < 0.5 * view.std()
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
@@ -320,14 +348,14 @@ def test_blur_repeats_the_border_values(sigma):
     line = torch.tensor([5.0, 1.0, 0.0, 2.0, 9.0])
     pad = 12
     padded = torch.cat([torch.full((pad,), 5.0), line, torch.full((pad,), 9.0)])
-    expected = gaussian_blur(padded, sigma)[pad:-pad]
-    torch.testing.assert_close(gaussian_blur(line, sigma), expected)
+    expected = blurred(padded, sigma)[pad:-pad]
+    torch.testing.assert_close(blurred(line, sigma), expected)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_blur_by_less_than_a_tenth_of_a_voxel_changes_nothing(size):
     view = noise_view(size, channels=1)[0]
-    assert torch.equal(gaussian_blur(view, 0.09), view)
+    assert torch.equal(blurred(view, 0.09), view)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -347,7 +375,7 @@ def test_channels_are_blurred_by_their_own_sigma(size):
 @pytest.mark.parametrize("gamma", [math.exp(-0.3), 1.0, math.exp(0.3), 3.0])
 def test_gamma_keeps_the_ends_of_the_range_and_the_order_of_values(size, gamma):
     view = noise_view(size, channels=1)[0]
-    changed = adjust_gamma(view, gamma)
+    changed = with_gamma(view, gamma)
     assert changed.min().item() == pytest.approx(view.min().item(), abs=1e-5)
     assert changed.max().item() == pytest.approx(view.max().item(), abs=1e-5)
     assert (changed.flatten()[view.flatten().argsort()].diff() >= 0).all()
@@ -355,9 +383,9 @@ def test_gamma_keeps_the_ends_of_the_range_and_the_order_of_values(size, gamma):
 
 def test_gamma_has_hand_derived_values():
     view = torch.tensor([[-2.0, 0.0], [2.0, 6.0]])
-    torch.testing.assert_close(adjust_gamma(view, 2.0), torch.tensor([[-2.0, -1.5], [0.0, 6.0]]))
+    torch.testing.assert_close(with_gamma(view, 2.0), torch.tensor([[-2.0, -1.5], [0.0, 6.0]]))
     torch.testing.assert_close(
-        adjust_gamma(view, 0.5), torch.tensor([[-2.0, 2.0], [-2 + 8 * math.sqrt(0.5), 6.0]])
+        with_gamma(view, 0.5), torch.tensor([[-2.0, 2.0], [-2 + 8 * math.sqrt(0.5), 6.0]])
     )
 
 

@@ -6,19 +6,20 @@ import multiprocessing
 import pickle
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import torch
 
-from nnunetv2_pcrl.views.loader import (
+from nnunetv2_pcrl.views.loader import BatchStream
+from nnunetv2_pcrl.views.recipe import ViewSettings
+from nnunetv2_pcrl.views.samples import (
     TRAINING_STREAM,
     VALIDATION_STREAM,
-    BatchStream,
     StreamPosition,
     ViewSamples,
 )
-from nnunetv2_pcrl.views.recipe import ViewSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -243,6 +244,7 @@ def test_if_no_case_is_usable_the_error_names_them_and_the_reasons(
             next(stream)
     finally:
         stream.close()
+    assert "worker that makes views died" not in str(error.value)
     assert "constant: 10 drawn regions were constant" in str(error.value)
     assert "gone: there is no gone.b2nd" in str(error.value)
 
@@ -306,6 +308,72 @@ def test_background_workers_make_the_same_batches_as_this_process(folder, settin
         stream.close()
 
 
+# Views on the device
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_views_made_by_this_process_from_regions_equal_those_of_the_workers(
+    settings, num_workers, folder
+):
+    samples = samples_of(folder, settings, [*NAMES, "gone"], batch_size=3)
+    expected = take(stream_of(samples), 4)
+    stream = BatchStream(samples, num_workers, CPU, views_on_device=True)
+    try:
+        assert_equal(take(stream, 4), expected)
+    finally:
+        stream.close()
+    assert any(batch["rejected"] for batch in expected)
+
+
+def test_views_of_four_channels_are_the_same_wherever_they_are_made(tmp_path, write_case):
+    write_case(tmp_path, "case", noise((4, 8, 24, 30)))
+    samples = samples_of(tmp_path, names=["case"])
+    expected = next(stream_of(samples))
+    assert expected["target"].shape[1] == 4
+    assert_equal([next(BatchStream(samples, 0, CPU, views_on_device=True))], [expected])
+
+
+def test_views_are_made_on_a_gpu_and_otherwise_by_the_workers(folder):
+    samples = samples_of(folder)
+    assert BatchStream(samples, 0, torch.device("cuda")).views_on_device
+    assert not BatchStream(samples, 0, CPU).views_on_device
+    assert not BatchStream(samples, 0, torch.device("cuda"), views_on_device=False).views_on_device
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_region_is_all_of_a_sample_that_is_sent_as_an_open_file(folder, settings):
+    # A process may have a thousand open files, and each tensor from another process is one.
+    sample = samples_of(folder, settings).region(0)
+    tensors = []
+
+    def search(value) -> None:
+        if isinstance(value, torch.Tensor):
+            tensors.append(value)
+        elif dataclasses.is_dataclass(value):
+            search([getattr(value, field.name) for field in dataclasses.fields(value)])
+        elif isinstance(value, (dict, list, tuple)):
+            for item in value.values() if isinstance(value, dict) else value:
+                search(item)
+
+    search(sample)
+    assert tensors == [sample.region]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_batches_made_on_the_gpu_equal_those_made_on_the_cpu(settings, num_workers, folder):
+    samples = samples_of(folder, settings)
+    expected = take(stream_of(samples), 2)
+    stream = BatchStream(samples, num_workers, torch.device("cuda"))
+    for batch, wanted in zip(take(stream, 2), expected, strict=True):
+        for name in TENSORS:
+            assert batch[name].is_cuda
+            torch.testing.assert_close(batch[name].cpu(), wanted[name], atol=1e-3, rtol=1e-3)
+    stream.close()
+
+
 def test_closing_a_stream_ends_its_workers_and_may_be_repeated(folder):
     before = set(multiprocessing.active_children())
     stream = stream_of(samples_of(folder), 2)
@@ -318,10 +386,22 @@ def test_closing_a_stream_ends_its_workers_and_may_be_repeated(folder):
     stream_of(samples_of(folder)).close()
 
 
+def test_an_error_ends_the_workers_at_once(tmp_path):
+    before = set(multiprocessing.active_children())
+    stream = stream_of(samples_of(tmp_path, names=["gone"]), 2)
+    begin = time.perf_counter()
+    with pytest.raises(RuntimeError, match="No usable case"):
+        next(stream)
+    assert set(multiprocessing.active_children()) == before
+    # A worker that is not told to end is waited for 5 s.
+    assert time.perf_counter() - begin < 4
+
+
 KILL_A_WORKER = """
 import multiprocessing, sys, torch
-from nnunetv2_pcrl.views.loader import TRAINING_STREAM, BatchStream, StreamPosition, ViewSamples
+from nnunetv2_pcrl.views.loader import BatchStream
 from nnunetv2_pcrl.views.recipe import ViewSettings
+from nnunetv2_pcrl.views.samples import TRAINING_STREAM, StreamPosition, ViewSamples
 
 settings = ViewSettings((16, 16), (8, 8), (0.8, 0.8))
 names = [f"case_{number}" for number in range(5)]

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from nnunetv2_pcrl.views.boxes import Box
-from nnunetv2_pcrl.views.recipe import DrawnViews, Views, ViewSettings, draw_views, make_views
+from nnunetv2_pcrl.views.recipe import (
+    DrawnViews,
+    Views,
+    ViewSettings,
+    draw_views,
+    make_views,
+    prepare_views,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -54,7 +61,11 @@ def coordinates(image_size) -> torch.Tensor:
 
 def draw_and_make(image, settings, seed: int = 0) -> tuple[DrawnViews, Views]:
     drawn = draw_views(image.shape[1:], image.shape[0], settings, seeded(seed))
-    return drawn, make_views(image[(slice(None), *drawn.region.slices)], drawn, settings)
+    return drawn, make_drawn(image[(slice(None), *drawn.region.slices)], drawn, settings)
+
+
+def make_drawn(region, drawn: DrawnViews, settings: ViewSettings) -> Views:
+    return make_views(region, prepare_views(drawn, settings))
 
 
 def all_views(drawn: DrawnViews):
@@ -99,7 +110,7 @@ def test_no_view_needs_a_voxel_outside_the_region(image_size, settings):
     whole = Box((0,) * len(image_size), image_size)
     for seed in range(6):
         drawn, views = draw_and_make(image, settings, seed)
-        from_image = make_views(image, dataclasses.replace(drawn, region=whole), settings)
+        from_image = make_drawn(image, dataclasses.replace(drawn, region=whole), settings)
         for name in ("target", "global_views", "local_views"):
             torch.testing.assert_close(
                 getattr(views, name), getattr(from_image, name), atol=1e-3, rtol=0
@@ -125,7 +136,7 @@ def test_the_region_is_left_as_it_is(image_size, settings):
     drawn = draw_views(image_size, 2, settings, seeded())
     region = image[(slice(None), *drawn.region.slices)].clone()
     before = region.clone()
-    make_views(region, drawn, settings)
+    make_drawn(region, drawn, settings)
     assert torch.equal(region, before)
 
 
@@ -166,7 +177,7 @@ def test_the_target_is_clean_and_the_input_is_not(image_size, settings):
         tuple(moved(view) for view in drawn.local_views),
         whole,
     )
-    views = make_views(image, drawn, settings)
+    views = make_drawn(image, drawn, settings)
 
     def bend(view):
         return max(view.diff(n=2, dim=axis).abs().max() for axis in range(1, view.ndim))

@@ -4,7 +4,9 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from nnunetv2_pcrl.views import resample as resample_module
 from nnunetv2_pcrl.views.boxes import Box, draw_box_within
 from nnunetv2_pcrl.views.resample import (
     Deformation,
@@ -12,6 +14,7 @@ from nnunetv2_pcrl.views.resample import (
     footprint,
     resample,
     rotation_planes,
+    sampling_lines,
     sampling_matrix,
 )
 
@@ -50,7 +53,13 @@ def coordinates(image_size) -> torch.Tensor:
 
 def view_of(image, box, deformation, spacing, view_size):
     matrix = sampling_matrix(deformation, box.size, spacing)
-    return resample(image, whole(image.shape[1:]), box, matrix, view_size)
+    return sampled(image, whole(image.shape[1:]), box, matrix, view_size)
+
+
+def sampled(region, region_box, box, matrix, view_size):
+    """One view, [C, ...]."""
+    lines = sampling_lines(region_box, box, matrix, view_size)
+    return resample(region, [line[None].to(region.device) for line in lines])[0]
 
 
 @pytest.mark.parametrize(("image_size", "spacing", "box", "view_size"), SPACES)
@@ -184,8 +193,8 @@ def test_sampling_the_footprint_equals_sampling_the_whole_image(
         region_box = footprint(box, matrix, image_size)
         region = image[(slice(None), *region_box.slices)]
         torch.testing.assert_close(
-            resample(region, region_box, box, matrix, view_size),
-            resample(image, whole(image_size), box, matrix, view_size),
+            sampled(region, region_box, box, matrix, view_size),
+            sampled(image, whole(image_size), box, matrix, view_size),
             atol=1e-4,
             rtol=0,
         )
@@ -207,8 +216,8 @@ def test_sampling_the_footprint_equals_sampling_the_whole_image_in_every_corner(
         region_box = footprint(corner_box, matrix, image_size)
         region = image[(slice(None), *region_box.slices)]
         torch.testing.assert_close(
-            resample(region, region_box, corner_box, matrix, view_size),
-            resample(image, whole(image_size), corner_box, matrix, view_size),
+            sampled(region, region_box, corner_box, matrix, view_size),
+            sampled(image, whole(image_size), corner_box, matrix, view_size),
             atol=1e-4,
             rtol=0,
         )
@@ -233,10 +242,10 @@ def test_the_footprint_of_an_image_smaller_than_a_view_suffices(
         matrix = sampling_matrix(draw_deformation(spacing, 0.1, 10.0, generator), box.size, spacing)
         region_box = footprint(box, matrix, image_size)
         region = image[(slice(None), *region_box.slices)]
-        view = resample(region, region_box, box, matrix, view_size)
+        view = sampled(region, region_box, box, matrix, view_size)
         assert view.shape == (2, *view_size)
         torch.testing.assert_close(
-            view, resample(image, box, box, matrix, view_size), atol=1e-4, rtol=0
+            view, sampled(image, box, box, matrix, view_size), atol=1e-4, rtol=0
         )
 
 
@@ -333,6 +342,46 @@ def test_type_channels_and_device_are_those_of_the_region(
     for channel in range(4):
         alone = view_of(image[channel : channel + 1], box, deformation, spacing, view_size)
         torch.testing.assert_close(view[channel], alone[0])
+
+
+@pytest.mark.parametrize(("image_size", "spacing", "box", "view_size"), SPACES)
+def test_views_sampled_together_equal_each_alone(image_size, spacing, box, view_size, generator):
+    image = noise_image(image_size)
+    lines = [
+        sampling_lines(
+            whole(image_size),
+            box,
+            sampling_matrix(draw_deformation(spacing, 0.1, 10.0, generator), box.size, spacing),
+            view_size,
+        )
+        for _ in range(3)
+    ]
+    together = [torch.stack(of_axis) for of_axis in zip(*lines, strict=True)]
+    views = resample(image, together)
+    assert views.shape == (3, 2, *view_size)
+    # As on a GPU, in a single call.
+    assert torch.equal(views, resample_module._sample(image, [line.float() for line in together]))
+    for view, own_lines in zip(views, lines, strict=True):
+        assert torch.equal(view, resample(image, [line[None] for line in own_lines])[0])
+    assert not torch.equal(views[0], views[1])
+
+
+@pytest.mark.parametrize(("image_size", "spacing", "box", "view_size"), SPACES)
+def test_the_grid_is_the_one_of_torch(image_size, spacing, box, view_size, generator):
+    region_box = Box(tuple(start - 1 for start in box.start), tuple(s + 2 for s in box.size))
+    matrix = sampling_matrix(draw_deformation(spacing, 0.1, 10.0, generator), box.size, spacing)
+    lines = sampling_lines(region_box, box, matrix, view_size)
+    # Ends of the view's axes in the region, and its centre, by the definition of the matrix.
+    extent = torch.tensor(region_box.size, dtype=torch.float64)
+    centre = torch.tensor([s / 2 + 1 for s in box.size], dtype=torch.float64)
+    theta = torch.cat([matrix / extent[:, None] * 2, (centre / extent * 2 - 1)[:, None]], dim=1)
+    theta[:, :-1] = theta[:, :-1].flip(1)
+    expected = F.affine_grid(theta.flip(0)[None], [1, 1, *view_size], align_corners=False)[0]
+    grid = sum(
+        line.view(len(lines), *[-1 if a == axis else 1 for a in range(len(lines))])
+        for axis, line in enumerate(lines)
+    )
+    torch.testing.assert_close(grid.movedim(0, -1), expected)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

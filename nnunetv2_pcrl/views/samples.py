@@ -1,0 +1,191 @@
+"""Samples by number: which case, which views of it, and the voxels that these need.
+
+Sample number i of a stream is a function of (seed, stream, i), whoever makes it: resumed and
+repeated runs see the same views.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
+from nnunetv2_pcrl.views.devices import as_arrays, pinned
+from nnunetv2_pcrl.views.recipe import (
+    DrawnViews,
+    PreparedViews,
+    ViewSettings,
+    draw_views,
+    make_views,
+    prepare_views,
+)
+from nnunetv2_pcrl.views.seeding import integer, seeded_generator
+
+# Draws from one case until its views have content, and cases until one is usable.
+MAX_DRAWS_PER_CASE = 10
+MAX_CASES_PER_SAMPLE = 10
+
+TRAINING_STREAM = 0
+VALIDATION_STREAM = 1
+
+
+@dataclass(frozen=True)
+class StreamPosition:
+    """Which samples a stream consists of.
+
+    Attributes:
+        seed: of the whole run.
+        stream: TRAINING_STREAM or VALIDATION_STREAM.
+        first: number of the first sample, so that a resumed run goes on where it stopped.
+        period: after this many samples the stream repeats; 0 for never.
+    """
+
+    seed: int
+    stream: int
+    first: int = 0
+    period: int = 0
+
+    def numbers(self) -> Iterator[int]:
+        """Numbers of the samples, without end."""
+        numbers = itertools.count(self.first)
+        return (number % self.period for number in numbers) if self.period else numbers
+
+
+@dataclass(frozen=True)
+class RegionSample:
+    """The voxels of one image that its drawn views need, and these views, not yet made.
+
+    Attributes:
+        region: shape [C, (D,) H, W].
+        prepared: the views, with numpy arrays in place of tensors.
+        case: identifier.
+        rejected: (identifier, reason) of the cases that were tried before it.
+    """
+
+    region: Tensor
+    prepared: PreparedViews
+    case: str
+    rejected: tuple[tuple[str, str], ...]
+
+    def made(self, device: torch.device) -> dict:
+        """The sample with its views made on the device, as `ViewSamples` gives it."""
+        views = make_views(self.region.to(device, non_blocking=True), self.prepared)
+        return {
+            "target": views.target,
+            "global_views": views.global_views,
+            "local_views": views.local_views,
+            "case": self.case,
+            "rejected": list(self.rejected),
+        }
+
+    def pin_memory(self) -> "RegionSample":
+        """The same in page-locked memory; torch's DataLoader asks for it by this name."""
+        return pinned(self)
+
+
+class ViewSamples(Dataset):
+    """Samples by number: the views of one image each, as a dictionary.
+
+    Keys: `target` [C, ...], `global_views` [2, C, ...], `local_views` [L, C, ...] (see `Views`),
+    `case` (identifier) and `rejected` (list of (identifier, reason) tried before it).
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        identifiers: Sequence[str],
+        batch_size: int,
+        settings: ViewSettings,
+        position: StreamPosition,
+        places: range | None = None,
+    ):
+        """Prepares the samples; files are opened when one is asked for.
+
+        Args:
+            folder: nnU-Net's preprocessed data of one configuration.
+            identifiers: cases to draw from.
+            batch_size: images that are compared with one another: drawn without repetition as
+                long as there are enough cases.
+            settings: of the views.
+            position: seed and stream of the samples.
+            places: which images of each batch are wanted here, where several processes share it;
+                all of them by default.
+        """
+        self.folder = folder
+        self.identifiers = sorted(identifiers)
+        self.batch_size = batch_size
+        self.settings = settings
+        self.position = position
+        self.places = places or range(batch_size)
+
+    def numbers(self) -> Iterator[int]:
+        """Numbers of the wanted samples, without end."""
+        return (n for n in self.position.numbers() if n % self.batch_size in self.places)
+
+    def __getitem__(self, number: int) -> dict:
+        """The sample of that number, its views made here.
+
+        Raises:
+            RuntimeError: if no usable case was found, naming those that were tried.
+        """
+        return self.region(number).made(torch.device("cpu"))
+
+    def region(self, number: int) -> RegionSample:
+        """The sample of that number, its views not yet made.
+
+        Raises:
+            RuntimeError: if no usable case was found, naming those that were tried.
+        """
+        generator = seeded_generator(self.position.seed, self.position.stream, 1, number)
+        rejected: list[tuple[str, str]] = []
+        for identifier in self._candidates(number, generator):
+            try:
+                region, drawn = self._read_region(identifier, generator)
+            except UnusableCaseError as reason:
+                rejected.append((identifier, str(reason)))
+                continue
+            prepared = as_arrays(prepare_views(drawn, self.settings))
+            return RegionSample(region, prepared, identifier, tuple(rejected))
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in rejected)
+        raise RuntimeError(f"No usable case in {len(rejected)} draws:{reasons}")
+
+    def _candidates(self, number: int, generator: torch.Generator) -> Iterator[str]:
+        """The case of a sample, by a permutation per batch, and others for the case it fails."""
+        num_cases = len(self.identifiers)
+        batch, place = divmod(number, self.batch_size)
+        order = seeded_generator(self.position.seed, self.position.stream, 0, batch)
+        permutations = -(-self.batch_size // num_cases)
+        picks = torch.cat([torch.randperm(num_cases, generator=order) for _ in range(permutations)])
+        left = list(range(num_cases))
+        for attempt in range(min(num_cases, MAX_CASES_PER_SAMPLE)):
+            pick = int(picks[place]) if attempt == 0 else left[integer(0, len(left) - 1, generator)]
+            left.remove(pick)
+            yield self.identifiers[pick]
+
+    def _read_region(
+        self, identifier: str, generator: torch.Generator
+    ) -> tuple[Tensor, DrawnViews]:
+        """Draws views of a case until both global ones have content, and reads their region."""
+        case = PreprocessedCase(self.folder, identifier)
+        is_2d = len(self.settings.global_size) == 2
+        for _ in range(MAX_DRAWS_PER_CASE):
+            if is_2d:
+                # 2D configurations store volumes too; a sample is a slice of one.
+                position = integer(0, case.image_size[0] - 1, generator)
+                drawn = draw_views(case.image_size[1:], case.num_channels, self.settings, generator)
+                box = Box((position, *drawn.region.start), (1, *drawn.region.size))
+                region = case.read(box)[:, 0]
+            else:
+                drawn = draw_views(case.image_size, case.num_channels, self.settings, generator)
+                region = case.read(drawn.region)
+            boxes = [view.box for view in drawn.global_views]
+            if has_content(region, boxes, drawn.region):
+                return region, drawn
+        raise UnusableCaseError(
+            f"{MAX_DRAWS_PER_CASE} drawn regions were constant: the image seems to have no content"
+        )
