@@ -1,10 +1,13 @@
 """Settings of fine-tuning, taken from the plans file."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from nnunetv2_pcrl.weights.transfer import TRANSFER_MODES
+
+COUNTS = ("warmup_new_epochs", "warmup_epochs", "freeze_encoder_epochs")
 
 
 @dataclass(frozen=True)
@@ -14,15 +17,30 @@ class FinetuneSettings:
     Attributes:
         weights: path of the weights to start from; None searches for them.
         transfer: which part of them is loaded, one of `TRANSFER_MODES`.
+        other_dimension: whether weights of a 2D network may start a 3D one and the other way.
+        finetune_lr: initial learning rate; None is nnU-Net's own.
+        warmup_new_epochs: epochs in which only the layers that were not loaded learn.
+        warmup_epochs: epochs after these in which the rate of the whole network rises.
+        freeze_encoder_epochs: epochs, from the first one, in which the encoder stays as loaded.
     """
 
     weights: str | None = None
     transfer: str = "encoder"
+    other_dimension: bool = False
+    finetune_lr: float | None = None
+    warmup_new_epochs: int = 0
+    warmup_epochs: int = 0
+    freeze_encoder_epochs: int = 0
 
     @classmethod
     def names(cls) -> set[str]:
         """Names of all settings."""
         return {field.name for field in fields(cls)}
+
+    @property
+    def has_own_schedule(self) -> bool:
+        """Whether the learning rates differ from nnU-Net's in more than the initial one."""
+        return any(getattr(self, name) for name in COUNTS)
 
     @classmethod
     def from_section(cls, section: Mapping[str, Any]) -> "FinetuneSettings":
@@ -38,4 +56,36 @@ class FinetuneSettings:
             )
         if settings.weights is not None and not isinstance(settings.weights, str):
             raise ValueError(f'"weights" must be the path of a file, got {settings.weights!r}')
+        if not isinstance(settings.other_dimension, bool):
+            raise ValueError(
+                f'"other_dimension" must be true or false, got {settings.other_dimension!r}'
+            )
+        rate = settings.finetune_lr
+        if rate is not None and (
+            isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1
+        ):
+            raise ValueError(f'"finetune_lr" must be above 0 and at most 1, got {rate!r}')
+        for name in COUNTS:
+            value = getattr(settings, name)
+            if type(value) is not int or value < 0:
+                raise ValueError(f'"{name}" must be a whole number of epochs, got {value!r}')
         return settings
+
+
+def settings_of_variant(word: str) -> dict[str, Any] | None:
+    """Settings of a trainer variant by the last part of its name; None if there is no such one.
+
+    `encoder`, `heSkip` and `zeroSkip` say what is loaded, `warmup10` warms the new layers up for 10
+    epochs and the whole network for 10 more, `frozen10` keeps the encoder for 10 epochs, `lr1en3`
+    is an initial learning rate of 1e-3 (nnU-Net's way to write it).
+    """
+    transfers = dict(zip(("encoder", "heSkip", "zeroSkip"), TRANSFER_MODES, strict=True))
+    if word in transfers:
+        return {"transfer": transfers[word]}
+    if match := re.fullmatch(r"warmup([1-9]\d*)", word):
+        return {"warmup_new_epochs": int(match[1]), "warmup_epochs": int(match[1])}
+    if match := re.fullmatch(r"frozen([1-9]\d*)", word):
+        return {"freeze_encoder_epochs": int(match[1])}
+    if match := re.fullmatch(r"lr([1-9])en([1-9])", word):
+        return {"finetune_lr": int(match[1]) / 10 ** int(match[2])}
+    return None

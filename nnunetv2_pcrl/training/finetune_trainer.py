@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +11,36 @@ from nnunetv2.paths import nnUNet_results
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor, nn
 from torch._dynamo import OptimizedModule
+from torch.nn.parallel import DistributedDataParallel
 
-from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
+from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings, settings_of_variant
 from nnunetv2_pcrl.planning.overrides import check_names, read_section
 from nnunetv2_pcrl.planning.settings import PCRLv2Settings
+from nnunetv2_pcrl.training.finetune_schedule import (
+    FinetuneLRScheduler,
+    FinetuneSchedule,
+    parameter_groups,
+)
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE, FoundWeights, find_weights
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
-from nnunetv2_pcrl.weights.portable import read_weights
-from nnunetv2_pcrl.weights.transfer import TransferReport, transfer_weights
+from nnunetv2_pcrl.weights.channels import InputChannels, ordered_names
+from nnunetv2_pcrl.weights.remarks import remarks_on, remedy_for
+from nnunetv2_pcrl.weights.report import TransferReport
+from nnunetv2_pcrl.weights.sources import PretrainedSource, read_source
+from nnunetv2_pcrl.weights.transfer import transfer_weights
 
 REPORT_NAME = "transfer_report.json"
 
 
 class PCRLv2FinetuneTrainer(nnUNetTrainer):
-    """Differs from nnUNetTrainer in the weights it starts from, and in nothing else.
+    """Differs from nnUNetTrainer in the weights it starts from, and in nothing else by default.
 
     `-tr nnUNetTrainer` with the same plans is its from-scratch twin. Weights are loaded at the
     start of a fresh training only; resuming, validation and prediction need no weights file.
     """
 
     variant_epochs: int | None = None
+    variant: Mapping[str, Any] = {}
 
     def __init__(
         self,
@@ -42,9 +53,11 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         section = read_section(self.configuration_manager.configuration)
         check_names(section, PCRLv2Settings.names() | FinetuneSettings.names())
-        self.finetune_settings = FinetuneSettings.from_section(section)
+        self.finetune_settings = FinetuneSettings.from_section({**section, **self.variant})
         if self.variant_epochs is not None:
             self.num_epochs = self.variant_epochs
+        if self.finetune_settings.finetune_lr is not None:
+            self.initial_lr = self.finetune_settings.finetune_lr
         self._resumed = False
         self._stem_at_initialisation: Tensor | None = None
 
@@ -53,10 +66,26 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         """Class attributes of the variant that trains for so many epochs."""
         return {"variant_epochs": num_epochs}
 
+    @classmethod
+    def variant_of_word(cls, word: str) -> dict[str, Any] | None:
+        """Class attributes of the variant of that name, e.g. zeroSkip; None if there is none."""
+        settings = settings_of_variant(word)
+        return settings and {"variant": {**cls.variant, **settings}}
+
     def initialize(self):
         """As nnU-Net; remembers the stem, to see whether somebody loads other weights."""
         super().initialize()
         self._stem_at_initialisation = self._stem().clone()
+
+    def configure_optimizers(self):
+        """As nnU-Net, unless the settings ask for a warm-up or for a frozen encoder."""
+        optimizer, lr_scheduler = super().configure_optimizers()
+        if not self.finetune_settings.has_own_schedule:
+            return optimizer, lr_scheduler
+        schedule = FinetuneSchedule(self.finetune_settings, self.initial_lr, self.num_epochs)
+        groups = parameter_groups(self._planned_network())
+        optimizer = type(optimizer)(groups, **optimizer.defaults)
+        return optimizer, FinetuneLRScheduler(optimizer, schedule)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """As nnU-Net; a resumed training does not start from pretrained weights again."""
@@ -84,25 +113,38 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
             # nnU-Net loads the file of -pretrained_weights before it starts the training.
             self.print_to_log_file("Keeping the weights given by -pretrained_weights")
             return
+        dataset, plans = self.plans_manager.dataset_name, self.plans_manager.plans_name
         found = find_weights(
             os.environ.get(WEIGHTS_VARIABLE),
             self.finetune_settings.weights,
-            Path(nnUNet_results.require()) / self.plans_manager.dataset_name,
-            self.plans_manager.plans_name,
+            Path(nnUNet_results.require()) / dataset,
+            plans,
             self.configuration_name,
             self.fold,
         )
         try:
-            content = read_weights(found.path)
+            source = read_source(found.path)
             report = transfer_weights(
-                content["network_weights"], self._planned_network(), self.finetune_settings.transfer
+                source.weights,
+                self._planned_network(),
+                self.finetune_settings.transfer,
+                self._input_channels(source),
+                self.finetune_settings.other_dimension,
+                remedy_for(source, dataset, self.configuration_name, plans),
             )
         except ValueError as error:
             raise ValueError(f"Weights {found.path} (from {found.origin}): {error}") from error
-        self._log_report(found, content, report)
+        self._log_report(found, source, report)
+
+    def _input_channels(self, source: PretrainedSource) -> InputChannels:
+        """Names of the image channels; a cascade's labels of the previous stage come after them."""
+        names = ordered_names(self.dataset_json["channel_names"])
+        return InputChannels(source.channel_names, names, self.num_input_channels - len(names))
 
     def _planned_network(self) -> nn.Module:
-        network = self.network.module if self.is_ddp else self.network
+        network = self.network
+        if isinstance(network, DistributedDataParallel):
+            network = network.module
         return network._orig_mod if isinstance(network, OptimizedModule) else network
 
     def _stem(self) -> Tensor:
@@ -110,44 +152,25 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         return next(self._planned_network().encoder.parameters()).detach()
 
     def _log_report(
-        self, found: FoundWeights, content: dict[str, Any], report: TransferReport
+        self, found: FoundWeights, source: PretrainedSource, report: TransferReport
     ) -> None:
         self.print_to_log_file(f"Pretrained weights: {found.path}\nfrom {found.origin}")
-        for line in (*self._remarks(content), *report.lines()):
+        remarks = remarks_on(
+            source,
+            self.plans_manager.dataset_name,
+            self.configuration_manager.normalization_schemes,
+        )
+        for line in (*remarks, *report.lines()):
             self.print_to_log_file(line, add_timestamp=False)
         if self.local_rank != 0:
             return
+        about = {
+            "weights": str(found.path),
+            "origin": found.origin,
+            "kind": source.kind,
+            "method": source.method,
+            "transfer": self.finetune_settings.transfer,
+            "remarks": remarks,
+        }
         with open(Path(self.output_folder) / REPORT_NAME, "w") as file:
-            json.dump(
-                {
-                    "weights": str(found.path),
-                    "origin": found.origin,
-                    "transfer": self.finetune_settings.transfer,
-                    "summary": report.summary(),
-                    "groups": report.groups(),
-                    "loaded": report.loaded,
-                    "adapted": report.adapted,
-                    "left": report.left,
-                },
-                file,
-                indent=2,
-            )
-
-    def _remarks(self, content: dict[str, Any]) -> list[str]:
-        """What a user should know about the file: unfinished, of other data, other intensities."""
-        remarks = []
-        done, planned = content.get("epochs_done"), content.get("num_epochs")
-        if done is not None and done != planned:
-            remarks.append(f"WARNING: its pretraining stopped after {done} of {planned} epochs")
-        plans = content.get("nnunet_plans", {})
-        dataset = plans.get("dataset_name")
-        if dataset not in (None, self.plans_manager.dataset_name):
-            remarks.append(f"It was made from another data set, {dataset}")
-        configuration = plans.get("configurations", {}).get(content.get("configuration"), {})
-        schemes = configuration.get("normalization_schemes")
-        if schemes not in (None, self.configuration_manager.normalization_schemes):
-            remarks.append(
-                f"WARNING: its images were normalised by {schemes}, these are by "
-                f"{self.configuration_manager.normalization_schemes}"
-            )
-        return remarks
+            json.dump({**about, **report.as_plain()}, file, indent=2)

@@ -1,184 +1,204 @@
 """Maps pretrained weights onto a planned network and says what it did."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from nnunetv2_pcrl.weights.channels import InputChannels, fit_input_channels
+from nnunetv2_pcrl.weights.kernels import fit_kernel
+from nnunetv2_pcrl.weights.places import Place, is_alias, places_of
+from nnunetv2_pcrl.weights.report import NOT_WANTED, SEGMENTATION_LAYER, Entry, TransferReport
+
 # What is loaded: the encoder alone, or the decoder too with the skip half of its convolutions
 # at the network's own initialisation or at the zeros of the non-skip network.
 TRANSFER_MODES = ("encoder", "encoder_decoder", "encoder_decoder_zero_skip")
+LEAST_ENCODER_SHARE = 0.5
 
 
-@dataclass
-class TransferReport:
-    """What happened to every parameter of the target network.
+@dataclass(frozen=True)
+class _Fitted:
+    """A tensor that was made to fit: its value, how, and how many values come from the file."""
 
-    Attributes:
-        loaded: names of parameters that were loaded whole.
-        adapted: names of parameters that were loaded in part, with how.
-        left: names of parameters that stay as initialised, with why.
-        num_values: values of every parameter.
-        num_taken: how many of them come from the file.
-    """
-
-    loaded: list[str] = field(default_factory=list)
-    adapted: dict[str, str] = field(default_factory=dict)
-    left: dict[str, str] = field(default_factory=dict)
-    num_values: dict[str, int] = field(default_factory=dict)
-    num_taken: dict[str, int] = field(default_factory=dict)
-
-    def groups(self) -> dict[str, dict[str, list[int]]]:
-        """Per group of layers: [tensors, values] that were loaded, adapted and left.
-
-        Values of an adapted tensor that do not come from the file count as left.
-        """
-        table: dict[str, dict[str, list[int]]] = {}
-        for kind in ("loaded", "adapted", "left"):
-            for name in getattr(self, kind):
-                row = table.setdefault(
-                    group_of(name), {"loaded": [0, 0], "adapted": [0, 0], "left": [0, 0]}
-                )
-                taken = self.num_taken.get(name, 0)
-                row[kind][0] += 1
-                row[kind][1] += taken
-                row["left"][1] += self.num_values[name] - taken
-        return table
-
-    def summary(self) -> str:
-        """One line with the share of values that come from the file."""
-        total, taken = sum(self.num_values.values()), sum(self.num_taken.values())
-        return (
-            f"{len(self.loaded)} tensors loaded, {len(self.adapted)} adapted, {len(self.left)} "
-            f"left as initialised; {taken:,} of {total:,} parameters ({100 * taken / total:.1f} %) "
-            f"come from the file"
-        )
-
-    def lines(self) -> list[str]:
-        """The report as text: a table per group, then the reasons, then the summary."""
-        lines = [f"{'group':<20}{'loaded':>18}{'adapted':>18}{'as initialised':>18}"]
-        for group, row in self.groups().items():
-            cells = "".join(f"{f'{t} ({v:,})':>18}" for t, v in row.values())
-            lines.append(f"{group:<20}{cells}")
-        for kind in ("adapted", "left"):
-            reasons: dict[str, list[str]] = {}
-            for name, reason in getattr(self, kind).items():
-                reasons.setdefault(reason, []).append(name)
-            for reason, names in reasons.items():
-                shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-                lines.append(f"{kind}: {len(names)} tensors: {reason} ({shown})")
-        return [*lines, self.summary()]
+    value: Tensor
+    how: str
+    num_taken: int
 
 
-def group_of(name: str) -> str:
-    """The group of layers that a parameter belongs to, for the report."""
-    for pattern, group in (
-        (r"encoder\.stem\.", "encoder stem"),
-        (r"encoder\.stages\.(\d+)\.", "encoder stage {}"),
-        (r"decoder\.(?:transpconvs|stages)\.(\d+)\.", "decoder level {}"),
-        (r"decoder\.seg_layers\.", "segmentation heads"),
-    ):
-        match = re.match(pattern, name)
-        if match:
-            return group.format(*match.groups())
-    return "other"
+class _MisfitError(Exception):
+    """Why a tensor of the file cannot take its place."""
 
 
 @torch.no_grad()
 def transfer_weights(
-    source: Mapping[str, Tensor], network: nn.Module, mode: str = "encoder"
+    source: Mapping[str, Tensor],
+    network: nn.Module,
+    mode: str = "encoder",
+    channels: InputChannels | None = None,
+    other_dimension: bool = False,
+    remedy: str = "Pretrain with this plan, or use the plan of the pretraining.",
 ) -> TransferReport:
     """Loads pretrained weights into a planned skip network.
 
-    Segmentation layers are never loaded. Nothing is changed if the weights do not fit.
+    Tensors are matched by their place: stages by resolution, convolutions by their order in the
+    stage. Kernels and input channels are adapted; what has other features is left. A convolution is
+    loaded with its bias and norm or not at all. Segmentation layers are never loaded. Nothing is
+    changed if the weights are refused.
 
     Args:
-        source: weights under the stock names of a planned skip network.
-        network: the planned network; its parameters are overwritten in place.
+        source: weights of a U-Net of the known shape, under stock names; a decoder without skip
+            connections has C instead of 2C inputs in its first convolutions.
+        network: the planned network; its tensors are overwritten in place.
         mode: one of `TRANSFER_MODES`.
+        channels: names of the input channels; None maps them by their order.
+        other_dimension: whether 2D weights may be inflated for a 3D network, and 3D ones summed.
+        remedy: what to do if the weights do not fit, for the message.
 
     Raises:
-        ValueError: naming tensors and both shapes, if the weights do not fit the network.
+        ValueError: if less than half of the encoder would come from the file, if the dimension
+            differs and `other_dimension` is off, or if a tensor holds values that are not finite.
     """
     if mode not in TRANSFER_MODES:
         raise ValueError(f"mode must be one of {TRANSFER_MODES}, got {mode!r}")
-    parameters = dict(network.named_parameters()) | dict(network.named_buffers())
-    wanted = {name: value for name, value in parameters.items() if _is_wanted(name, mode)}
-    _check_fit(source, wanted)
+    targets = dict(network.named_parameters()) | dict(network.named_buffers())
+    if not other_dimension:
+        _check_dimension(source, targets)
+    by_place = {place: name for name, place in places_of(source).items()}
+    places = places_of(targets)
+    fitted: dict[str, _Fitted] = {}
+    reasons: dict[str, str] = {}
+    file_names: dict[str, str | None] = {}
+    for name, target in targets.items():
+        place = places.get(name)
+        file_names[name] = by_place.get(place, name if name in source else None)
+        try:
+            _check_wanted(name, mode)
+            if file_names[name] is None:
+                raise _MisfitError("the file has no tensor for this place")
+            fitted[name] = _fit(source[file_names[name]], target, place, mode, channels)
+        except _MisfitError as error:
+            reasons[name] = str(error)
+    _leave_parts_of_left_convolutions(fitted, reasons, places)
 
-    report = TransferReport(num_values={n: v.numel() for n, v in parameters.items()})
-    for name, value in parameters.items():
-        if name not in wanted:
-            report.left[name] = (
-                "segmentation layer" if "seg_layers" in name else f'not part of "{mode}"'
-            )
-        elif mode == "encoder_decoder" and _has_empty_skip_half(name, source[name]):
-            half = value.shape[1] // 2
-            value[:, :half].copy_(source[name][:, :half])
-            report.adapted[name] = "upsampled half loaded, skip half as initialised"
-            report.num_taken[name] = value.numel() // 2
-        else:
-            value.copy_(source[name])
-            report.loaded.append(name)
-            report.num_taken[name] = value.numel()
+    report = TransferReport()
+    for name, target in targets.items():
+        file_name, result = file_names[name], fitted.get(name)
+        file_shape = None if file_name is None else tuple(source[file_name].shape)
+        outcome = "left" if result is None else "adapted" if result.how else "loaded"
+        reason = reasons[name] if result is None else result.how
+        num_taken = 0 if result is None else result.num_taken
+        report.entries.append(
+            Entry(name, outcome, reason, tuple(target.shape), file_shape, num_taken)
+        )
+    taken = {file_names[name] for name in fitted}
+    report.unused = {
+        name: tuple(value.shape)
+        for name, value in source.items()
+        if name not in taken and not is_alias(name)
+    }
+    _check_share(report, remedy)
+    _check_finite(fitted)
+    for name, result in fitted.items():
+        targets[name].copy_(result.value)
     return report
 
 
-def _is_wanted(name: str, mode: str) -> bool:
-    if name.startswith("encoder."):
+def _check_wanted(name: str, mode: str) -> None:
+    if ".seg_layers." in name:
+        raise _MisfitError(SEGMENTATION_LAYER)
+    if mode == "encoder" and not name.startswith("encoder."):
+        raise _MisfitError(f'{NOT_WANTED} "{mode}"')
+
+
+def _fit(
+    value: Tensor, target: Tensor, place: Place | None, mode: str, channels: InputChannels | None
+) -> _Fitted:
+    """A tensor of the file in the shape of the network's."""
+    if target.ndim < 3 or place is None:
+        if value.shape != target.shape:
+            raise _MisfitError("another shape")
+        return _Fitted(value, "", target.numel())
+    steps = []
+    transposed = place.side == "upsampling"
+    if value.ndim not in (4, 5):
+        raise _MisfitError("another kind of layer")
+    if value.shape[2:] != target.shape[2:]:
+        sizes = [tuple(tensor.shape[2:]) for tensor in (value, target)]
+        value = fit_kernel(value.float(), target.shape[2:], transposed)
+        steps.append(f"kernel {sizes[0]} -> {sizes[1]}")
+    if place.is_first_convolution:
+        if value.shape[0] != target.shape[0]:
+            raise _MisfitError("another number of features")
+        value, how = fit_input_channels(value.float(), target.shape[1], channels or InputChannels())
+        return _Fitted(value, ", ".join(filter(None, [*steps, how])), target.numel())
+    half = target.shape[1] // 2
+    is_widened = place.side == "decoder" and target.shape[1] == 2 * target.shape[0]
+    if is_widened and value.shape[0] == target.shape[0] and _never_saw_a_skip(value, half):
+        if mode == "encoder_decoder":
+            value = torch.cat([value[:, :half].to(target), target[:, half:]], dim=1)
+            how = "upsampled half loaded, skip half as initialised"
+            return _Fitted(value, ", ".join([*steps, how]), target.numel() // 2)
+        if value.shape[1] == half:
+            value = torch.cat([value, torch.zeros_like(value)], dim=1)
+            steps.append("skip half at zero")
+    if value.shape != target.shape:
+        raise _MisfitError("another number of features")
+    return _Fitted(value, ", ".join(steps), target.numel())
+
+
+def _never_saw_a_skip(weight: Tensor, half: int) -> bool:
+    """True for a decoder convolution of a network without skip connections."""
+    if weight.shape[1] == half:
         return True
-    return mode != "encoder" and name.startswith("decoder.") and ".seg_layers." not in name
+    return weight.shape[1] == 2 * half and not weight[:, half:].any()
 
 
-def _has_empty_skip_half(name: str, weight: Tensor) -> bool:
-    """True for a widened decoder convolution that never saw a skip connection."""
-    if not re.match(r"decoder\.stages\.\d+\.", name) or weight.ndim < 3 or weight.shape[1] % 2:
-        return False
-    return not weight[:, weight.shape[1] // 2 :].any()
+def _leave_parts_of_left_convolutions(
+    fitted: dict[str, _Fitted], reasons: dict[str, str], places: Mapping[str, Place]
+) -> None:
+    """Bias and norm of a convolution that is left mean nothing without it."""
+    names = {place: name for name, place in places.items()}
+    for name in list(fitted):
+        if name not in places:
+            continue
+        convolution = names.get(places[name]._replace(unit="conv", tensor="weight"))
+        if convolution in reasons:
+            del fitted[name]
+            reasons[name] = f"its convolution was left ({reasons[convolution]})"
 
 
-def _check_fit(source: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    if any(name.startswith("backbone.") for name in source):
-        raise ValueError(
-            "these are the weights of a pretraining checkpoint; use the pretrained_weights.pth "
-            "that lies beside it"
-        )
-    _check_dimension(source, wanted)
-    missing = [name for name in wanted if name not in source]
-    odd = [
-        f"{name}: weights {tuple(source[name].shape)}, network {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in source and source[name].shape != value.shape
+def _check_dimension(source: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
+    """A 2D network against a 3D one is worth its own sentence."""
+    kinds = [
+        next(((n, v) for n, v in tensors.items() if v.ndim in (4, 5) and "encoder." in n), None)
+        for tensors in (source, targets)
     ]
-    if not missing and not odd:
+    if None in kinds or kinds[0][1].ndim == kinds[1][1].ndim:
         return
-    problems = []
-    if odd:
-        problems.append(f"{len(odd)} tensors have another shape ({_first(odd, '; ')})")
-    if missing:
-        problems.append(f"{len(missing)} are missing ({_first(missing, ', ')})")
+    (name, have), (_, need) = kinds
     raise ValueError(
-        f"the pretrained weights do not fit the planned network: of {len(wanted)} tensors "
-        f"{' and '.join(problems)}. They were made for another plan or architecture; pretrain with "
-        f"this data set's plans and configuration (-tr PCRLv2PretrainTrainer), or give this data "
-        f"set the plans of the pretraining (nnUNetv2_move_plans_between_datasets)."
+        f"the pretrained weights are those of a {have.ndim - 2}D network, the planned network is "
+        f"{need.ndim - 2}D ({name}: {tuple(have.shape)} against {tuple(need.shape)}). Pretrain "
+        f'with the same configuration, or set "other_dimension": true in the "pcrlv2" section of '
+        f"the plans to inflate (2D to 3D) or sum (3D to 2D) the kernels"
     )
 
 
-def _check_dimension(source: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """A 2D network against a 3D one is worth its own sentence."""
-    for name, value in wanted.items():
-        if name in source and value.ndim in (4, 5) and source[name].ndim in (4, 5):
-            have, need = source[name].ndim - 2, value.ndim - 2
-            if have != need:
-                raise ValueError(
-                    f"the pretrained weights are those of a {have}D network, the planned network "
-                    f"is {need}D ({name}: {tuple(source[name].shape)} against "
-                    f"{tuple(value.shape)}); pretrain with the same configuration"
-                )
+def _check_share(report: TransferReport, remedy: str) -> None:
+    share = report.encoder_share()
+    if share < LEAST_ENCODER_SHARE:
+        raise ValueError(
+            f"the pretrained weights do not fit the planned network: only {100 * share:.1f} % of "
+            f"the encoder's parameters would come from the file, at least "
+            f"{100 * LEAST_ENCODER_SHARE:.0f} % are needed. {report.misfits()}. {remedy}"
+        )
 
 
-def _first(items: list[str], separator: str, count: int = 3) -> str:
-    return separator.join(items[:count]) + (f"{separator}..." if len(items) > count else "")
+def _check_finite(fitted: Mapping[str, _Fitted]) -> None:
+    for name, result in fitted.items():
+        if result.value.is_floating_point() and not torch.isfinite(result.value).all():
+            raise ValueError(
+                f"the pretrained weights are damaged: {name} holds values that are not finite; "
+                f"use an earlier checkpoint of the pretraining"
+            )

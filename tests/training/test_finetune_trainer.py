@@ -120,11 +120,18 @@ def test_weights_of_another_architecture_are_refused(dataset, monkeypatch):
         started(dataset)
 
 
-def test_weights_of_another_number_of_channels_are_refused_with_both_shapes(dataset, monkeypatch):
-    monkeypatch.setenv("nnUNet_pcrl_weights", str(pretrain(dataset)))
+def test_weights_of_another_number_of_channels_are_adapted_and_the_report_says_how(
+    dataset, monkeypatch
+):
+    weights = pretrain(dataset)
+    monkeypatch.setenv("nnUNet_pcrl_weights", str(weights))
     dataset.dataset_json["channel_names"] = {"0": "a", "1": "b"}
-    with pytest.raises(ValueError, match=r"\(4, 1, 3, 3, 3\), network \(4, 2, 3, 3, 3\)"):
-        started(dataset)
+    trainer = started(dataset)
+    stem = trainer.network.encoder.stages[0][0].convs[0].conv.weight
+    stored = torch.load(weights, weights_only=True)["network_weights"]
+    given = stored["encoder.stages.0.0.convs.0.conv.weight"]
+    assert torch.allclose(stem, given.expand_as(stem) / 2)
+    assert "input channels 1 -> 2" in log_text(trainer)
 
 
 def test_fitting_weights_of_another_dataset_are_used_and_its_name_and_intensities_told(
@@ -151,11 +158,12 @@ def test_a_file_that_is_no_checkpoint_is_refused(dataset, tmp_path, monkeypatch,
         started(dataset)
 
 
-def test_a_pretraining_checkpoint_is_refused_naming_the_right_file(dataset, monkeypatch):
-    checkpoint = pretrain(dataset).with_name("checkpoint_final.pth")
-    monkeypatch.setenv("nnUNet_pcrl_weights", str(checkpoint))
-    with pytest.raises(ValueError, match="pretraining checkpoint; use the pretrained_weights.pth"):
-        started(dataset)
+def test_a_pretraining_checkpoint_serves_as_well_as_its_weights_file(dataset, monkeypatch):
+    weights = pretrain(dataset)
+    monkeypatch.setenv("nnUNet_pcrl_weights", str(weights.with_name("checkpoint_final.pth")))
+    trainer = started(dataset)
+    assert_encoder_from(trainer, weights)
+    assert "pretraining checkpoint of nnunetv2_pcrl, method PCRLv2" in log_text(trainer)
 
 
 def test_an_unfinished_pretraining_is_used_and_said_to_be_unfinished(dataset):
@@ -232,6 +240,7 @@ def test_everything_but_the_start_is_nnunets_own(dataset):
         "__dict__",
         "__weakref__",
         "initialize",
+        "configure_optimizers",
         "load_checkpoint",
         "on_train_start",
         "save_checkpoint",

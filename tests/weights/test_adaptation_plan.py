@@ -10,7 +10,8 @@ from planned_networks import GEOMETRIES, planned_network
 from torch import nn
 
 from nnunetv2_pcrl.weights.adaptation_plan import build_adaptation_plan
-from nnunetv2_pcrl.weights.portable import read_weights, write_weights
+from nnunetv2_pcrl.weights.portable import write_weights
+from nnunetv2_pcrl.weights.reading import read_weights
 
 MODULE = "dynamic_network_architectures.architectures.unet"
 ARCHITECTURES = ("PlainConvUNet", "ResidualEncoderUNet")

@@ -3,6 +3,7 @@
 import os
 import pickle
 import zipfile
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import torch
 from planned_networks import planned_network
 
-from nnunetv2_pcrl.weights.portable import CITATIONS, FILE_NAME, read_weights, write_weights
+from nnunetv2_pcrl.weights.portable import CITATIONS, FILE_NAME, write_weights
+from nnunetv2_pcrl.weights.reading import read_weights
 
 ABOUT = {
     "method": "PCRLv2",
@@ -119,12 +121,45 @@ def test_a_bare_pickle_that_would_run_code_is_refused_and_nothing_runs(path, leg
     assert not marker.exists()
 
 
-@pytest.mark.parametrize(
-    "extra", [np.float64(0.5), Path("somewhere"), np.zeros(2)], ids=["scalar", "path", "array"]
-)
+@pytest.mark.parametrize("number", [np.float64(0.5), np.float32(-2), np.int64(7), np.bool_(True)])
+def test_numbers_of_numpy_as_in_nnu_nets_checkpoints_are_read(path, number):
+    torch.save({"network_weights": {"a": torch.ones(1)}, "best": number}, path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+    assert read_weights(path)["best"] == number
+
+
+def test_a_number_of_numpy_that_is_an_object_is_refused(path):
+    # numpy would unpickle such a value on its own, without PyTorch's restrictions.
+    content = pickle.dumps({"network_weights": {}, "best": np.float64(0.5)}, protocol=2)
+    assert b"f8" in content
+    path.write_bytes(content.replace(b"f8", b"O8"))
+    with pytest.raises(ValueError, match="could run code when read|not a complete"):
+        read_weights(path)
+
+
+AUTHORS = {
+    "3D": ["down_tr64.ops.0.conv1.weight", "up_tr256.predictor_head.0.weight"],
+    "2D": ["model.encoder.conv1.weight", "model.decoder.blocks.0.predictor_head.0.weight"],
+}
+
+
+@pytest.mark.parametrize("names", AUTHORS.values(), ids=AUTHORS)
+@pytest.mark.parametrize("options", [None, Namespace(lr=1e-3)], ids=["plain", "with options"])
+@pytest.mark.parametrize("new_format", [True, False], ids=["archive", "old format"])
+def test_the_files_of_pcrlv2s_authors_are_declined_with_the_explanation(
+    path, names, options, new_format
+):
+    content = {"opt": options, "state_dict": {n: torch.ones(2) for n in names}, "epoch": 240}
+    torch.save(content, path, _use_new_zipfile_serialization=new_format)
+    with pytest.raises(ValueError, match="network of PCRLv2's authors.*matches no network that"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("extra", [Path("somewhere"), np.zeros(2)], ids=["path", "array"])
 def test_a_checkpoint_with_arbitrary_objects_is_refused_with_the_remedy(path, extra):
     torch.save({"network_weights": {"a": torch.ones(1)}, "extra": extra}, path)
-    with pytest.raises(ValueError, match=f"besides tensors and plain values.*{FILE_NAME}"):
+    with pytest.raises(ValueError, match=f"values .*convert_weights .* --trust.*{FILE_NAME}"):
         read_weights(path)
 
 

@@ -14,8 +14,10 @@ from planned_networks import (
 from torch import Tensor, nn
 
 from nnunetv2_pcrl.networks.non_skip import copy_into_skip_network
-from nnunetv2_pcrl.weights.portable import read_weights, write_weights
-from nnunetv2_pcrl.weights.transfer import TRANSFER_MODES, group_of, transfer_weights
+from nnunetv2_pcrl.weights.portable import write_weights
+from nnunetv2_pcrl.weights.reading import read_weights
+from nnunetv2_pcrl.weights.report import group_of
+from nnunetv2_pcrl.weights.transfer import TRANSFER_MODES, transfer_weights
 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 every_geometry = pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -155,7 +157,7 @@ def test_the_report_counts_every_parameter_once(architecture, mode):
     names = [*report.loaded, *report.adapted, *report.left]
     assert sorted(names) == sorted(name for name, _ in network.named_parameters())
     total = sum(p.numel() for p in network.parameters())
-    assert sum(report.num_values.values()) == total
+    assert sum(entry.num_values for entry in report.entries) == total
     cells = [cell for row in report.groups().values() for cell in row.values()]
     assert sum(tensors for tensors, _ in cells) == len(names)
     assert sum(numbers for _, numbers in cells) == total
@@ -213,7 +215,8 @@ def test_the_summary_of_the_encoder_mode_counts_tensors_and_parameters():
     num_left = len(list(network.parameters())) - num_loaded
     assert report.summary() == (
         f"{num_loaded} tensors loaded, 0 adapted, {num_left} left as initialised; {encoder:,} of "
-        f"{total:,} parameters ({100 * encoder / total:.1f} %) come from the file"
+        f"{total:,} parameters ({100 * encoder / total:.1f} %) come from the file, "
+        f"100.0 % of the encoder's"
     )
 
 
@@ -244,45 +247,31 @@ def test_the_lines_hold_a_table_the_reasons_and_the_summary():
 # Refusals
 
 
-STEM = "encoder.stages.0.0.convs.0.conv.weight"
+def without(start: str) -> dict[str, Tensor]:
+    return {k: v for k, v in pretrained().state_dict().items() if not k.startswith(start)}
+
+
 REFUSED = {
-    "another input": (
-        lambda: fresh(input_channels=1).state_dict(),
-        r"of \d+ tensors 1 tensors have another shape \(encoder\.stages\.0\.0\.convs\.0\.conv\."
-        r"weight: weights \(4, 1, 3, 3\), network \(4, 3, 3, 3\)\)",
-    ),
     "other features": (
-        lambda: fresh(features_per_stage=[4, 8, 16, 20]).state_dict(),
-        r"another shape \(encoder\.stages\.3.*weights \(20, .*nnUNetv2_move_plans_between_datasets",
+        lambda: fresh(features_per_stage=[6, 12, 20, 20]).state_dict(),
+        r"only 0\.0 % of the encoder's parameters.*at least 50 %.*tensors: another number of "
+        r"features \(encoder\.stages\.0\.0\.convs\.0\.conv\.weight: file \(6, 3, 3, 3\), network "
+        r"\(4, 3, 3, 3\).*Pretrain with this plan",
     ),
-    "fewer stages": (
-        lambda: fresh(
-            n_stages=3,
-            features_per_stage=[4, 8, 16],
-            strides=[1, 2, 2],
-            kernel_sizes=3,
-            n_conv_per_stage=[1, 2, 1],
-            n_conv_per_stage_decoder=[2, 1],
-        ).state_dict(),
-        r"are missing \(encoder\.stages\.3\.",
-    ),
-    "another architecture": (
-        lambda: pretrained("ResidualEncoderUNet").state_dict(),
-        "are missing .*made for another plan or architecture",
+    "only the first stages": (
+        lambda: without(("encoder.stages.2", "encoder.stages.3")),
+        r"only \d+\.\d % of .*the file has no tensor for this place \(encoder\.stages\.2\..*file "
+        r"nothing, network \(16, 8, 3, 3\)",
     ),
     "three dimensions": (
         lambda: fresh(geometry="3d", input_channels=3).state_dict(),
         r"those of a 3D network, the planned network is 2D \(encoder\.stages\.0.*"
-        r"pretrain with the same configuration",
+        r"\"other_dimension\": true",
     ),
-    "a pretraining checkpoint": (
-        lambda: pretraining_network(input_channels=3).state_dict(),
-        r"weights of a pretraining checkpoint; use the pretrained_weights\.pth",
-    ),
-    "nothing": (dict, r"of \d+ tensors \d+ are missing"),
-    "one tensor missing": (
-        lambda: {k: v for k, v in pretrained().state_dict().items() if k != STEM},
-        r"1 are missing \(encoder\.stages\.0\.0\.convs\.0\.conv\.weight\)",
+    "nothing": (dict, r"only 0\.0 % of"),
+    "a number that is none": (
+        lambda: {k: v * float("nan") for k, v in pretrained().state_dict().items()},
+        "damaged: encoder.* holds values that are not finite",
     ),
 }
 
@@ -298,14 +287,62 @@ def test_weights_that_do_not_fit_are_refused_and_nothing_is_changed(make_weights
         assert torch.equal(value, before[name]), name
 
 
-def test_a_decoder_of_another_shape_is_refused_only_where_it_is_wanted():
-    weights = pretrained().state_dict()
-    network = fresh(n_conv_per_stage_decoder=[2, 2, 2])
+def test_the_refusal_ends_with_the_remedy():
+    with pytest.raises(ValueError, match="Do this instead$"):
+        transfer_weights({}, fresh(), remedy="Do this instead")
+
+
+# What fits in part
+
+
+def test_a_convolution_that_the_file_lacks_is_left_and_named():
+    name = "encoder.stages.0.0.convs.0.conv"
+    network = fresh()
     before = values(network)
-    with pytest.raises(ValueError, match=r"missing \(decoder\.stages\.1\.convs\.1\."):
-        transfer_weights(weights, network, "encoder_decoder")
-    assert all(torch.equal(value, before[name]) for name, value in values(network).items())
-    transfer_weights(weights, network, "encoder")
+    report = transfer_weights(without(f"{name}.weight"), network)
+    assert report.left[f"{name}.weight"] == "the file has no tensor for this place"
+    # The file's convolution does not exist, so that its bias and norm are of no use.
+    for part in (f"{name}.bias", name.replace("conv", "norm")[: -len("norm")] + "norm.weight"):
+        part = part.replace("norms", "convs")
+        assert torch.equal(values(network)[part], before[part]), part
+        assert report.left[part].startswith("its convolution was left (the file has no tensor")
+
+
+def test_stages_of_other_features_are_left_with_both_shapes_and_the_others_loaded():
+    source, network = fresh(features_per_stage=[6, 8, 16, 16]), fresh()
+    report = transfer_weights(source.state_dict(), network, "encoder_decoder")
+    name = "encoder.stages.1.0.convs.0.conv.weight"
+    (entry,) = [entry for entry in report.entries if entry.name == name]
+    assert (entry.file_shape, entry.shape) == ((8, 6, 3, 3), (8, 4, 3, 3))
+    assert entry.outcome == "left" and entry.reason == "another number of features"
+    assert f"left: {name}: file (8, 6, 3, 3), network (8, 4, 3, 3): another number" in "\n".join(
+        report.lines()
+    )
+    assert "encoder.stages.2.0.convs.0.conv.weight" in report.loaded
+    assert "decoder.transpconvs.2.weight" in report.left
+    assert report.unused[name] == (8, 6, 3, 3)
+
+
+def test_a_file_with_fewer_convolutions_per_stage_leaves_the_others_named():
+    source = fresh(n_conv_per_stage=[1, 1, 1, 1]).state_dict()
+    report = transfer_weights(source, fresh())
+    left = {name for name in report.left if name.startswith("encoder.")}
+    assert left == {
+        f"encoder.stages.1.0.convs.1.{part}"
+        for part in ("conv.weight", "conv.bias", "norm.weight", "norm.bias")
+    }
+
+
+def test_a_file_with_more_convolutions_per_stage_names_what_is_not_used():
+    source = fresh(n_conv_per_stage=[1, 3, 1, 1]).state_dict()
+    report = transfer_weights(source, fresh())
+    assert not any(name.startswith("encoder.") for name in report.left)
+    assert report.unused["encoder.stages.1.0.convs.2.conv.weight"] == (8, 8, 3, 3)
+
+
+def test_a_network_without_encoder_is_refused():
+    with pytest.raises(ValueError, match=r"only 0\.0 % of the encoder"):
+        transfer_weights(pretrained().state_dict(), nn.Conv2d(3, 4, 3))
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones():
