@@ -20,20 +20,35 @@ _NUMBERS = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8
 def read_weights(path: str | os.PathLike) -> dict[str, Any]:
     """Reads a weights file or checkpoint without running anything that it may contain.
 
-    Besides tensors and plain values, numpy's numbers are read: nnU-Net's checkpoints hold them.
-
     Returns:
         The file's dictionary, with at least `network_weights`: names to tensors on the CPU.
 
     Raises:
-        ValueError: if there is no such file, if it is truncated or no checkpoint, if it needs
-            arbitrary objects to be unpickled, if it is a file of PCRLv2's authors, or if it holds
-            no network weights.
+        ValueError: as `load_safely`, and if the file holds no network weights.
     """
     path = Path(path)
+    content = load_safely(path)
+    weights = content.get("network_weights") if isinstance(content, dict) else None
+    if not is_state_dict(weights):
+        raise ValueError(
+            f'{path} is a PyTorch file without "network_weights". Use the pretrained_weights.pth '
+            f"of a PCRLv2PretrainTrainer result, a checkpoint of nnU-Net or nnssl, or convert it: "
+            f"{CONVERTER} {path} OUTPUT"
+        )
+    return content
+
+
+def load_safely(path: Path) -> Any:
+    """Loads any PyTorch file of tensors and plain values, numpy's numbers among them.
+
+    Raises:
+        ValueError: if there is no such file, if it is truncated or no checkpoint, if it needs
+            arbitrary objects to be unpickled, or if it is a file of PCRLv2's authors.
+    """
     if not path.is_file():
         raise ValueError(f"there is no weights file {path}")
     try:
+        # nnU-Net's checkpoints hold numbers of numpy.
         with torch.serialization.safe_globals(_numpy_numbers()):
             content = torch.load(path, map_location="cpu", weights_only=True)
         # PyTorch does not look at the checksums.
@@ -50,14 +65,7 @@ def read_weights(path: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(_not_a_checkpoint(path)) from error
     if damaged:
         raise ValueError(_not_a_checkpoint(path))
-    weights = content.get("network_weights") if isinstance(content, dict) else None
-    if not is_state_dict(weights):
-        check_not_the_authors(path)
-        raise ValueError(
-            f'{path} is a PyTorch file without "network_weights". Use the pretrained_weights.pth '
-            f"of a PCRLv2PretrainTrainer result, a checkpoint of nnU-Net or nnssl, or convert it: "
-            f"{CONVERTER} {path} OUTPUT"
-        )
+    check_not_the_authors(path)
     return content
 
 

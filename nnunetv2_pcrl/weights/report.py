@@ -7,6 +7,7 @@ from typing import Any
 OUTCOMES = ("loaded", "adapted", "left")
 NOT_WANTED = "not part of"
 SEGMENTATION_LAYER = "segmentation layer"
+CONVOLUTION_LEFT = "its convolution was left"
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Entry:
 
     @property
     def is_misfit(self) -> bool:
-        """Whether it was wanted and could not be loaded."""
+        """Whether it was wanted and could not be loaded, for a reason of its own."""
         return self.outcome == "left" and not self.reason.startswith(
-            (NOT_WANTED, SEGMENTATION_LAYER)
+            (NOT_WANTED, SEGMENTATION_LAYER, CONVOLUTION_LEFT)
         )
 
     def with_shapes(self) -> str:

@@ -106,7 +106,16 @@ def resolved_configuration(plans: Mapping[str, Any], name: str | None) -> dict[s
     return {**resolved_configuration(plans, parent), **configuration} if parent else configuration
 
 
+def embedded_plans(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The nnU-Net plans in a file; None if it has none."""
+    return content.get("nnunet_plans") or content.get("init_args", {}).get("plans")
+
+
 def _portable(content: Mapping[str, Any], weights: dict[str, Tensor]) -> PretrainedSource:
+    facts = _plan_facts(content["nnunet_plans"], content.get("configuration"))
+    # A file that was exported for another plan says what it was pretrained on.
+    for name, value in content.get("pretrained_on", {}).items():
+        facts[name] = tuple(value) if isinstance(value, list) else value
     return PretrainedSource(
         PORTABLE,
         weights,
@@ -115,7 +124,7 @@ def _portable(content: Mapping[str, Any], weights: dict[str, Tensor]) -> Pretrai
         epochs_done=content.get("epochs_done"),
         num_epochs=content.get("num_epochs"),
         citations=tuple(content.get("citations", ())),
-        **_plan_facts(content["nnunet_plans"], content.get("configuration")),
+        **facts,
     )
 
 

@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from nnunetv2_pcrl.weights.channels import InputChannels, fit_input_channels
 from nnunetv2_pcrl.weights.kernels import fit_kernel
 from nnunetv2_pcrl.weights.places import Place, is_alias, places_of
-from nnunetv2_pcrl.weights.report import NOT_WANTED, SEGMENTATION_LAYER, Entry, TransferReport
+from nnunetv2_pcrl.weights.report import (
+    CONVOLUTION_LEFT,
+    NOT_WANTED,
+    SEGMENTATION_LAYER,
+    Entry,
+    TransferReport,
+)
 
 # What is loaded: the encoder alone, or the decoder too with the skip half of its convolutions
 # at the network's own initialisation or at the zeros of the non-skip network.
@@ -159,13 +165,12 @@ def _leave_parts_of_left_convolutions(
 ) -> None:
     """Bias and norm of a convolution that is left mean nothing without it."""
     names = {place: name for name, place in places.items()}
-    for name in list(fitted):
-        if name not in places:
-            continue
-        convolution = names.get(places[name]._replace(unit="conv", tensor="weight"))
-        if convolution in reasons:
-            del fitted[name]
-            reasons[name] = f"its convolution was left ({reasons[convolution]})"
+    for name, place in places.items():
+        convolution = names.get(place._replace(unit="conv", tensor="weight"))
+        is_unwanted = reasons.get(name, "").startswith(NOT_WANTED)
+        if convolution in reasons and convolution != name and not is_unwanted:
+            fitted.pop(name, None)
+            reasons[name] = f"{CONVOLUTION_LEFT} ({reasons[convolution]})"
 
 
 def _check_dimension(source: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:

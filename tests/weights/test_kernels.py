@@ -47,7 +47,7 @@ def test_a_shrunk_kernel_answers_to_what_does_not_vary_along_the_axis_as_before(
     images = (
         images_of(*(7,) * len(before)).mean(changed, keepdim=True).expand(2, 3, *(7,) * len(before))
     )
-    inner = [slice(None)] * 2 + [slice(2, -2)] * len(before)
+    inner = (slice(None), slice(None), *[slice(2, -2)] * len(before))
     shrunk = fit_kernel(weight, after, transposed=False)
     assert shrunk.shape[2:] == after
     torch.testing.assert_close(conv(images, shrunk)[inner], conv(images, weight)[inner])

@@ -1,0 +1,1 @@
+"""Console commands nnUNetv2_pcrl_*."""
