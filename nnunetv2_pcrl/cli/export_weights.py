@@ -13,7 +13,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 import nnunetv2_pcrl
 from nnunetv2_pcrl.weights.adaptation_plan import build_adaptation_plan
-from nnunetv2_pcrl.weights.channels import InputChannels, ordered_names
+from nnunetv2_pcrl.weights.channels import InputChannels, channel_names_of
 from nnunetv2_pcrl.weights.portable import write_weights
 from nnunetv2_pcrl.weights.reading import read_weights
 from nnunetv2_pcrl.weights.remarks import remedy_for
@@ -103,7 +103,7 @@ def export(
     num_channels = num_image_channels
     if dataset_json is not None:
         num_channels = determine_num_input_channels(manager, configuration, dataset_json)
-    names = ordered_names((dataset_json or {}).get("channel_names"))
+    names = channel_names_of(dataset_json or {})
     if names is None and num_image_channels == source.num_input_channels:
         names = source.channel_names
     with torch.random.fork_rng(devices=[]):

@@ -23,7 +23,7 @@ from nnunetv2_pcrl.training.finetune_schedule import (
 )
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE, FoundWeights, find_weights
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
-from nnunetv2_pcrl.weights.channels import InputChannels, ordered_names
+from nnunetv2_pcrl.weights.channels import InputChannels, channel_names_of
 from nnunetv2_pcrl.weights.remarks import remarks_on, remedy_for
 from nnunetv2_pcrl.weights.report import TransferReport
 from nnunetv2_pcrl.weights.sources import PretrainedSource, read_source
@@ -138,7 +138,7 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
 
     def _input_channels(self, source: PretrainedSource) -> InputChannels:
         """Names of the image channels; a cascade's labels of the previous stage come after them."""
-        names = ordered_names(self.dataset_json["channel_names"])
+        names = channel_names_of(self.dataset_json)
         return InputChannels(source.channel_names, names, self.num_input_channels - len(names))
 
     def _planned_network(self) -> nn.Module:

@@ -1,7 +1,8 @@
 """Input channels: from the channels that the pretraining saw to those of the target."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,7 +83,12 @@ def channel_shares(num_file: int, num_network: int, channels: InputChannels) -> 
     return shares, f"input channels {num_file} -> {num_network}, {by}"
 
 
-def ordered_names(channel_names: dict | None) -> tuple[str, ...] | None:
+def channel_names_of(dataset_json: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Channel names in nnU-Net's dataset.json, in the order of the channels; None without any."""
+    return ordered_names(dataset_json.get("channel_names") or dataset_json.get("modality"))
+
+
+def ordered_names(channel_names: Mapping[str, str] | None) -> tuple[str, ...] | None:
     """Names in the order of the channels, from nnU-Net's {"0": "T1", ...}; None without any."""
     if not channel_names:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nnunetv2_pcrl.weights.channels import ordered_names
+from nnunetv2_pcrl.weights.channels import channel_names_of, ordered_names
 from nnunetv2_pcrl.weights.reading import read_weights
 
 PORTABLE = "weights of nnunetv2_pcrl"
@@ -137,7 +137,7 @@ def _checkpoint(
         kind,
         weights,
         method="PCRLv2" if kind == PRETRAINING else f"supervised ({trainer})",
-        channel_names=ordered_names(arguments.get("dataset_json", {}).get("channel_names")),
+        channel_names=channel_names_of(arguments.get("dataset_json", {})),
         epochs_done=content.get("current_epoch"),
         num_epochs=content.get("settings", {}).get("num_epochs"),
         **_plan_facts(arguments.get("plans", {}), arguments.get("configuration")),

@@ -1,12 +1,19 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from batchgenerators.utilities.file_and_folder_operations import load_pickle, write_pickle
+from nnunetv2.model_sharing.model_export import export_pretrained_model
+from nnunetv2.model_sharing.model_import import install_model_from_zip_file
 from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from prepared_dataset import PreparedDataset, configuration, smooth_image
+from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2_pcrl.training.finetune_trainer import PCRLv2FinetuneTrainer
 from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
@@ -250,6 +257,168 @@ def test_everything_but_the_start_is_nnunets_own(dataset):
 def test_a_variants_name_sets_the_number_of_epochs(dataset):
     trainer = dataset.trainer(variant("PCRLv2FinetuneTrainer_17epochs"), "3d_fullres")
     assert trainer.num_epochs == 17
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "num_epochs"),
+    [
+        ("PCRLv2FinetuneTrainer_zeroSkip", {"transfer": "encoder_decoder_zero_skip"}, 1000),
+        (
+            "PCRLv2FinetuneTrainer_warmup2_frozen3_9epochs",
+            {"warmup_new_epochs": 2, "warmup_epochs": 2, "freeze_encoder_epochs": 3},
+            9,
+        ),
+    ],
+)
+def test_a_variants_name_stands_for_settings(dataset, name, settings, num_epochs):
+    trainer = dataset.trainer(variant(name), "3d_fullres")
+    assert type(trainer).__name__ == name and trainer.num_epochs == num_epochs
+    for setting, value in settings.items():
+        assert getattr(trainer.finetune_settings, setting) == value
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["PCRLv2FinetuneTrainer_", "PCRLv2FinetuneTrainer_warm", "PCRLv2PretrainTrainer_zeroSkip"],
+)
+def test_other_names_are_no_variants(name):
+    with pytest.raises(AttributeError, match=f"no trainer variant {name}"):
+        variant(name)
+
+
+def test_a_warm_up_trains_new_layers_first_and_resuming_continues_it(dataset):
+    pretrain(dataset)
+    section = dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]
+    section |= {"warmup_new_epochs": 2, "warmup_epochs": 2, "finetune_lr": 0.004}
+    trainer = started(dataset)
+    trainer.on_train_epoch_start()
+    rates = {group["part"]: group["lr"] for group in trainer.optimizer.param_groups}
+    assert rates == pytest.approx({"heads": 0.002, "decoder": 0.002, "encoder": 0})
+    before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
+    trainer.train_step(next(trainer.dataloader_train))
+    for key, value in trainer.network.encoder.state_dict().items():
+        assert torch.equal(value, before[f"encoder.{key}"])
+    key = "decoder.seg_layers.1.weight"
+    assert not torch.equal(trainer.network.state_dict()[key], before[key])
+
+    path = os.path.join(trainer.output_folder, "checkpoint_latest.pth")
+    trainer.current_epoch = 2
+    trainer.save_checkpoint(path)
+    resumed = dataset.trainer(PCRLv2FinetuneTrainer, "3d_fullres", resume=True)
+    resumed.load_checkpoint(path)
+    resumed.current_epoch = 3
+    resumed.on_train_start()
+    resumed.on_train_epoch_start()
+    assert [group["lr"] for group in resumed.optimizer.param_groups] == pytest.approx([0.004] * 3)
+
+
+def test_regions_and_an_ignore_label_train_as_in_nnu_net(dataset):
+    pretrain(dataset)
+    dataset.dataset_json |= {
+        "labels": {"background": 0, "whole": [1, 2], "core": [2], "ignore": 3},
+        "regions_class_order": [1, 2],
+    }
+    # nnU-Net's preprocessing stores where each region lies, and where anything is annotated.
+    for file in dataset.data_folder("3d_fullres").glob("*.pkl"):
+        properties = load_pickle(file)
+        points = properties["class_locations"][1]
+        everything = (-1, 0, 1, 2)
+        properties["class_locations"] = {(1, 2): points, (2,): [], everything: points}
+        write_pickle(properties, file)
+    trainer = started(dataset)
+    assert trainer.label_manager.has_regions and trainer.label_manager.has_ignore_label
+    trainer.on_train_epoch_start()
+    assert np.isfinite(trainer.train_step(next(trainer.dataloader_train))["loss"])
+
+
+def test_channels_of_a_cascade_start_at_zero(dataset, monkeypatch):
+    weights = pretrain(dataset)
+    monkeypatch.setenv("nnUNet_pcrl_weights", str(weights))
+    dataset.plans["configurations"] |= {
+        "3d_lowres": {"inherits_from": "3d_fullres", "next_stage": "3d_cascade_fullres"},
+        "3d_cascade_fullres": {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"},
+    }
+    dataset.dataset_json["labels"] = {"background": 0, "organ": 1, "tumour": 2}
+    trainer = dataset.trainer(PCRLv2FinetuneTrainer, "3d_cascade_fullres")
+    trainer.initialize()
+    trainer._start_from_pretrained_weights()
+    stored = torch.load(weights, weights_only=True)["network_weights"]
+    stem = trainer.network.encoder.stages[0][0].convs[0].conv.weight
+    assert torch.equal(stem[:, :1], stored["encoder.stages.0.0.convs.0.conv.weight"])
+    assert stem.shape[1] == 3 and not stem[:, 1:].any()
+
+
+def test_a_compiled_network_in_ddp_gets_the_weights_too(dataset, tmp_path):
+    weights = pretrain(dataset)
+    trainer = dataset.trainer(PCRLv2FinetuneTrainer, "3d_fullres")
+    trainer.initialize()
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1
+    )
+    try:
+        planned = trainer.network
+        trainer.network = DistributedDataParallel(torch.compile(planned))
+        trainer._start_from_pretrained_weights()
+    finally:
+        torch.distributed.destroy_process_group()
+    trainer.network = planned
+    assert_encoder_from(trainer, weights)
+
+
+RENAME = (
+    "import sys, torch; p = sys.argv[1]; c = torch.load(p, weights_only=False); "
+    "c['trainer_name'] = 'nnUNetTrainer'; torch.save(c, p)"
+)
+
+
+@pytest.mark.slow
+def test_an_exported_model_predicts_without_the_package_after_the_documented_rename(
+    dataset, tmp_path, monkeypatch
+):
+    readme = Path(__file__).parents[2] / "README.md"
+    assert RENAME in readme.read_text()
+    pretrain(dataset)
+    trainer = started(dataset)
+    trainer.save_checkpoint(os.path.join(trainer.output_folder, "checkpoint_final.pth"))
+    for name in ("progress.png", "validation/summary.json"):
+        file = Path(trainer.output_folder) / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    archive = tmp_path / "model.zip"
+    export_pretrained_model(
+        dataset.plans["dataset_name"],
+        str(archive),
+        ("3d_fullres",),
+        "PCRLv2FinetuneTrainer",
+        folds=("all",),
+    )
+    other = tmp_path / "other_machine"
+    monkeypatch.setenv("nnUNet_results", str(other))
+    install_model_from_zip_file(str(archive))
+    (folder,) = other.glob("*/PCRLv2FinetuneTrainer__*")
+    checkpoint = folder / "fold_all/checkpoint_final.pth"
+    # Both in one process, as importing nnU-Net takes seconds: first refused, then renamed.
+    script = f"""
+import sys
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+import torch
+def load():
+    predictor = nnUNetPredictor(device=torch.device("cpu"))
+    predictor.initialize_from_trained_model_folder({str(folder)!r}, ("all",))
+    return predictor.network
+try:
+    load()
+    raise SystemExit("the package was found")
+except RuntimeError as error:
+    assert "PCRLv2FinetuneTrainer" in str(error), error
+sys.argv[1:] = [{str(checkpoint)!r}]
+exec({RENAME!r})
+assert type(load()).__name__ == "PlainConvUNet"
+"""
+    environment = {**os.environ, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
+    environment.pop("nnUNet_extTrainer", None)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
 
 
 def test_an_unknown_setting_is_refused(dataset):

@@ -6,6 +6,7 @@ from planned_networks import random_images
 
 from nnunetv2_pcrl.weights.channels import (
     InputChannels,
+    channel_names_of,
     channel_shares,
     fit_input_channels,
     ordered_names,
@@ -75,5 +76,7 @@ def test_it_says_how_channels_were_mapped_and_nothing_if_they_were_not():
 
 
 def test_names_come_in_the_order_of_the_channels():
+    assert channel_names_of({"channel_names": {"1": "T2", "0": "T1"}}) == ("T1", "T2")
+    assert channel_names_of({"modality": {"0": "CT"}}) == ("CT",)
     assert ordered_names({"10": "c", "0": "a", "9": "b"}) == ("a", "b", "c")
     assert ordered_names({}) is None and ordered_names(None) is None

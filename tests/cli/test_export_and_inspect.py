@@ -1,0 +1,171 @@
+"""nnUNetv2_pcrl_export and nnUNetv2_pcrl_inspect: a file for a given plan, and what it says."""
+
+import json
+
+import pytest
+import torch
+from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from planned_networks import pretraining_network
+from prepared_dataset import configuration, plans
+from torch import nn
+
+from nnunetv2_pcrl.cli import export_weights, inspect_weights
+from nnunetv2_pcrl.weights.sources import source_from
+
+
+def three_stages(dim: int, architecture: str, **changes) -> dict:
+    """A configuration whose first stages have the features of the pretrained networks."""
+    values = configuration(dim, architecture)
+    values["architecture"]["arch_kwargs"] |= {"features_per_stage": [4, 8, 16]} | changes
+    return values
+
+
+@pytest.fixture(params=["PlainConvUNet", "ResidualEncoderUNet"])
+def architecture(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def files(tmp_path, architecture):
+    """A pretraining checkpoint of one channel, and plans of a target with four."""
+    content = {
+        "network_weights": pretraining_network(architecture, "3d", seed=1).state_dict(),
+        "init_args": {
+            "plans": plans({"3d_fullres": configuration(3, architecture)})
+            | {"dataset_name": "Dataset001_Source"},
+            "configuration": "3d_fullres",
+            "dataset_json": {"channel_names": {"0": "CT"}},
+        },
+        "settings": {"num_epochs": 240},
+        "current_epoch": 240,
+    }
+    torch.save(content, tmp_path / "checkpoint.pth")
+    target = plans(
+        {name: three_stages(dim, architecture) for name, dim in (("3d_fullres", 3), ("2d", 2))}
+    )
+    for values in target["configurations"].values():
+        values |= {
+            "normalization_schemes": ["ZScoreNormalization"] * 4,
+            "use_mask_for_norm": [False] * 4,
+        }
+    (tmp_path / "nnUNetPlans.json").write_text(json.dumps(target))
+    names = {"0": "T1", "1": "T1ce", "2": "T2", "3": "FLAIR"}
+    labels = {"background": 0, "tumour": 1}
+    (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": names, "labels": labels}))
+    return tmp_path
+
+
+def run(files, *more, plans="nnUNetPlans.json") -> dict:
+    output = files / "out.pth"
+    arguments = ["-i", files / "checkpoint.pth", "-o", output, "--plans", files / plans, *more]
+    export_weights.main([str(argument) for argument in arguments])
+    return torch.load(output, weights_only=True)
+
+
+def planned(content: dict, num_classes: int) -> nn.Module:
+    """The network that nnU-Net builds for the target."""
+    values = content["nnunet_plans"]["configurations"][content["configuration"]]["architecture"]
+    return get_network_from_plans(
+        values["network_class_name"],
+        values["arch_kwargs"],
+        values["_kw_requires_import"],
+        4,
+        num_classes,
+        deep_supervision=True,
+    )
+
+
+@pytest.mark.parametrize("num_classes", [2, 7])
+def test_stock_pretrained_weights_take_the_exported_file(files, num_classes, capsys):
+    content = run(files)
+    network = planned(content, num_classes)
+    load_pretrained_weights(network, str(files / "out.pth"))
+    for name, value in network.state_dict().items():
+        assert ".seg_layers." in name or torch.equal(value, content["network_weights"][name])
+    assert "input channels 1 -> 4" in capsys.readouterr().out
+
+
+def test_the_encoder_alone_is_written_on_demand(files):
+    weights = run(files, "--encoder_only")["network_weights"]
+    assert weights and all(name.startswith("encoder.") for name in weights)
+
+
+def test_the_exported_file_carries_the_adaptation_plan_of_the_target(files):
+    content = run(files)
+    plan = content["nnssl_adaptation_plan"]
+    assert plan["pretrain_num_input_channels"] == 4
+    assert plan["architecture_plans"]["arch_kwargs"]["n_stages"] == 3
+    for key in plan["keys_to_in_proj"]:
+        assert content["network_weights"][f"{key}.weight"].shape[1] == 4
+
+
+def test_it_still_says_what_it_was_pretrained_on(files):
+    source = source_from(run(files))
+    assert (source.method, source.dataset_name) == ("PCRLv2", "Dataset001_Source")
+    assert (source.epochs_done, source.num_epochs) == (240, 240)
+    assert source.channel_names == ("T1", "T1ce", "T2", "FLAIR")
+
+
+def test_another_dimension_needs_the_option(files, capsys):
+    with pytest.raises(SystemExit):
+        run(files, "-c", "2d")
+    assert "3D network, the planned network is 2D" in capsys.readouterr().err
+    assert (
+        next(iter(run(files, "-c", "2d", "--other_dimension")["network_weights"].values())).ndim
+        == 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "plans", "message"),
+    [
+        (
+            ["-c", "3d_lowres"],
+            "nnUNetPlans.json",
+            "no configuration 3d_lowres; choose one of 3d_fullres, 2d",
+        ),
+        ([], "nothing.json", "there is no plans file"),
+    ],
+)
+def test_what_cannot_be_exported_is_declined(files, more, plans, message, capsys):
+    with pytest.raises(SystemExit):
+        run(files, *more, plans=plans)
+    assert message in capsys.readouterr().err
+
+
+def test_without_plans_those_in_the_file_are_taken_or_asked_for(tmp_path, capsys):
+    path, output = tmp_path / "in.pth", tmp_path / "out.pth"
+    torch.save({"network_weights": pretraining_network().state_dict()}, path)
+    with pytest.raises(SystemExit):
+        export_weights.main(["-i", str(path), "-o", str(output)])
+    assert "name those of the target with --plans" in capsys.readouterr().err
+
+
+def test_inspect_prints_what_the_file_holds(files, capsys, architecture):
+    inspect_weights.main([str(files / "checkpoint.pth")])
+    text = capsys.readouterr().out
+    for line in (
+        r"pretraining checkpoint of nnunetv2_pcrl",
+        "PCRLv2",
+        architecture,
+        "Dataset001_Source",
+        "1.0, 1.0, 1.0",
+        "1 (CT)",
+        "ZScoreNormalization",
+        "240 of 240",
+    ):
+        assert f": {line}" in " ".join(text.split()), line
+
+
+def test_inspect_prints_citations_and_declines_what_is_no_checkpoint(tmp_path, capsys):
+    path = tmp_path / "weights.pth"
+    citation = {"type": "Methodology", "name": "MAE", "apa_citations": ["He, K. (2022)."]}
+    weights = pretraining_network().backbone.state_dict()
+    torch.save({"network_weights": weights, "citations": [citation], "nnunet_plans": {}}, path)
+    inspect_weights.main([str(path)])
+    assert "cite (MAE): He, K. (2022)." in capsys.readouterr().out
+    path.write_text("text")
+    with pytest.raises(SystemExit):
+        inspect_weights.main([str(path)])
+    assert "is not a complete PyTorch checkpoint" in capsys.readouterr().err
