@@ -67,7 +67,11 @@ def _load(path: Path, trust: bool) -> Any:
     if not path.is_file():
         raise ValueError(f"there is no weights file {path}")
     check_not_the_authors(path)
-    return torch.load(path, map_location="cpu", weights_only=False)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:
+        # Objects of a file may raise anything, as may a truncated file.
+        raise ValueError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
 
 
 if __name__ == "__main__":

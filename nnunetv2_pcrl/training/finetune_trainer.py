@@ -148,8 +148,8 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         return network._orig_mod if isinstance(network, OptimizedModule) else network
 
     def _stem(self) -> Tensor:
-        """The first weight of the encoder: shows whether somebody loaded weights."""
-        return next(self._planned_network().encoder.parameters()).detach()
+        """The network's first weight: shows whether somebody loaded weights."""
+        return next(self._planned_network().parameters()).detach()
 
     def _log_report(
         self, found: FoundWeights, source: PretrainedSource, report: TransferReport

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 _CONVOLUTION = re.compile(
-    r"(?:(?P<side>encoder|decoder)\.)(?:(?P<stem>stem)|stages\.(?P<stage>\d+))\."
+    r"(?P<side>encoder|decoder)\.(?:(?P<stem>stem)|stages\.(?P<stage>\d+))\."
     r"(?:(?:(?P<group>\d+)\.)?convs\.(?P<number>\d+)|blocks\.(?P<block>\d+)\.conv(?P<part>\d))"
     r"\.(?P<unit>conv|norm)\.(?P<tensor>\w+)"
 )
@@ -19,6 +19,7 @@ _PROJECTION = re.compile(
     r"(?P<unit>conv|norm)\.(?P<tensor>\w+)"
 )
 _UPSAMPLING = re.compile(r"decoder\.transpconvs\.(?P<stage>\d+)\.(?P<tensor>\w+)")
+_LEVEL = re.compile(r"decoder\.(?:stages|transpconvs)\.(\d+)\.")
 # The same tensors once more, under the names of containers that hold them.
 _ALIAS = re.compile(r"(^|\.)all_modules\.|^decoder\.encoder\.")
 
@@ -55,41 +56,26 @@ def places_of(names: Iterable[str]) -> dict[str, Place]:
         names: all tensors of a network, as in its state dict.
     """
     names = [name for name in names if not is_alias(name)]
-    levels = [
-        int(match["stage"])
-        for name in names
-        if (
-            match := _UPSAMPLING.fullmatch(name)
-            or re.match(r"decoder\.stages\.(?P<stage>\d+)\.", name)
-        )
-    ]
-    highest = max(levels, default=0)
+    highest = max((int(match[1]) for name in names if (match := _LEVEL.match(name))), default=0)
     found: dict[str, Place] = {}
-    convolutions: dict[str, tuple[str, int, tuple[int, ...], str, str]] = {}
+    convolutions: dict[str, tuple[tuple[str, int], tuple[int, ...], str, str]] = {}
     for name in names:
         if match := _UPSAMPLING.fullmatch(name):
             depth = highest - int(match["stage"])
             found[name] = Place("upsampling", depth, "main", 0, "conv", match["tensor"])
         elif match := _PROJECTION.fullmatch(name):
-            depth = _resolution(match["side"], int(match["stage"]), highest)
-            found[name] = Place(
-                match["side"],
-                depth,
-                "projection",
-                int(match["block"]),
-                match["unit"],
-                match["tensor"],
-            )
+            where = (match["side"], _resolution(match, highest), "projection", int(match["block"]))
+            found[name] = Place(*where, match["unit"], match["tensor"])
         elif match := _CONVOLUTION.fullmatch(name):
-            depth = _resolution(match["side"], int(match["stage"] or 0), highest)
-            order = (
-                not match["stem"],
-                *(int(match[k] or 0) for k in ("group", "number", "block", "part")),
+            numbers = (int(match[key] or 0) for key in ("group", "number", "block", "part"))
+            stage, order = (
+                (match["side"], _resolution(match, highest)),
+                (not match["stem"], *numbers),
             )
-            convolutions[name] = (match["side"], depth, order, match["unit"], match["tensor"])
+            convolutions[name] = (stage, order, match["unit"], match["tensor"])
     ranks = _ranks(convolutions.values())
-    for name, (side, depth, order, unit, tensor) in convolutions.items():
-        found[name] = Place(side, depth, "main", ranks[side, depth].index(order), unit, tensor)
+    for name, (stage, order, unit, tensor) in convolutions.items():
+        found[name] = Place(*stage, "main", ranks[stage].index(order), unit, tensor)
     return found
 
 
@@ -98,12 +84,14 @@ def is_alias(name: str) -> bool:
     return _ALIAS.search(name) is not None
 
 
-def _resolution(side: str, stage: int, highest_level: int) -> int:
-    return stage if side == "encoder" else highest_level - stage
+def _resolution(match: re.Match, highest_level: int) -> int:
+    stage = int(match["stage"] or 0)
+    return stage if match["side"] == "encoder" else highest_level - stage
 
 
-def _ranks(convolutions) -> dict[tuple[str, int], list[tuple[int, ...]]]:
+def _ranks(convolutions: Iterable[tuple]) -> dict[tuple[str, int], list[tuple[int, ...]]]:
+    """The convolutions of every stage in their order."""
     orders: dict[tuple[str, int], set[tuple[int, ...]]] = {}
-    for side, depth, order, *_ in convolutions:
-        orders.setdefault((side, depth), set()).add(order)
+    for stage, order, *_ in convolutions:
+        orders.setdefault(stage, set()).add(order)
     return {stage: sorted(values) for stage, values in orders.items()}

@@ -53,7 +53,7 @@ def remedy_for(
         )
     if source.dataset_name in (None, dataset_name):
         plans = source.plans_name or "PLANS_OF_THE_PRETRAINING"
-        return remedy + f"-p {plans}."
+        return remedy + f"-p {plans}, configuration {source.configuration or 'of the pretraining'}."
     moved = f"{source.plans_name}_pretrained"
     return remedy + (
         f"nnUNetv2_move_plans_between_datasets -s {source.dataset_name} -t {dataset_name} "

@@ -57,7 +57,7 @@ class TransferReport:
 
     Attributes:
         entries: one per parameter and buffer of the network.
-        unused: tensors of the file that nothing in the network took, with their shapes.
+        unused: tensors of the file whose place the network does not have, with their shapes.
     """
 
     entries: list[Entry] = field(default_factory=list)

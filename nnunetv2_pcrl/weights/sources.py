@@ -108,7 +108,7 @@ def resolved_configuration(plans: Mapping[str, Any], name: str | None) -> dict[s
 
 def embedded_plans(content: Mapping[str, Any]) -> dict[str, Any] | None:
     """The nnU-Net plans in a file; None if it has none."""
-    return content.get("nnunet_plans") or content.get("init_args", {}).get("plans")
+    return content.get("nnunet_plans") or (content.get("init_args") or {}).get("plans")
 
 
 def _portable(content: Mapping[str, Any], weights: dict[str, Tensor]) -> PretrainedSource:
@@ -131,7 +131,7 @@ def _portable(content: Mapping[str, Any], weights: dict[str, Tensor]) -> Pretrai
 def _checkpoint(
     kind: str, content: Mapping[str, Any], weights: dict[str, Tensor]
 ) -> PretrainedSource:
-    arguments = content.get("init_args", {})
+    arguments = content.get("init_args") or {}
     trainer = content.get("trainer_name")
     return PretrainedSource(
         kind,
@@ -160,7 +160,7 @@ def _plan_facts(plans: Mapping[str, Any], configuration_name: str | None) -> dic
 
 def _nnssl(content: Mapping[str, Any], weights: dict[str, Tensor]) -> PretrainedSource:
     plan = content["nnssl_adaptation_plan"]
-    architecture = plan.get("architecture_plans", {}).get("arch_class_name")
+    architecture = (plan.get("architecture_plans") or {}).get("arch_class_name")
     encoder_key = plan.get("key_to_encoder") or "encoder.stages"
     if not encoder_key.endswith("encoder.stages"):
         raise ValueError(
@@ -169,9 +169,10 @@ def _nnssl(content: Mapping[str, Any], weights: dict[str, Tensor]) -> Pretrained
             f"networks that nnU-Net plans. Use its ResEncL variant"
         )
     prefix = encoder_key.removesuffix("encoder.stages")
-    pretrain_plan = plan.get("pretrain_plan", {})
-    name, configuration = next(iter(pretrain_plan.get("configurations", {}).items()), (None, {}))
-    citations = tuple(content.get("citations", ()))
+    pretrain_plan = plan.get("pretrain_plan") or {}
+    configurations = pretrain_plan.get("configurations") or {}
+    name, configuration = next(iter(configurations.items()), (None, {}))
+    citations = tuple(content.get("citations") or ())
     return PretrainedSource(
         NNSSL,
         {n.removeprefix(prefix): value for n, value in weights.items()},

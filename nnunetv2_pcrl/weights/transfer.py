@@ -70,23 +70,46 @@ def transfer_weights(
     targets = dict(network.named_parameters()) | dict(network.named_buffers())
     if not other_dimension:
         _check_dimension(source, targets)
-    by_place = {place: name for name, place in places_of(source).items()}
     places = places_of(targets)
+    file_names = _matched(source, targets, places)
     fitted: dict[str, _Fitted] = {}
     reasons: dict[str, str] = {}
-    file_names: dict[str, str | None] = {}
     for name, target in targets.items():
-        place = places.get(name)
-        file_names[name] = by_place.get(place, name if name in source else None)
         try:
             _check_wanted(name, mode)
             if file_names[name] is None:
                 raise _MisfitError("the file has no tensor for this place")
-            fitted[name] = _fit(source[file_names[name]], target, place, mode, channels)
+            fitted[name] = _fit(source[file_names[name]], target, places.get(name), mode, channels)
         except _MisfitError as error:
             reasons[name] = str(error)
     _leave_parts_of_left_convolutions(fitted, reasons, places)
+    report = _report(source, targets, file_names, fitted, reasons)
+    _check_share(report, remedy)
+    _check_finite(fitted)
+    for name, result in fitted.items():
+        targets[name].copy_(result.value)
+    return report
 
+
+def _matched(
+    source: Mapping[str, Tensor], targets: Mapping[str, Tensor], places: Mapping[str, Place]
+) -> dict[str, str | None]:
+    """The tensor of the file for each of the network: at the same place, or of the same name."""
+    by_place = {place: name for name, place in places_of(source).items()}
+    names = {name: by_place.get(place) for name, place in places.items()}
+    for name in targets:
+        if name not in places:
+            names[name] = name if name in source else None
+    return names
+
+
+def _report(
+    source: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    file_names: Mapping[str, str | None],
+    fitted: Mapping[str, _Fitted],
+    reasons: Mapping[str, str],
+) -> TransferReport:
     report = TransferReport()
     for name, target in targets.items():
         file_name, result = file_names[name], fitted.get(name)
@@ -97,16 +120,12 @@ def transfer_weights(
         report.entries.append(
             Entry(name, outcome, reason, tuple(target.shape), file_shape, num_taken)
         )
-    taken = {file_names[name] for name in fitted}
+    matched = set(file_names.values())
     report.unused = {
         name: tuple(value.shape)
         for name, value in source.items()
-        if name not in taken and not is_alias(name)
+        if name not in matched and not is_alias(name)
     }
-    _check_share(report, remedy)
-    _check_finite(fitted)
-    for name, result in fitted.items():
-        targets[name].copy_(result.value)
     return report
 
 
@@ -191,6 +210,11 @@ def _check_dimension(source: Mapping[str, Tensor], targets: Mapping[str, Tensor]
 
 
 def _check_share(report: TransferReport, remedy: str) -> None:
+    if not any(entry.name.startswith("encoder.") for entry in report.entries):
+        raise ValueError(
+            "the planned network has no encoder to load weights into; plan with one of nnU-Net's "
+            "U-Net planners (e.g. -pl ExperimentPlanner or -pl nnUNetPlannerResEncM)"
+        )
     share = report.encoder_share()
     if share < LEAST_ENCODER_SHARE:
         raise ValueError(

@@ -80,6 +80,8 @@ def test_what_cannot_be_converted_is_declined_with_the_reason(tmp_path, capsys):
     path, output = tmp_path / "in.pth", tmp_path / "out.pth"
     assert "there is no weights file" in failure(capsys, path, output)
     assert "there is no weights file" in failure(capsys, path, output, "--trust")
+    path.write_text("text")
+    assert "cannot be read: UnpicklingError" in failure(capsys, path, output, "--trust")
     torch.save({"epoch": 3}, path)
     assert "holds no network weights" in failure(capsys, path, output)
     torch.save({"model": {"conv.weight": torch.ones(2, 2, 3, 3)}}, path)

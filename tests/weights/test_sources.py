@@ -237,7 +237,7 @@ def test_reading_and_telling_apart_work_on_a_file(tmp_path):
             {"nnunet_plans": PLANS},
             "nnUNetv2_move_plans_between_datasets -s Dataset001_A -t Dataset2_B -sp nnUNetPlans",
         ),
-        ({}, "-p PLANS_OF_THE_PRETRAINING"),
+        ({}, "-p PLANS_OF_THE_PRETRAINING, configuration of the pretraining"),
     ],
 )
 def test_the_remedy_names_the_plan_and_the_command_that_makes_it(source, command):

@@ -320,7 +320,6 @@ def test_stages_of_other_features_are_left_with_both_shapes_and_the_others_loade
     )
     assert "encoder.stages.2.0.convs.0.conv.weight" in report.loaded
     assert "decoder.transpconvs.2.weight" in report.left
-    assert report.unused[name] == (8, 6, 3, 3)
 
 
 def test_a_file_with_fewer_convolutions_per_stage_leaves_the_others_named():
@@ -340,8 +339,24 @@ def test_a_file_with_more_convolutions_per_stage_names_what_is_not_used():
     assert report.unused["encoder.stages.1.0.convs.2.conv.weight"] == (8, 8, 3, 3)
 
 
+def test_a_file_with_fewer_stages_leaves_the_deeper_ones_and_levels_keep_their_resolution():
+    few = {"n_stages": 3, "features_per_stage": [4, 16, 16], "strides": [1, 2, 2]}
+    few |= {"kernel_sizes": 3, "n_conv_per_stage": 1, "n_conv_per_stage_decoder": 1}
+    more = {"n_stages": 4, "features_per_stage": [4, 16, 16, 16], "n_conv_per_stage": 1}
+    more |= {"n_conv_per_stage_decoder": 1}
+    source, network = fresh(**few, seed=5), fresh(**more)
+    before, given = values(network), values(source)
+    report = transfer_weights(source.state_dict(), network, "encoder_decoder")
+    # The file's level 0 has the shape of the network's levels 0 and 1 and the place of level 1.
+    name = "decoder.stages.{}.convs.0.conv.weight"
+    now = values(network)
+    assert torch.equal(now[name.format(1)], given[name.format(0)])
+    assert torch.equal(now[name.format(0)], before[name.format(0)])
+    assert {n.split(".")[2] for n in report.left if ".seg_layers." not in n} == {"0", "3"}
+
+
 def test_a_network_without_encoder_is_refused():
-    with pytest.raises(ValueError, match=r"only 0\.0 % of the encoder"):
+    with pytest.raises(ValueError, match="has no encoder to load weights into; plan with one of"):
         transfer_weights(pretrained().state_dict(), nn.Conv2d(3, 4, 3))
 
 
