@@ -10,7 +10,7 @@ from prepared_dataset import PreparedDataset, configuration, smooth_image
 from nnunetv2_pcrl.training import ssl_trainer
 from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
 from nnunetv2_pcrl.training.variants import __getattr__ as variant
-from nnunetv2_pcrl.weights.portable import read_weights
+from nnunetv2_pcrl.weights.reading import read_weights
 
 SETTINGS = {
     "batch_size": 4,

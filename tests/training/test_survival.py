@@ -14,7 +14,7 @@ import torch
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
 from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
-from nnunetv2_pcrl.weights.portable import read_weights
+from nnunetv2_pcrl.weights.reading import read_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
