@@ -2,7 +2,7 @@
 
     python scripts/benchmarks/transfer_modes.py --weights PRETRAINED --data PREPROCESSED
         [--plans nnUNetPlans] [--configuration 3d_fullres] [--labelled 5 20] [--seeds 0 1 2]
-        [--iterations 80] [--output RESULTS.json]
+        [--iterations 400] [--patch 48 40] [--batch 8] [--num_val 20] [--output RESULTS.json]
 
 PREPROCESSED is a data set's folder in nnUNet_preprocessed with splits_final.json. Every arm has the
 same iterations, cases, patches and initialisation for a seed; only what the arm names differs.
@@ -37,7 +37,7 @@ from nnunetv2_pcrl.training.finetune_schedule import (
     FinetuneSchedule,
     parameter_groups,
 )
-from nnunetv2_pcrl.weights.reading import read_weights
+from nnunetv2_pcrl.weights.sources import read_source
 from nnunetv2_pcrl.weights.transfer import transfer_weights
 
 # Iterations that count as one epoch of the schedule.
@@ -201,10 +201,10 @@ def main() -> None:
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--labelled", type=int, nargs="+", default=[5, 20])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--iterations", type=int, default=80)
+    parser.add_argument("--iterations", type=int, default=400)
     parser.add_argument("--patch", type=int, nargs="+")
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--num_val", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--num_val", type=int, default=20)
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
 
@@ -217,7 +217,7 @@ def main() -> None:
     patch_size = args.patch or configuration.patch_size
     divisor = np.prod(configuration.network_arch_init_kwargs["strides"], axis=0).tolist()
     num_classes, num_channels = len(dataset["labels"]), len(dataset["channel_names"])
-    weights = read_weights(args.weights)["network_weights"]
+    weights = read_source(args.weights).weights
     validation = Cases(folder, split["val"][: args.num_val])
 
     begin, results = time.time(), {}

@@ -33,3 +33,7 @@ def test_trainers_are_found_from_an_installed_wheel(tmp_path):
     assert str(target) in done.stdout
     for name in ("PCRLv2PretrainTrainer", "PCRLv2FinetuneTrainer", "PCRLv2PretrainTrainer_7epochs"):
         assert f"found {name}" in done.stdout
+    commands = {path.name for path in (target / "bin").iterdir()}
+    assert {
+        f"nnUNetv2_pcrl_{name}" for name in ("convert_weights", "export", "inspect")
+    } <= commands
