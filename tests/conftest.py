@@ -42,3 +42,12 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def nnunet_folders(tmp_path, monkeypatch):
+    """Empty nnUNet_raw, nnUNet_preprocessed and nnUNet_results; the folder that holds them."""
+    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(name, str(tmp_path / name))
+    return tmp_path
