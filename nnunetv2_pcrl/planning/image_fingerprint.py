@@ -17,7 +17,7 @@ from nnunetv2.imageio.reader_writer_registry import recursive_find_reader_writer
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 
 from nnunetv2_pcrl.datasets.nifti import check_is_complete
-from nnunetv2_pcrl.planning.parallel import run_cases
+from nnunetv2_pcrl.datasets.parallel import run_cases
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 # Sampled intensities per channel, of all cases together and of one case at most.

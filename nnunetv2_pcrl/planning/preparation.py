@@ -15,16 +15,12 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.paths import nnUNet_preprocessed
 
+from nnunetv2_pcrl.datasets.raw import write_json
 from nnunetv2_pcrl.planning.image_fingerprint import combine_measurements, measure_cases
+from nnunetv2_pcrl.planning.planned_for import PLANNED_FOR, planned_for
 from nnunetv2_pcrl.planning.raw_cases import RawDataset, find_raw_folder, read_raw_dataset
-from nnunetv2_pcrl.planning.unlabelled_plans import (
-    PLANNED_FOR,
-    default_plans_name,
-    plan,
-    plan_after,
-)
+from nnunetv2_pcrl.planning.unlabelled_plans import default_plans_name, plan, plan_after
 from nnunetv2_pcrl.planning.unlabelled_preprocessing import preprocess_cases
-from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 MEASUREMENTS = "pcrlv2_fingerprint"
 FINGERPRINT = "dataset_fingerprint.json"
@@ -125,9 +121,9 @@ def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
     if not plans_file.is_file():
         arguments = (raw.name, raw.dataset_json, fingerprint, reader, plans_name)
         if settings.target is None:
-            _write_json(plans_file, plan(settings.planner, *arguments))
+            write_json(plans_file, plan(settings.planner, *arguments))
         else:
-            _write_json(plans_file, plan_after(settings.target, *arguments))
+            write_json(plans_file, plan_after(settings.target, *arguments))
     planned = json.loads(plans_file.read_text())["configurations"]
     configurations = [name for name in settings.configurations if name in planned]
     if not configurations:
@@ -157,11 +153,8 @@ def _check_plans_are_ours(plans_file: Path, settings: PreparationSettings) -> No
             f"{plans_file} was made by nnU-Net from labels and stays as it is; give the new plans "
             f"another name by --plans_name."
         )
-    target = settings.target or {
-        "dataset_name": plans["dataset_name"],
-        "plans_name": plans["plans_name"],
-    }
-    wanted = {name: target[name] for name in ("dataset_name", "plans_name")}
+    own = {name: plans[name] for name in ("dataset_name", "plans_name")}
+    wanted = planned_for(settings.target) if settings.target else own
     same_planner = settings.target or plans["experiment_planner_used"] == settings.planner
     if not settings.clean and not (plans[PLANNED_FOR] == wanted and same_planner):
         raise ValueError(
@@ -208,14 +201,14 @@ def _write_what_training_reads(
     path = folder / "dataset.json"
     known = json.loads(path.read_text()) if path.is_file() else {}
     if any(known.get(key) != description[key] for key in ("channel_names", "labels")):
-        _write_json(path, description)
+        write_json(path, description)
     path = folder / FINGERPRINT
     ours = path.is_file() and "image_content" in json.loads(path.read_text())
     if path.is_file() and not ours:
         return False
     if raw.num_labelled == raw.num_training and _extract_stock_fingerprint(raw, num_processes):
         return False
-    _write_json(path, {**fingerprint, "image_content": True})
+    write_json(path, {**fingerprint, "image_content": True})
     return True
 
 
@@ -227,11 +220,6 @@ def _extract_stock_fingerprint(raw: RawDataset, num_processes: int) -> bool:
         # A damaged image ends nnU-Net's extraction, with almost any error, but not ours.
         return False
     return True
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with replaced_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=4))
 
 
 def _listed(failed: Mapping[str, str]) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 from nnunetv2.paths import nnUNet_raw
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
-# What nnU-Net demands of every dataset.json. A set without labels has the background only.
-UNLABELLED = {"background": 0}
+from nnunetv2_pcrl.datasets.raw import UNLABELLED
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,7 @@ from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
-# Key of the plans that says for which data set and plans the network was planned. Weights carry
-# the plans, and so this.
-PLANNED_FOR = "planned_for"
+from nnunetv2_pcrl.planning.planned_for import PLANNED_FOR, planned_for
 
 
 def find_planner(name: str) -> type[ExperimentPlanner]:
@@ -136,10 +134,7 @@ def plan_after(
         "foreground_intensity_properties_per_channel": fingerprint[
             "foreground_intensity_properties_per_channel"
         ],
-        PLANNED_FOR: {
-            "dataset_name": target["dataset_name"],
-            "plans_name": target["plans_name"],
-        },
+        PLANNED_FOR: planned_for(target),
     }
     return json.loads(json.dumps(plans))
 

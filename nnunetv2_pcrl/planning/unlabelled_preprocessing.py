@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from nnunetv2_pcrl.planning.parallel import run_cases
+from nnunetv2_pcrl.datasets.parallel import run_cases
 
 # The last one marks a case as complete.
 ENDINGS = (".b2nd", "_seg.b2nd", ".pkl")

@@ -142,7 +142,10 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         plans = content.get("nnunet_plans", {})
         dataset = plans.get("dataset_name")
         if dataset not in (None, self.plans_manager.dataset_name):
-            remarks.append(f"It was made from another data set, {dataset}")
+            origin = content.get("planned_for", {})
+            is_for_this = origin.get("dataset_name") == self.plans_manager.dataset_name
+            suffix = f", for {origin['plans_name']} of this one" if is_for_this else ""
+            remarks.append(f"It was made from another data set, {dataset}{suffix}")
         configuration = plans.get("configurations", {}).get(content.get("configuration"), {})
         schemes = configuration.get("normalization_schemes")
         if schemes not in (None, self.configuration_manager.normalization_schemes):

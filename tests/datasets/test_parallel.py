@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from nnunetv2_pcrl.planning.parallel import run_cases
+from nnunetv2_pcrl.datasets.parallel import run_cases
 
 
 def work(number: int) -> None:
