@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
+from nnunetv2_pcrl.datasets.mhd import check_voxel_file
 from nnunetv2_pcrl.datasets.nifti import check_is_complete
 
 # Headers hold positions in single precision; two files of one case differ by rounding.
@@ -49,22 +50,33 @@ def read_header(path: Path) -> Header:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     check_is_complete(path)
+    if path.suffix == ".mhd":
+        check_voxel_file(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise ValueError(f"the header cannot be read ({_last_line(error)})") from error
-    header = Header(
-        tuple(reader.GetSize()),
-        tuple(reader.GetSpacing()),
-        tuple(reader.GetOrigin()),
-        tuple(reader.GetDirection()),
-        reader.GetNumberOfComponents(),
-    )
+    header = _header(reader, reader.GetNumberOfComponents())
     if 0 in header.size or not all(np.isfinite(header.spacing)) or min(header.spacing) <= 0:
         raise ValueError(f"its size is {header.size} and its spacing {header.spacing} mm")
     return header
+
+
+def header_of(image: SimpleITK.Image) -> Header:
+    """Header of an image in memory."""
+    return _header(image, image.GetNumberOfComponentsPerPixel())
+
+
+def _header(image: SimpleITK.Image | SimpleITK.ImageFileReader, num_components: int) -> Header:
+    return Header(
+        tuple(image.GetSize()),
+        tuple(image.GetSpacing()),
+        tuple(image.GetOrigin()),
+        tuple(image.GetDirection()),
+        num_components,
+    )
 
 
 def _last_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import SimpleITK
 
+from nnunetv2_pcrl.datasets.mhd import voxel_file
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 
@@ -19,7 +20,7 @@ def place(source: Path, target: Path, link: bool) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.suffix == ".mhd":
-        data = voxel_file_of_mhd(source)
+        data = voxel_file(source)
         if data is not None:
             _place_one(data, target.with_name(data.name), link)
     _place_one(source, target, link)
@@ -56,20 +57,3 @@ def write_image(image: SimpleITK.Image, path: Path) -> None:
             named.replace(temporary)
         finally:
             named.unlink(missing_ok=True)
-
-
-def voxel_file_of_mhd(path: Path) -> Path | None:
-    """The file of the voxels that an MHD header names; None if they are in the header's file.
-
-    Raises:
-        ValueError: if the header names none, or a list of files.
-    """
-    for line in path.read_bytes().splitlines():
-        if line.startswith(b"ElementDataFile"):
-            name = line.split(b"=", 1)[-1].strip().decode(errors="replace")
-            if name.upper() == "LOCAL":
-                return None
-            if name.upper().startswith("LIST") or "%" in name:
-                raise ValueError("its voxels lie in many files, which is not supported")
-            return path.with_name(name)
-    raise ValueError("its header names no ElementDataFile")

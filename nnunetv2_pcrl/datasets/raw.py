@@ -15,6 +15,8 @@ UNLABELLED = {"background": 0}
 MANIFEST = "manifest.csv"
 # nnU-Net's readers by the kind of file.
 ITK_READER, NATURAL_READER = "SimpleITKIO", "NaturalImage2DIO"
+# Brings images of any orientation to one, and predictions back.
+REORIENTING_READER = "SimpleITKIOWithReorient"
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,22 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(content, indent=4))
 
 
+def read_notes(folder: Path) -> dict[str, str]:
+    """Notes of an earlier manifest per case; empty if there is none."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    with open(path, newline="") as file:
+        return {row["identifier"]: row["note"] for row in csv.DictReader(file)}
+
+
 def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:
     """Writes the manifest of a data set."""
-    with (
-        replaced_atomically(folder / MANIFEST) as temporary,
-        open(temporary, "w", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(("identifier", "source", "note"))
-        writer.writerows((row.identifier, row.source, row.note) for row in rows)
+    header = ("identifier", "source", "note")
+    write_table(folder / MANIFEST, [header, *((r.identifier, r.source, r.note) for r in rows)])
+
+
+def write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a CSV file, never half."""
+    with replaced_atomically(path) as temporary, open(temporary, "w", newline="") as file:
+        csv.writer(file).writerows(rows)

@@ -60,7 +60,8 @@ def measure_cases(
         path = folder / f"{identifier}.npz"
         if not path.is_file() or _read_measurement(path)["signature"] != _signature(images):
             jobs[identifier] = (path, list(images), is_ct, reader, num_samples)
-    return failed | run_cases(measure_case, jobs, num_processes, "Fingerprint of the images")
+    unreadable, _ = run_cases(measure_case, jobs, num_processes, "Fingerprint of the images")
+    return failed | unreadable
 
 
 def measure_case(

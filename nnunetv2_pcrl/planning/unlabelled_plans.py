@@ -21,6 +21,7 @@ from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
+from nnunetv2_pcrl.planning.environment import nnunet_folders_at
 from nnunetv2_pcrl.planning.planned_for import PLANNED_FOR, planned_for
 
 
@@ -56,6 +57,7 @@ def plan(
     fingerprint: Mapping[str, Any],
     reader: str,
     plans_name: str,
+    num_training: int | None = None,
 ) -> dict[str, Any]:
     """Plans by an nnU-Net planner.
 
@@ -66,12 +68,16 @@ def plan(
         fingerprint: as in nnU-Net's dataset_fingerprint.json.
         reader: name of nnU-Net's class that reads the images.
         plans_name: of the new plans; begins the names of their data folders.
+        num_training: number of images; None counts those of the fingerprint.
 
     Returns:
         Plain Python, without the cascade, which needs segmentations.
     """
     planner_class = find_planner(planner_name)
-    with _scratch(dataset_name, _for_planner(dataset_json, fingerprint, reader), fingerprint):
+    asked = _for_planner(dataset_json, fingerprint, reader)
+    if num_training is not None:
+        asked["numTraining"] = num_training
+    with _scratch(dataset_name, asked, fingerprint):
         planner = planner_class(dataset_name, plans_name=plans_name)
         with redirect_stdout(io.StringIO()):
             plans = planner.plan_experiment()
@@ -185,24 +191,12 @@ def _scratch(
     dataset_name: str, dataset_json: Mapping[str, Any], fingerprint: Mapping[str, Any]
 ) -> Iterator[None]:
     """nnU-Net's folders point to a temporary place that holds these two files only."""
-    variables = ("nnUNet_raw", "nnUNet_preprocessed")
-    before = {variable: os.environ.get(variable) for variable in variables}
     with TemporaryDirectory() as root:
-        for variable, file, content in zip(
-            variables,
-            ("dataset.json", "dataset_fingerprint.json"),
-            (dataset_json, fingerprint),
-            strict=True,
-        ):
-            folder = Path(root) / variable / dataset_name
-            folder.mkdir(parents=True)
-            (folder / file).write_text(json.dumps(content))
-            os.environ[variable] = str(folder.parent)
-        try:
+        folders = {name: Path(root) / name for name in ("nnUNet_raw", "nnUNet_preprocessed")}
+        for folder in folders.values():
+            (folder / dataset_name).mkdir(parents=True)
+        raw, preprocessed = (folder / dataset_name for folder in folders.values())
+        (raw / "dataset.json").write_text(json.dumps(dataset_json))
+        (preprocessed / "dataset_fingerprint.json").write_text(json.dumps(fingerprint))
+        with nnunet_folders_at(folders):
             yield
-        finally:
-            for variable, value in before.items():
-                if value is None:
-                    os.environ.pop(variable)
-                else:
-                    os.environ[variable] = value

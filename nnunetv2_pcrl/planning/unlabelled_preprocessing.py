@@ -51,7 +51,9 @@ def preprocess_cases(
         if not _is_done(folder, identifier, measurements / f"{identifier}.npz")
     }
     try:
-        return run_cases(preprocess_case, jobs, num_processes, f"Preprocessing for {configuration}")
+        description = f"Preprocessing for {configuration}"
+        failed, _ = run_cases(preprocess_case, jobs, num_processes, description)
+        return failed
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -7,12 +7,13 @@ import pytest
 from nnunetv2_pcrl.datasets.parallel import run_cases
 
 
-def work(number: int) -> None:
+def work(number: int) -> str | None:
     if number < 0:
         raise RuntimeError(f"bad\n  number {number}")
     if number == 0:
         print("ERROR! said on the output only")
         raise RuntimeError()
+    return "large" if number > 1 else None
 
 
 def be_killed() -> None:
@@ -22,7 +23,9 @@ def be_killed() -> None:
 
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_reasons_of_failed_cases_are_returned_and_the_others_run(num_processes, capsys):
-    failed = run_cases(work, {"c": (-1,), "a": (1,), "b": (0,)}, num_processes, "Work")
+    jobs = {"c": (-1,), "a": (1,), "b": (0,), "d": (2,)}
+    failed, remarks = run_cases(work, jobs, num_processes, "Work")
+    assert remarks == {"d": "large"}
     assert failed == {"c": "bad number -1", "b": "ERROR! said on the output only"}
     assert list(failed) == ["c", "b"]
     captured = capsys.readouterr()
