@@ -17,6 +17,7 @@ LABELS = {
     "enhancing tumor": [3],
 }
 GRADES = "grades.csv"
+_TEST_FOLDER = re.compile(r"valid|(?<![a-z])test", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _case(folder: Path, source: Path, release: Release) -> SourceCase:
         if len(others) == 1:
             label, remark = others[0], f"label found as {others[0].name}"
     parts = (source.name, *folder.relative_to(source).parts)
-    is_test = any(re.search("valid|test", part, re.IGNORECASE) for part in parts)
+    is_test = label is None and any(_TEST_FOLDER.search(part) for part in parts)
     if label is None and not is_test:
         raise ValueError(f"it has no {name}{release.label_suffix}.nii.gz")
     return SourceCase(name, tuple(images), label, is_test, remark)

@@ -104,12 +104,15 @@ def convert(benchmark: Benchmark, folder: Path, link: bool, num_processes: int) 
     """
     if not benchmark.cases:
         raise ValueError(f"No case of {benchmark.title} was found.{_listed(benchmark.odd)}")
+    folder.mkdir(parents=True, exist_ok=True)
     ending = _most_common_ending(benchmark.cases)
     jobs = {
         case.identifier: (case, benchmark.label_values, benchmark.size, folder, ending, link)
         for case in benchmark.cases
     }
     failed, remarks = run_cases(convert_case, jobs, num_processes, benchmark.title)
+    for identifier in failed:
+        _remove(folder, identifier, len(benchmark.channels), ending)
     good = [case for case in benchmark.cases if case.identifier not in failed]
     if not good:
         raise ValueError(f"No case of {benchmark.title} could be converted.{_listed(failed)}")
@@ -177,7 +180,7 @@ def convert_case(
         target = folder / "labelsTr" / f"{case.identifier}{ending}"
         label_is_new = not _is_newer(target, case.label)
         if label_is_new:
-            remarks += _convert_label(case.label, headers[0], label_values, target, link)
+            remarks += _convert_label(case.label, headers[0], label_values, target, ending, link)
     images = folder / ("imagesTs" if case.is_test else "imagesTr")
     for channel, (path, header) in enumerate(zip(case.images, headers, strict=True)):
         target = images / f"{case.identifier}_{channel:04d}{ending}"
@@ -191,17 +194,30 @@ def convert_case(
 
 
 def _convert_label(
-    path: Path, image: Header, values: Mapping[int, int], target: Path, link: bool
+    path: Path,
+    image: Header,
+    values: Mapping[int, int],
+    target: Path,
+    ending: str,
+    link: bool,
 ) -> list[str]:
     """Writes or places a label; remarks on it."""
     header = read_header(path)
     label, remark = read_label(path, image, values)
     is_unchanged = not differences(image, header) and all(a == b for a, b in values.items())
-    if is_unchanged and path.name.endswith("".join(target.suffixes[-2:])):
+    if is_unchanged and path.name.endswith(ending):
         place(path, target, link)
     else:
         write_image(label, target)
     return [remark] if remark else []
+
+
+def _remove(folder: Path, identifier: str, num_channels: int, ending: str) -> None:
+    """Removes what an earlier run, or the failed one, wrote of a case."""
+    (folder / "labelsTr" / f"{identifier}{ending}").unlink(missing_ok=True)
+    for part in ("imagesTr", "imagesTs"):
+        for channel in range(num_channels):
+            (folder / part / f"{identifier}_{channel:04d}{ending}").unlink(missing_ok=True)
 
 
 def _grey(image: SimpleITK.Image) -> SimpleITK.Image:

@@ -75,6 +75,7 @@ def build_from_folder(
     failed |= odd
     if not kept:
         raise ValueError(f"There are no usable images in {images}.{_listed(failed)}")
+    target.mkdir(parents=True, exist_ok=True)
     cases, rows = {}, []
     for image in tqdm(kept, desc="Images"):
         try:

@@ -35,7 +35,7 @@ class ManifestRow:
 
 
 def raw_folder(root: Path, number: int, name: str) -> Path:
-    """Folder of a data set, made if it is not there.
+    """Folder of a data set, which may not be there yet.
 
     Args:
         root: nnUNet_raw.
@@ -54,7 +54,6 @@ def raw_folder(root: Path, number: int, name: str) -> Path:
     others = [p.name for p in root.glob(f"Dataset{number:03d}_*") if p != folder]
     if others:
         raise ValueError(f"The number {number} is taken by {others[0]}; choose another.")
-    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -58,7 +58,7 @@ def measure_cases(
             failed[identifier] = f"there is no file {missing[0]}"
             continue
         path = folder / f"{identifier}.npz"
-        if not path.is_file() or _read_measurement(path)["signature"] != _signature(images):
+        if not path.is_file() or _read_signature(path) != _signature(images, is_ct):
             jobs[identifier] = (path, list(images), is_ct, reader, num_samples)
     unreadable, _ = run_cases(measure_case, jobs, num_processes, "Fingerprint of the images")
     return failed | unreadable
@@ -93,7 +93,7 @@ def measure_case(
     with replaced_atomically(path) as temporary, open(temporary, "wb") as file:
         np.savez(
             file,
-            signature=_signature(images),
+            signature=_signature(images, is_ct),
             shape=cropped.shape[1:],
             spacing=np.asarray(properties["spacing"], dtype=float),
             relative_size=np.prod(cropped.shape[1:]) / np.prod(data.shape[1:]),
@@ -101,10 +101,16 @@ def measure_case(
         )
 
 
-def _signature(images: Sequence[str]) -> str:
-    """Changes when one of the files changes."""
+def _signature(images: Sequence[str], is_ct: Sequence[bool]) -> str:
+    """Changes when one of the files changes, or what is measured."""
     stats = [os.stat(image) for image in images]
-    return ";".join(f"{i}:{s.st_size}:{s.st_mtime_ns}" for i, s in zip(images, stats, strict=True))
+    files = [f"{i}:{s.st_size}:{s.st_mtime_ns}" for i, s in zip(images, stats, strict=True)]
+    return ";".join((*files, str(list(is_ct))))
+
+
+def _read_signature(path: Path) -> str:
+    with np.load(path) as file:
+        return str(file["signature"])
 
 
 def _thinned(image: np.ndarray) -> np.ndarray:
@@ -123,11 +129,6 @@ def _sample(channel: np.ndarray, content: np.ndarray, is_ct: bool, num_samples: 
         content.astype(np.int8), channel, num_samples=num_samples
     )
     return samples
-
-
-def _read_measurement(path: Path) -> dict[str, Any]:
-    with np.load(path) as file:
-        return {"signature": str(file["signature"])}
 
 
 def combine_measurements(

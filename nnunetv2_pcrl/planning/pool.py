@@ -52,6 +52,7 @@ def pool_datasets(
             cases[name] = [os.path.relpath(image, target) for image in images]
             rows.append(ManifestRow(name, images[0]))
     names = channels or list(pooled[0].dataset_json["channel_names"].values())
+    target.mkdir(exist_ok=True)
     ending = pooled[0].dataset_json["file_ending"]
     write_json(
         target / "dataset.json", unlabelled_json(names, ending, readers[pooled[0].name], cases)

@@ -93,7 +93,7 @@ def read_target_plans(target: str, plans_name: str) -> dict[str, Any]:
 
 
 def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
-    """Measures, plans and preprocesses the images of a raw data set; labels are never opened.
+    """Measures, plans and preprocesses the images of a raw data set; labels are not used.
 
     A second call does what is missing: plans of this name are kept unless `settings.clean`.
 
@@ -156,12 +156,23 @@ def _check_plans_are_ours(plans_file: Path, settings: PreparationSettings) -> No
     own = {name: plans[name] for name in ("dataset_name", "plans_name")}
     wanted = planned_for(settings.target) if settings.target else own
     same_planner = settings.target or plans["experiment_planner_used"] == settings.planner
-    if not settings.clean and not (plans[PLANNED_FOR] == wanted and same_planner):
+    if settings.clean:
+        return
+    if not (plans[PLANNED_FOR] == wanted and same_planner):
         raise ValueError(
             f"{plans_file} was planned for {plans[PLANNED_FOR]} by "
             f"{plans['experiment_planner_used']}; give the new plans another name by "
             f"--plans_name, or replace it by --clean."
         )
+    for name, values in plans["configurations"].items() if settings.target else ():
+        target = settings.target["configurations"].get(name, {})
+        changed = [k for k in ("architecture", "spacing") if values.get(k) != target.get(k)]
+        if changed:
+            raise ValueError(
+                f"{plans_file} and its target {wanted['dataset_name']} differ in the "
+                f"{' and '.join(changed)} of {name}: the target was planned anew, or one of them "
+                f"edited. Take over the target's by --clean."
+            )
 
 
 def _forget(plans_file: Path, measurements: Path) -> None:
@@ -206,7 +217,8 @@ def _write_what_training_reads(
     ours = path.is_file() and "image_content" in json.loads(path.read_text())
     if path.is_file() and not ours:
         return False
-    if raw.num_labelled == raw.num_training and _extract_stock_fingerprint(raw, num_processes):
+    is_labelled = raw.num_labelled == raw.num_training > 0
+    if is_labelled and _extract_stock_fingerprint(raw, num_processes):
         return False
     write_json(path, {**fingerprint, "image_content": True})
     return True

@@ -309,10 +309,8 @@ class SSLTrainer(nnUNetTrainer):
             return
         plans, origin = self.plans_manager, planned_for(self.plans_manager.plans)
         command = f"nnUNetv2_train {origin['dataset_name']} {self.configuration_name} FOLD"
-        if origin["dataset_name"] == plans.dataset_name:
-            origin["plans_name"] = plans.plans_name
-        else:
-            # Only results of the same data set are found without being named.
+        if origin != {"dataset_name": plans.dataset_name, "plans_name": plans.plans_name}:
+            # Only results of the same data set and plans are found without being named.
             command = f"{WEIGHTS_VARIABLE}={weights} {command}"
         self.print_to_log_file(
             f"Pretraining complete. Weights: {weights}\nFine-tune them with\n"

@@ -145,6 +145,22 @@ def test_a_rerun_writes_only_what_is_missing_and_keeps_the_remarks(source, targe
     assert all(os.stat(p).st_mtime_ns == before[p] for p in files[1:])
 
 
+def test_a_case_that_is_damaged_later_disappears(source, target):
+    write_2021(source)
+    run(source, "--skip_bad")
+    cut = source / "BraTS2021_00002" / "BraTS2021_00002_t2.nii.gz"
+    cut.write_bytes(cut.read_bytes()[:-20])
+    run(source, "--skip_bad")
+    assert set(get_filenames_of_train_images_and_targets(str(target))) == {"BraTS2021_00000"}
+    assert {p.name for p in (target / "labelsTr").iterdir()} == {"BraTS2021_00000.nii.gz"}
+
+
+def test_labelled_cases_are_training_cases_whatever_the_folder_is_called(tmp_path, target):
+    write_2021(tmp_path / "latest_validation_download")
+    run(tmp_path / "latest_validation_download", "--skip_bad")
+    assert not (target / "imagesTs").exists()
+
+
 def test_links_take_the_place_of_copies_where_nothing_changes(source, target):
     write_2021(source)
     run(source, "--skip_bad", "--link")

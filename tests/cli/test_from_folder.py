@@ -182,6 +182,7 @@ def test_folders_that_link_in_a_circle_are_searched_once(images, target):
 def test_what_cannot_be_built_ends_with_one_sentence(images, target, nnunet_folders):
     with pytest.raises(SystemExit, match="no usable images"):
         run(images)
+    assert not target.exists()
     with pytest.raises(SystemExit, match="no folder"):
         run(images / "none")
     write_image(images / "a.nii.gz", ct_array())

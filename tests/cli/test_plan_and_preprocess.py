@@ -145,6 +145,32 @@ class FewSamples(DatasetFingerprintExtractor):
         self.num_foreground_voxels_for_intensitystats = 3000
 
 
+def test_a_target_that_was_planned_anew_is_noticed(raw, prepared):
+    run()
+    file = prepared.parent / "Dataset043_Target" / "nnUNetPlans.json"
+    content = json.loads(file.read_text())
+    content["configurations"]["3d_fullres"]["spacing"] = [1.0, 1.0, 1.0]
+    file.write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match="differ in the spacing of 3d_fullres"):
+        run()
+    run("--clean")
+    assert blosc2.open(str(data(prepared) / "a.b2nd")).shape == (1, 10, 12, 14)
+
+
+def test_a_channel_that_is_renamed_to_ct_is_measured_again(raw, prepared):
+    file = raw / "dataset.json"
+    ct = json.loads(file.read_text())
+    file.write_text(json.dumps({**ct, "channel_names": {"0": "MRI"}}))
+    run()
+    file.write_text(json.dumps(ct))
+    run("--plans_name", "Second")
+    low = []
+    for name in ("nnUNetPlans_from_043", "Second"):
+        plans = json.loads((prepared / f"{name}.json").read_text())
+        low.append(plans["foreground_intensity_properties_per_channel"]["0"]["min"])
+    assert low[0] == -3024 and low[1] > -200
+
+
 @pytest.mark.slow
 def test_a_labelled_set_keeps_the_fingerprint_that_nnunet_measures(raw, prepared, monkeypatch):
     monkeypatch.setattr(preparation, "DatasetFingerprintExtractor", FewSamples)
