@@ -53,11 +53,15 @@ def test_the_channel_name_decides_whether_air_counts(measure):
     assert mr["min"] == -3024
 
 
-def test_every_case_counts_the_same_whenever_it_was_measured(measure, monkeypatch):
+def test_every_case_counts_the_same_whenever_it_was_measured(measure, tmp_path, monkeypatch):
     monkeypatch.setattr(image_fingerprint, "MAX_SAMPLES", 10_000)
     bright = mr_array(1) + 1000 * (mr_array(1) > 0)
-    measure({"a": mr_array()}, "MRI")
-    _, fingerprint = measure({"a": mr_array(), "b": bright}, "MRI")
+    # The more cases, the fewer samples of each: a has fewer than d, which comes after b and c.
+    measure({"a": mr_array(), "b": bright, "c": bright}, "MRI")
+    paths = {name: [str(tmp_path / f"{name}.nii.gz")] for name in "ad"}
+    write_image(tmp_path / "d.nii.gz", bright)
+    measure_cases(paths, ["MRI"], "SimpleITKIO", tmp_path / "measured", 1)
+    fingerprint = combine_measurements(["a", "d"], 1, tmp_path / "measured")
     (statistics,) = fingerprint["foreground_intensity_properties_per_channel"].values()
     assert statistics["mean"] == pytest.approx((150 + 1150) / 2, rel=0.01)
 
