@@ -56,8 +56,8 @@ class PublishedStatistics:
 
 
 DATASETS = (
-    # Shape after cropping: Isensee et al. 2021, supplement (brain tumour data, 138 x 169 x 138 at
-    # 1 mm of 155 x 240 x 240). Cases: BraTS 2018.
+    # Shape after cropping: Isensee et al. 2018 (arXiv:1809.10486), brain tumour data of the
+    # decathlon, 138 x 169 x 138 at 1 mm, of 155 x 240 x 240. Cases: BraTS 2018.
     PublishedStatistics(
         "luna16_to_brats",
         "Dataset043_BraTS",
@@ -70,8 +70,8 @@ DATASETS = (
         (1.0, 1.0, 1.0),
         relative_size=138 * 169 * 138 / (155 * 240 * 240),
     ),
-    # Shape, spacing and intensities: Isensee et al. 2021, supplement and published plans of the
-    # liver data, which are the training cases of LiTS.
+    # Shape and spacing: Isensee et al. 2018, liver data of the decathlon, which are those of LiTS.
+    # Intensities: of nnU-Net's plans for them, quoted by programs that use its liver model.
     PublishedStatistics(
         "luna16_to_lits",
         "Dataset017_LiTS",
@@ -80,11 +80,11 @@ DATASETS = (
         ".nii",
         REORIENTING_READER,
         131,
-        (432, 512, 512),
+        (482, 512, 512),
         (1.0, 0.767578125, 0.767578125),
         intensities={
-            "mean": 99.40,
-            "std": 39.39,
+            "mean": 99.40078,
+            "std": 39.392952,
             "percentile_00_5": -17.0,
             "percentile_99_5": 201.0,
         },
