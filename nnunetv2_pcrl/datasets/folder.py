@@ -102,7 +102,9 @@ def _find(images: Path, num_channels: int) -> tuple[list[Found], dict[str, str]]
             else:
                 path, files, series = candidate[0], tuple(candidate), None
                 num_axes = _check_channels([read_header(file) for file in files], num_channels)
-                reader = NATURAL_READER if _ending(path) in NATURAL_ENDINGS else None
+                reader = NATURAL_READER if _ending(path).lower() in NATURAL_ENDINGS else None
+                if reader and num_axes > 2:
+                    raise ValueError(f"it is a stack of {num_axes} axes; convert it to NIfTI")
         except (ValueError, RuntimeError) as error:
             source = candidate.files[0] if isinstance(candidate, Series) else candidate[0]
             failed[str(source)] = " ".join(str(error).split())

@@ -13,9 +13,8 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
     DatasetFingerprintExtractor,
 )
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
-from nnunetv2.paths import nnUNet_preprocessed
 
-from nnunetv2_pcrl.datasets.raw import write_json
+from nnunetv2_pcrl.datasets.raw import environment_folder, write_json
 from nnunetv2_pcrl.planning.image_fingerprint import combine_measurements, measure_cases
 from nnunetv2_pcrl.planning.planned_for import PLANNED_FOR, planned_for
 from nnunetv2_pcrl.planning.raw_cases import RawDataset, find_raw_folder, read_raw_dataset
@@ -79,7 +78,7 @@ def read_target_plans(target: str, plans_name: str) -> dict[str, Any]:
     """
     path = Path(target)
     if path.suffix != ".json":
-        root = Path(nnUNet_preprocessed.require())
+        root = environment_folder("nnUNet_preprocessed")
         pattern = f"Dataset{int(target):03d}_*" if target.isdigit() else target
         path = next(
             root.glob(f"{pattern}/{plans_name}.json"), root / pattern / f"{plans_name}.json"
@@ -101,7 +100,7 @@ def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
         ValueError: if there are no usable images, or plans of this name are not ours.
     """
     raw = read_raw_dataset(find_raw_folder(dataset), settings.include_test_images)
-    folder = Path(nnUNet_preprocessed.require()) / raw.name
+    folder = environment_folder("nnUNet_preprocessed") / raw.name
     folder.mkdir(parents=True, exist_ok=True)
     plans_name = settings.plans_name or _plans_name(settings)
     plans_file = folder / f"{plans_name}.json"

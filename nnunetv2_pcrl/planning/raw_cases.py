@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunetv2.paths import nnUNet_raw
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
-from nnunetv2_pcrl.datasets.raw import UNLABELLED
+from nnunetv2_pcrl.datasets.raw import UNLABELLED, environment_folder
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def find_raw_folder(dataset: int | str) -> Path:
     Raises:
         ValueError: if there is none.
     """
-    root = Path(nnUNet_raw.require())
+    root = environment_folder("nnUNet_raw")
     if str(dataset).isdigit():
         found = sorted(p for p in root.glob(f"Dataset{int(dataset):03d}_*") if p.is_dir())
         if len(found) != 1:

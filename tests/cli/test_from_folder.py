@@ -113,13 +113,16 @@ def test_a_dicom_series_with_a_missing_slice_is_left_out(images, target, capsys)
     assert set(read_raw_dataset(target).cases) == {"good"}
 
 
-def test_photographs_become_a_2d_data_set(images, target):
-    for name in ("a.png", "b.tif", "c.jpg"):
+def test_photographs_become_a_2d_data_set(images, target, capsys):
+    for name in ("a.png", "b.tif", "c.jpg", "d.png"):
         io.imsave(images / name, np.arange(600, dtype=np.uint8).reshape(20, 30))
-    run(images)
+    (images / "d.png").rename(images / "d.PNG")
+    SimpleITK.WriteImage(SimpleITK.Image(5, 6, 7, SimpleITK.sitkUInt8), str(images / "e.tif"))
+    run(images, "--skip_bad")
+    assert "e.tif: it is a stack of 3 axes; convert it to NIfTI" in capsys.readouterr().out
     content = json.loads((target / "dataset.json").read_text())
     assert content["overwrite_image_reader_writer"] == "NaturalImage2DIO"
-    assert set(content["dataset"]) == {"a", "b", "c"}
+    assert set(content["dataset"]) == {"a", "b", "c", "d"}
 
 
 def test_odd_files_are_listed_with_reasons_and_the_others_taken(images, target, capsys):

@@ -191,6 +191,12 @@ def test_a_labelled_set_keeps_the_fingerprint_that_nnunet_measures(raw, prepared
     assert ours[statistics]["0"] != fingerprint[statistics]["0"]
 
 
+def test_a_variable_that_is_not_set_is_named(raw, monkeypatch):
+    monkeypatch.delenv("nnUNet_preprocessed")
+    with pytest.raises(SystemExit, match="nnUNet_preprocessed is not set"):
+        run()
+
+
 def test_what_cannot_be_prepared_ends_with_one_sentence(raw, prepared):
     with pytest.raises(SystemExit, match="none of the configurations 2d; it has 3d_fullres"):
         main(["-d", "7", "-c", "2d", "--plans_from", "43", "-np", "1"])
