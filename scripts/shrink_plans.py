@@ -36,6 +36,8 @@ def shrink_plans(
     """
     small = deepcopy(plans)
     small["plans_name"] = plans_name
+    # The small network is not the one that another data set's plans ask for.
+    small.pop("planned_for", None)
     small["configurations"] = {
         name: _shrink(configuration, base_features, max_features, max_patch, batch_size, pcrlv2)
         for name, configuration in small["configurations"].items()

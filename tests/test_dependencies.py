@@ -17,9 +17,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "": set(),
     "nnunet_ext": {"training"},
-    "cli": {"training", "planning", "networks", "losses", "views", "weights"},
+    "cli": {"training", "planning", "networks", "losses", "views", "weights", "datasets"},
     "training": {"planning", "networks", "losses", "views", "weights"},
-    "planning": {"views", "weights"},
+    "planning": {"views", "weights", "datasets"},
+    "datasets": {"weights"},
     "networks": set(),
     "losses": set(),
     "views": set(),

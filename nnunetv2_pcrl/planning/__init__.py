@@ -1,1 +1,1 @@
-"""Planning: pretraining settings derived from the nnU-Net plan."""
+"""Planning: pretraining settings derived from the nnU-Net plan; images without labels."""

@@ -14,6 +14,7 @@ from nnunetv2_pcrl.networks.non_skip import NonSkipUNet, copy_into_skip_network
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
 from nnunetv2_pcrl.planning.overrides import check_names, read_section
+from nnunetv2_pcrl.planning.planned_for import planned_for
 from nnunetv2_pcrl.planning.settings import (
     SMALL_COMPARISON_BATCH,
     PCRLv2Settings,
@@ -209,6 +210,7 @@ class PCRLv2PretrainTrainer(SSLTrainer):
             "made_by": f"nnunetv2_pcrl {nnunetv2_pcrl.__version__}",
             "citations": CITATIONS,
             "nnunet_plans": self.plans_manager.plans,
+            "planned_for": planned_for(self.plans_manager.plans),
             "configuration": self.configuration_name,
             "fold": self.fold,
             "channel_names": self.dataset_json.get("channel_names", {}),

@@ -20,10 +20,11 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor, autocast
 
+from nnunetv2_pcrl.planning.planned_for import planned_for
 from nnunetv2_pcrl.training.cases import check_split_is_possible
 from nnunetv2_pcrl.training.cosine import CosineLRScheduler
 from nnunetv2_pcrl.training.joint_batch import JointBatch
-from nnunetv2_pcrl.training.results import keep_previous_results
+from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE, keep_previous_results
 from nnunetv2_pcrl.training.streams import StreamSource
 from nnunetv2_pcrl.training.termination import EXIT_STATUS, TerminationNotice
 from nnunetv2_pcrl.views.seeding import seeded_generator
@@ -388,12 +389,15 @@ class SSLTrainer(nnUNetTrainer):
                 f"No {FILE_NAME} was written, because checkpointing was disabled."
             )
             return
-        dataset, plans = self.plans_manager.dataset_name, self.plans_manager.plans_name
+        plans, origin = self.plans_manager, planned_for(self.plans_manager.plans)
+        command = f"nnUNetv2_train {origin['dataset_name']} {self.configuration_name} FOLD"
+        if origin != {"dataset_name": plans.dataset_name, "plans_name": plans.plans_name}:
+            # Only results of the same data set and plans are found without being named.
+            command = f"{WEIGHTS_VARIABLE}={weights} {command}"
         self.print_to_log_file(
             f"Pretraining complete. Weights: {weights}\nFine-tune them with\n"
-            f"  nnUNetv2_train {dataset} {self.configuration_name} FOLD -tr PCRLv2FinetuneTrainer "
-            f"-p {plans}\nor with any nnU-Net trainer of the same plans by\n"
-            f"  -pretrained_weights {weights}"
+            f"  {command} -tr PCRLv2FinetuneTrainer -p {origin['plans_name']}\n"
+            f"or with any nnU-Net trainer of the same plans by\n  -pretrained_weights {weights}"
         )
 
     # Logs and checkpoints

@@ -26,7 +26,9 @@ def remarks_on(
             f"{source.num_epochs} epochs"
         )
     if source.dataset_name not in (None, dataset_name):
-        remarks.append(f"It was made from another data set, {source.dataset_name}")
+        is_for_this = source.planned_for.get("dataset_name") == dataset_name
+        suffix = f", for {source.planned_for['plans_name']} of this one" if is_for_this else ""
+        remarks.append(f"It was made from another data set, {source.dataset_name}{suffix}")
     if source.normalization is not None and set(source.normalization) != set(normalization):
         remarks.append(
             f"WARNING: its images were normalised by {sorted(set(source.normalization))}, these "

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -32,6 +32,8 @@ class PretrainedSource:
         method: how it was pretrained, as far as the file says.
         architecture: class name of the network, without its module.
         dataset_name, plans_name, configuration: of the pretraining, in nnU-Net's terms.
+        planned_for: `dataset_name` and `plans_name` of the target that the network was planned for;
+            empty where the file does not say.
         spacing: voxel size of its images in mm, per axis of the plan.
         patch_size: in voxels, per axis of the plan.
         channel_names: of its input channels.
@@ -47,6 +49,7 @@ class PretrainedSource:
     dataset_name: str | None = None
     plans_name: str | None = None
     configuration: str | None = None
+    planned_for: Mapping[str, str] = field(default_factory=dict)
     spacing: tuple[float, ...] | None = None
     patch_size: tuple[int, ...] | None = None
     channel_names: tuple[str, ...] | None = None
@@ -120,6 +123,7 @@ def _portable(content: Mapping[str, Any], weights: dict[str, Tensor]) -> Pretrai
         PORTABLE,
         weights,
         method=content.get("method"),
+        planned_for=content.get("planned_for", {}),
         channel_names=ordered_names(content.get("channel_names")),
         epochs_done=content.get("epochs_done"),
         num_epochs=content.get("num_epochs"),

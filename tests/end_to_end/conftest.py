@@ -63,9 +63,15 @@ class Experiment:
 
     def run(self, command: str, *arguments, check: bool = True) -> str:
         """Runs a console command of this environment; its output. Fails with it if it fails."""
-        executable = Path(sys.executable).parent / command
+        return self._run([str(Path(sys.executable).parent / command), *arguments], check)
+
+    def run_ours(self, name: str, *arguments) -> str:
+        """Runs a command of this package, also where its console scripts are not installed."""
+        return self._run([sys.executable, "-m", f"nnunetv2_pcrl.cli.{name}", *arguments])
+
+    def _run(self, command: list, check: bool = True) -> str:
         done = subprocess.run(
-            [str(executable), *map(str, arguments)],
+            list(map(str, command)),
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -84,14 +90,36 @@ class Experiment:
         command = ("-c", "3d_fullres", "2d", "-np", 1, 1, "-npfp", 1)
         self.run("nnUNetv2_plan_and_preprocess", "-d", *datasets, *command)
         for dataset in datasets:
-            (folder,) = self.preprocessed.glob(f"Dataset{dataset:03d}_*")
-            plans = json.loads((folder / "nnUNetPlans.json").read_text())
-            small = shrink_plans(plans, PLANS, 4, 8, 24, 2, SETTINGS)
-            (folder / f"{PLANS}.json").write_text(json.dumps(small))
+            self.shrink(dataset, "nnUNetPlans")
+
+    def shrink(self, dataset: int, plans_name: str, **settings) -> None:
+        """Writes small plans beside those of a prepared data set."""
+        (folder,) = self.preprocessed.glob(f"Dataset{dataset:03d}_*")
+        plans = json.loads((folder / f"{plans_name}.json").read_text())
+        small = shrink_plans(plans, PLANS, 4, 8, 24, 2, {**SETTINGS, **settings})
+        (folder / f"{PLANS}.json").write_text(json.dumps(small))
 
     def result(self, dataset: str, trainer: str, configuration: str, fold) -> Path:
         """Result folder of a training."""
         return self.results / dataset / f"{trainer}__{PLANS}__{configuration}" / f"fold_{fold}"
+
+
+@pytest.fixture
+def experiment(tmp_path) -> Experiment:
+    """Empty folders."""
+    return Experiment(tmp_path)
+
+
+@pytest.fixture
+def shared_data():
+    """Gives a folder of the real images; skips where it is absent."""
+
+    def find(name: str) -> Path:
+        if not (SHARED_DATA / name).is_dir():
+            pytest.skip(f"the real images are not in {SHARED_DATA}")
+        return SHARED_DATA / name
+
+    return find
 
 
 @pytest.fixture(scope="session")

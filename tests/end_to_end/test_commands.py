@@ -4,10 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
+import torch
 
 pytestmark = pytest.mark.slow
 
 CT, MR = "Dataset901_DemoCT", "Dataset902_DemoMR"
+PLANS = "nnUNetPlansSmall"
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +111,39 @@ def test_two_processes_fine_tune_by_the_launcher(generated, pretrained_ct):
     assert "come from the file" in text and "Mean Validation Dice" in text
     folder = generated.result(CT, "ShortFinetuneTrainer", "3d_fullres", 1)
     assert (folder / "checkpoint_final.pth").is_file()
+
+
+def test_mr_without_labels_pretrains_the_network_of_a_planned_ct_set(
+    experiment, generated, shared_data
+):
+    images = shared_data("Dataset004_Hippocampus") / "imagesTr"
+    folder = experiment.raw / "Dataset004_Bare" / "imagesTr"
+    folder.mkdir(parents=True)
+    for image in sorted(images.glob("*.nii.gz"))[:3]:
+        (folder / image.name).symlink_to(image)
+    content = {"channel_names": {"0": "MRI"}, "file_ending": ".nii.gz"}
+    (folder.parent / "dataset.json").write_text(json.dumps(content))
+    target = generated.preprocessed / "Dataset901_DemoCT" / f"{PLANS}.json"
+    command = ("-d", 4, "-c", "3d_fullres", "--plans_from", target, "--plans_name", PLANS)
+    experiment.run_ours("plan_and_preprocess", *command, "-np", 1)
+    text = experiment.train(4, "3d_fullres", "all", "PCRLv2PretrainTrainer_1epoch")
+    assert (
+        f"nnUNetv2_train Dataset901_DemoCT 3d_fullres FOLD -tr PCRLv2FinetuneTrainer -p {PLANS}"
+        in text
+    )
+    result = experiment.result(
+        "Dataset004_Bare", "PCRLv2PretrainTrainer_1epoch", "3d_fullres", "all"
+    )
+    weights = torch.load(result / "pretrained_weights.pth", weights_only=True)
+    assert weights["planned_for"] == {"dataset_name": "Dataset901_DemoCT", "plans_name": PLANS}
+    # The target's fine-tuning takes all of the encoder.
+    generated.environment["nnUNet_pcrl_weights"] = str(result / "pretrained_weights.pth")
+    try:
+        text = generated.train(901, "3d_fullres", 1, "ShortFinetuneTrainer")
+    finally:
+        del generated.environment["nnUNet_pcrl_weights"]
+    assert f"another data set, Dataset004_Bare, for {PLANS} of this one" in text
+    report = generated.result("Dataset901_DemoCT", "ShortFinetuneTrainer", "3d_fullres", 1)
+    groups = json.loads((report / "transfer_report.json").read_text())["groups"]
+    stages = [row for group, row in groups.items() if group.startswith("encoder")]
+    assert stages and all(row["adapted"] == row["left"] == [0, 0] for row in stages)

@@ -1,0 +1,83 @@
+"""nnUNetv2_pcrl_plan_and_preprocess: prepares images without labels for pretraining."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from nnunetv2.configuration import default_num_processes
+
+from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
+from nnunetv2_pcrl.planning.preparation import (
+    Preparation,
+    PreparationSettings,
+    prepare,
+    read_target_plans,
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="nnUNetv2_pcrl_plan_and_preprocess",
+        description="Fingerprint, plans and preprocessing of raw data sets whose labels are "
+        "missing, partly or wholly. Labels are not used. A rerun does what is missing.",
+    )
+    add = parser.add_argument
+    add("-d", nargs="+", required=True, metavar="ID", help="data sets, each prepared by itself")
+    add("-c", nargs="+", default=["2d", "3d_fullres", "3d_lowres"], help="configurations")
+    add("-pl", default="ExperimentPlanner", help="nnU-Net planner, e.g. nnUNetPlannerResEncM")
+    add(
+        "--plans_from",
+        metavar="TARGET",
+        help="take architecture, patch and spacing from the plans of this data set (number or "
+        "name, or path of a plans file); intensities are normalised by the images' own",
+    )
+    add("--target_plans", default="nnUNetPlans", help="name of the target's plans")
+    add("--plans_name", help="name of the new plans")
+    add("--include_test_images", action="store_true", help="use the images of imagesTs too")
+    add("-np", type=int, default=default_num_processes, help="processes")
+    add("--skip_bad", action="store_true", help="succeed although some images cannot be used")
+    add("--clean", action="store_true", help="measure, plan and preprocess anew")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line; exits with 1 if an image failed, unless --skip_bad."""
+    args = build_parser().parse_args(arguments)
+    all_good = True
+    with exit_with_error():
+        target = read_target_plans(args.plans_from, args.target_plans) if args.plans_from else None
+        settings = PreparationSettings(
+            configurations=args.c,
+            planner=args.pl,
+            target=target,
+            plans_name=args.plans_name,
+            include_test_images=args.include_test_images,
+            num_processes=args.np,
+            clean=args.clean,
+        )
+        for dataset in args.d:
+            preparation = prepare(dataset, settings)
+            _report(preparation)
+            all_good = all_good and not preparation.failed
+    if not all_good and not args.skip_bad:
+        print("Repair or remove these images and run the command again, or give --skip_bad.")
+        sys.exit(1)
+
+
+def _report(preparation: Preparation) -> None:
+    name, plans = preparation.dataset_name, preparation.plans_name
+    num_good = preparation.num_cases - len(preparation.failed)
+    print(f"\n{name}: {num_good} of {preparation.num_cases} cases are ready. Pretrain with")
+    for configuration in preparation.configurations:
+        print(f"  nnUNetv2_train {name} {configuration} all -tr PCRLv2PretrainTrainer -p {plans}")
+    if preparation.needs_clean:
+        print(
+            "If the data set gets all its labels later, plan for segmentation with "
+            "nnUNetv2_plan_and_preprocess --clean: the fingerprint is that of the images now."
+        )
+    print_failed(preparation.failed, "cases cannot be used")
+
+
+if __name__ == "__main__":
+    main()

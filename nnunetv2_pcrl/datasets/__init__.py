@@ -1,0 +1,1 @@
+"""Raw data sets: their images and how they are written. Knows files, and nothing of networks."""

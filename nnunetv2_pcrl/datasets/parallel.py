@@ -1,0 +1,84 @@
+"""Runs a function over cases in processes; a case that fails does not stop the others."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stdout
+from multiprocessing import get_context
+from typing import Any
+
+from tqdm import tqdm
+
+
+def run_cases(
+    function: Callable[..., str | None],
+    jobs: Mapping[str, tuple[Any, ...]],
+    num_processes: int,
+    description: str,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Calls `function(*arguments)` per case, with a progress bar.
+
+    Args:
+        function: defined at the top of a module; it writes its result to a file, and may return
+            a remark on the case.
+        jobs: arguments per identifier.
+        num_processes: 1 runs everything in this process.
+        description: of the progress bar.
+
+    Returns:
+        Reasons of the cases that failed, and remarks on others, in the order of the jobs.
+
+    Raises:
+        ValueError: if a process was killed.
+    """
+    failed, remarks = {}, {}
+    with tqdm(total=len(jobs), desc=description, disable=not jobs) as bar:
+        for identifier, (reason, remark) in _outcomes(function, jobs, num_processes):
+            if reason is not None:
+                failed[identifier] = reason
+            if remark is not None:
+                remarks[identifier] = remark
+            bar.update()
+    return _in_order(failed, jobs), _in_order(remarks, jobs)
+
+
+def _in_order(texts: dict[str, str], jobs: Mapping[str, Any]) -> dict[str, str]:
+    return {identifier: texts[identifier] for identifier in jobs if identifier in texts}
+
+
+def _outcomes(
+    function: Callable[..., str | None], jobs: Mapping[str, tuple[Any, ...]], num_processes: int
+) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
+    num_processes = min(num_processes, len(jobs))
+    if num_processes <= 1:
+        for identifier, arguments in jobs.items():
+            yield identifier, _call(function, arguments)
+        return
+    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
+        futures = {
+            pool.submit(_call, function, arguments): identifier
+            for identifier, arguments in jobs.items()
+        }
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise ValueError(
+                "A worker process was killed, most often for lack of memory. Finished cases are "
+                f"kept: run the same command again with fewer processes than {num_processes} (-np)."
+            ) from error
+
+
+def _call(
+    function: Callable[..., str | None], arguments: tuple[Any, ...]
+) -> tuple[str | None, str | None]:
+    """Why the call failed, or None, and its remark. nnU-Net says some reasons by print only."""
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            return None, function(*arguments)
+    except Exception as error:
+        # What readers raise on a damaged file is of almost any type.
+        message = str(error) or said.getvalue() or type(error).__name__
+        return " ".join(message.split()), None

@@ -1,0 +1,59 @@
+"""Puts files into a raw data set: by copy, by link or anew, never half."""
+
+import os
+import shutil
+from pathlib import Path
+
+import SimpleITK
+
+from nnunetv2_pcrl.datasets.mhd import voxel_file
+from nnunetv2_pcrl.weights.atomic import replaced_atomically
+
+
+def place(source: Path, target: Path, link: bool) -> None:
+    """Copies or links a file, unless this was done before.
+
+    The two files of an MHD image go together.
+
+    Raises:
+        ValueError: if the target is another file than the source's.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.suffix == ".mhd":
+        data = voxel_file(source)
+        if data is not None:
+            _place_one(data, target.with_name(data.name), link)
+    _place_one(source, target, link)
+
+
+def _place_one(source: Path, target: Path, link: bool) -> None:
+    source = Path(os.path.abspath(source))
+    if link:
+        if target.is_symlink() and Path(os.readlink(target)) == source:
+            return
+        if target.is_symlink() or target.exists():
+            raise ValueError(f"{target} exists and is no link to {source}")
+        target.symlink_to(source)
+        return
+    wanted, is_link = source.stat(), target.is_symlink()
+    if target.is_file() and not is_link:
+        found = target.stat()
+        if (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns):
+            return
+    if is_link:
+        target.unlink()
+    with replaced_atomically(target) as temporary:
+        shutil.copy2(source, temporary)
+
+
+def write_image(image: SimpleITK.Image, path: Path) -> None:
+    """Writes an image in the format of the path's ending, compressed, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_atomically(path) as temporary:
+        # SimpleITK goes by the ending, which the temporary file has not.
+        named = path.with_name(f"{temporary.name}.{path.name}")
+        try:
+            SimpleITK.WriteImage(image, str(named), useCompression=True)
+            named.replace(temporary)
+        finally:
+            named.unlink(missing_ok=True)

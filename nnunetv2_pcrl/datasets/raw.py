@@ -1,0 +1,116 @@
+"""Writes raw data sets in nnU-Net's format, with a manifest of where the images come from."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunetv2_pcrl.weights.atomic import replaced_atomically
+
+# A set without labels has the background only.
+UNLABELLED = {"background": 0}
+MANIFEST = "manifest.csv"
+# nnU-Net's readers by the kind of file.
+ITK_READER, NATURAL_READER = "SimpleITKIO", "NaturalImage2DIO"
+# Brings images of any orientation to one, and predictions back.
+REORIENTING_READER = "SimpleITKIOWithReorient"
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """A line of the manifest.
+
+    Attributes:
+        identifier: of the case; empty if the file is left out.
+        source: file or folder that it comes from.
+        note: why it is left out, or what was done to it; empty if nothing.
+    """
+
+    identifier: str
+    source: str
+    note: str = ""
+
+
+def raw_folder(root: Path, number: int, name: str) -> Path:
+    """Folder of a data set, which may not be there yet.
+
+    Args:
+        root: nnUNet_raw.
+        number: 1 to 999.
+        name: without the prefix DatasetNNN_.
+
+    Raises:
+        ValueError: if the number is taken by a data set of another name.
+    """
+    if not 1 <= number <= 999 or not name or not name.replace("_", "").isalnum():
+        raise ValueError(
+            f"A data set has a number from 1 to 999 and a name of letters, digits and _, got "
+            f"{number} and {name!r}."
+        )
+    folder = root / f"Dataset{number:03d}_{name}"
+    others = [p.name for p in root.glob(f"Dataset{number:03d}_*") if p != folder]
+    if others:
+        raise ValueError(f"The number {number} is taken by {others[0]}; choose another.")
+    return folder
+
+
+def environment_folder(variable: str) -> Path:
+    """A folder that nnU-Net takes from the environment.
+
+    Raises:
+        ValueError: if the variable is not set.
+    """
+    value = os.environ.get(variable)
+    if not value:
+        raise ValueError(f"The environment variable {variable} is not set.")
+    return Path(value)
+
+
+def unlabelled_json(
+    channels: Sequence[str], file_ending: str, reader: str, cases: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """dataset.json of images without labels that lie anywhere, in the form of the `dataset` key.
+
+    nnU-Net wants a label path per case: it is where a label would lie.
+    """
+    return {
+        "channel_names": {str(i): channel for i, channel in enumerate(channels)},
+        "labels": UNLABELLED,
+        "numTraining": len(cases),
+        "file_ending": file_ending,
+        "overwrite_image_reader_writer": reader,
+        "dataset": {
+            identifier: {"images": list(images), "label": f"labelsTr/{identifier}{file_ending}"}
+            for identifier, images in cases.items()
+        },
+    }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file, never half."""
+    with replaced_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=4))
+
+
+def read_notes(folder: Path) -> dict[str, str]:
+    """Notes of an earlier manifest per case; empty if there is none."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    with open(path, newline="") as file:
+        return {row["identifier"]: row["note"] for row in csv.DictReader(file)}
+
+
+def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:
+    """Writes the manifest of a data set."""
+    header = ("identifier", "source", "note")
+    write_table(folder / MANIFEST, [header, *((r.identifier, r.source, r.note) for r in rows)])
+
+
+def write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a CSV file, never half."""
+    with replaced_atomically(path) as temporary, open(temporary, "w", newline="") as file:
+        csv.writer(file).writerows(rows)

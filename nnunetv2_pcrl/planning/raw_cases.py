@@ -1,0 +1,125 @@
+"""Cases of a raw data set whose labels may be missing. Nothing here opens a label."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+
+from nnunetv2_pcrl.datasets.raw import UNLABELLED, environment_folder
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """A raw data set as far as pretraining needs it.
+
+    Attributes:
+        name: e.g. Dataset007_ChestCT.
+        dataset_json: content of dataset.json, completed by what nnU-Net demands.
+        cases: image files per identifier, one per channel file.
+        num_labelled: training cases that have a label file.
+        num_training: training cases.
+    """
+
+    name: str
+    dataset_json: dict[str, Any]
+    cases: dict[str, list[str]]
+    num_labelled: int
+    num_training: int
+
+    @property
+    def num_channels(self) -> int:
+        """Channels that dataset.json names."""
+        return len(self.dataset_json["channel_names"])
+
+
+def find_raw_folder(dataset: int | str) -> Path:
+    """Folder of a raw data set, given by number or name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    root = environment_folder("nnUNet_raw")
+    if str(dataset).isdigit():
+        found = sorted(p for p in root.glob(f"Dataset{int(dataset):03d}_*") if p.is_dir())
+        if len(found) != 1:
+            names = ", ".join(p.name for p in found) or "none"
+            raise ValueError(f"Data set {dataset} must be one folder of {root}, found {names}.")
+        return found[0]
+    folder = root / maybe_convert_to_dataset_name(str(dataset))
+    if not folder.is_dir():
+        raise ValueError(f"There is no data set {dataset} in {root}.")
+    return folder
+
+
+def read_raw_dataset(folder: Path, include_test_images: bool = False) -> RawDataset:
+    """Lists the cases of a raw data set, with or without labels.
+
+    Args:
+        folder: holds dataset.json and either imagesTr or the `dataset` key's files.
+        include_test_images: take the images of imagesTs as well.
+
+    Raises:
+        ValueError: if dataset.json is missing or incomplete, or if there are no images.
+    """
+    path = folder / "dataset.json"
+    if not path.is_file():
+        raise ValueError(
+            f"There is no {path}. Make the data set with nnUNetv2_pcrl_from_folder, or write the "
+            f'file: {{"channel_names": {{"0": "CT"}}, "file_ending": ".nii.gz"}}'
+        )
+    content = json.loads(path.read_text())
+    names = content.get("channel_names", content.get("modality"))
+    if not names or "file_ending" not in content:
+        raise ValueError(f'{path} needs "channel_names" and "file_ending".')
+    training = _training_cases(folder, content)
+    cases = {identifier: images for identifier, (images, _) in training.items()}
+    if include_test_images:
+        tests = _cases_of_folder(folder / "imagesTs", content["file_ending"])
+        for identifier, images in tests.items():
+            cases[f"{identifier}_imagesTs" if identifier in cases else identifier] = images
+    if not cases:
+        raise ValueError(f"There are no images *_0000{content['file_ending']} in {folder}.")
+    labelled = sum(label is not None and label.is_file() for _, label in training.values())
+    completed = {"labels": UNLABELLED, "numTraining": len(cases), **content, "channel_names": names}
+    return RawDataset(folder.name, completed, cases, labelled, len(training))
+
+
+def _training_cases(
+    folder: Path, content: Mapping[str, Any]
+) -> dict[str, tuple[list[str], Path | None]]:
+    """Image files and label path per identifier."""
+    if "dataset" not in content:
+        ending = content["file_ending"]
+        return {
+            identifier: (images, folder / "labelsTr" / f"{identifier}{ending}")
+            for identifier, images in _cases_of_folder(folder / "imagesTr", ending).items()
+        }
+    cases = {}
+    for identifier, entry in content["dataset"].items():
+        label = entry.get("label")
+        cases[identifier] = (
+            [str(_resolve(folder, image)) for image in entry["images"]],
+            _resolve(folder, label) if label else None,
+        )
+    return cases
+
+
+def _resolve(folder: Path, path: str) -> Path:
+    """A path of the `dataset` key, by nnU-Net's rule: variables, then relative to the folder."""
+    return Path(os.path.abspath(folder / os.path.expandvars(path)))
+
+
+def _cases_of_folder(folder: Path, ending: str) -> dict[str, list[str]]:
+    """Files IDENTIFIER_XXXX.ending grouped by identifier, in the order of the channels."""
+    pattern = re.compile(rf"(.+)_\d{{4}}{re.escape(ending)}")
+    cases: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(folder)) if folder.is_dir() else []:
+        match = pattern.fullmatch(name)
+        if match and not name.startswith("."):
+            cases.setdefault(match.group(1), []).append(str(folder / name))
+    return cases

@@ -1,0 +1,97 @@
+import json
+import tarfile
+
+import numpy as np
+import pytest
+import SimpleITK
+from raw_images import mr_array, write_image
+
+from nnunetv2_pcrl.cli import convert_msd
+from nnunetv2_pcrl.cli.convert_msd import main
+
+pytestmark = pytest.mark.slow
+
+
+def write_4d(path, arrays) -> None:
+    """Several modalities in one file, as in Task01 and Task05."""
+    image = SimpleITK.JoinSeries([SimpleITK.GetImageFromArray(array) for array in arrays])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    SimpleITK.WriteImage(image, str(path))
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A task of two modalities with the hidden files that the archives contain."""
+    folder = tmp_path / "Task05_Prostate"
+    label = np.zeros((10, 12, 14), np.uint8)
+    label[4:6, 4:6, 4:6] = 1
+    for number in (0, 1):
+        write_4d(folder / "imagesTr" / f"prostate_{number:02d}.nii.gz", [mr_array(), mr_array(1)])
+        write_image(folder / "labelsTr" / f"prostate_{number:02d}.nii.gz", label)
+        (folder / "labelsTr" / f"._prostate_{number:02d}.nii.gz").touch()
+    write_4d(folder / "imagesTs" / "prostate_03.nii.gz", [mr_array(), mr_array(1)])
+    content = {
+        "name": "PROSTATE",
+        "modality": {"0": "T2", "1": "ADC"},
+        "labels": {"0": "background", "1": "PZ", "2": "TZ"},
+        "numTraining": 2,
+        "numTest": 1,
+        "training": [],
+        "test": [],
+    }
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def target(nnunet_folders):
+    return nnunet_folders / "nnUNet_raw" / "Dataset005_Prostate"
+
+
+def test_an_archive_is_unpacked_converted_and_checked(source, target, nnunet_folders, capsys):
+    archive = source.with_suffix(".tar")
+    with tarfile.open(archive, "w") as file:
+        file.add(source, source.name)
+    source.rename(source.with_name("elsewhere"))
+    main([str(archive), "-np", "1"])
+    assert "2 training and 1 test cases" in capsys.readouterr().out
+    assert (target / "imagesTr" / "prostate_00_0001.nii.gz").is_file()
+    assert not list((nnunet_folders / "nnUNet_raw").glob(".*"))
+    # A second run checks only.
+    main([str(archive), "-np", "1"])
+
+
+def test_odd_cases_are_repaired_or_named_and_links_made(source, target, monkeypatch, capsys):
+    # Single-modality tasks are copied unchanged by nnU-Net, so that links can stand for them.
+    for folder in ("imagesTr", "imagesTs"):
+        for path in (source / folder).iterdir():
+            path.unlink()
+            write_image(path, mr_array())
+    content = json.loads((source / "dataset.json").read_text())
+    content |= {"modality": {"0": "MRI"}, "numTraining": 3}
+    (source / "dataset.json").write_text(json.dumps(content))
+    write_image(source / "labelsTr" / "prostate_00.nii.gz", np.full((10, 12, 14), 7, np.uint8))
+    moved = np.ones((10, 12, 14), np.uint8)
+    write_image(source / "labelsTr" / "prostate_01.nii.gz", moved, origin=(5.0, 0.0, 0.0))
+    with pytest.raises(SystemExit, match="1"):
+        main([str(source), "-np", "1", "--link"])
+    text = capsys.readouterr().out
+    assert "prostate_00: label prostate_00.nii.gz has the values [7]; known: [0, 1, 2]" in text
+    assert "prostate_01: label's header replaced by the image's (origin" in text
+    assert "training cases: 2 were found, dataset.json says 3" in text
+    assert (target / "imagesTr" / "prostate_00_0000.nii.gz").is_symlink()
+    assert not (target / "labelsTr" / "prostate_01.nii.gz").is_symlink()
+    label = SimpleITK.ReadImage(str(target / "labelsTr" / "prostate_01.nii.gz"))
+    assert label.GetOrigin() == (0.0, 0.0, 0.0)
+
+
+def test_what_is_no_task_is_refused(source, tmp_path, nnunet_folders, monkeypatch):
+    with pytest.raises(SystemExit, match=r"has no dataset\.json"):
+        main([str(tmp_path)])
+    (nnunet_folders / "nnUNet_preprocessed" / "Dataset005_Prostate").mkdir()
+    with pytest.raises(SystemExit, match="already taken"):
+        main([str(source), "-np", "1"])
+    monkeypatch.setattr(convert_msd, "convert_msd_dataset", None)
+    other = source.rename(source.with_name("Prostate"))
+    with pytest.raises(SystemExit, match="not of the form TaskNN_Name"):
+        main([str(other), "-np", "1"])

@@ -1,0 +1,37 @@
+import os
+import signal
+import time
+
+import pytest
+
+from nnunetv2_pcrl.datasets.parallel import run_cases
+
+
+def work(number: int) -> str | None:
+    if number < 0:
+        raise RuntimeError(f"bad\n  number {number}")
+    if number == 0:
+        print("ERROR! said on the output only")
+        raise RuntimeError()
+    return "large" if number > 1 else None
+
+
+def be_killed() -> None:
+    time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_reasons_of_failed_cases_are_returned_and_the_others_run(num_processes, capsys):
+    jobs = {"c": (-1,), "a": (1,), "b": (0,), "d": (2,)}
+    failed, remarks = run_cases(work, jobs, num_processes, "Work")
+    assert remarks == {"d": "large"}
+    assert failed == {"c": "bad number -1", "b": "ERROR! said on the output only"}
+    assert list(failed) == ["c", "b"]
+    captured = capsys.readouterr()
+    assert "Work" in captured.err and "ERROR" not in captured.out
+
+
+def test_a_killed_worker_is_an_error_with_the_remedy():
+    with pytest.raises(ValueError, match=r"fewer processes than 2 \(-np\)"):
+        run_cases(be_killed, {"a": (), "b": ()}, 2, "Work")
