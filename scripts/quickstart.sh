@@ -31,6 +31,9 @@ while [ $# -gt 0 ]; do
     shift 2 || { echo "option $1 needs a value" >&2; exit 2; }
 done
 
+# On a CPU, background workers want the cores too: let waiting threads sleep, not spin.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+
 begin=$SECONDS
 say() { printf '\n[%d:%02d] %s\n' $(((SECONDS - begin) / 60)) $(((SECONDS - begin) % 60)) "$*"; }
 

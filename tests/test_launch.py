@@ -25,6 +25,7 @@ SETTINGS = {
 def dataset(nnunet_folders, monkeypatch):
     """Six 2D cases; the processes do not find one another's cores taken."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
     monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     settings = {"2d": configuration(2, pcrlv2=SETTINGS)}
     dataset = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", settings)

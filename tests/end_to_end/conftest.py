@@ -51,6 +51,8 @@ class Experiment:
             "nnUNet_def_n_proc": "1",
             "nnUNet_n_proc_DA": "1",
             "OMP_NUM_THREADS": "1",
+            # nnU-Net takes all cores all the same; threads that spin would slow down other tests.
+            "OMP_WAIT_POLICY": "passive",
         }
         # Trainings of two steps, in a folder that a user names beside ours.
         trainers = root / "trainers"
