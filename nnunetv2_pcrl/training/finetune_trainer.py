@@ -119,7 +119,7 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
             self.finetune_settings.weights,
             Path(nnUNet_results.require()) / dataset,
             plans,
-            self.configuration_name,
+            self._pretrained_configuration(),
             self.fold,
         )
         try:
@@ -130,11 +130,21 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
                 self.finetune_settings.transfer,
                 self._input_channels(source),
                 self.finetune_settings.other_dimension,
-                remedy_for(source, dataset, self.configuration_name, plans),
+                remedy_for(source, dataset, self._pretrained_configuration(), plans),
             )
         except ValueError as error:
             raise ValueError(f"Weights {found.path} (from {found.origin}): {error}") from error
         self._log_report(found, source, report)
+
+    def _pretrained_configuration(self) -> str:
+        """The configuration itself; for a cascade, which cannot be pretrained, the one below it."""
+        name, manager = self.configuration_name, self.plans_manager
+        while manager.get_configuration(name).previous_stage_name is not None:
+            parent = manager.plans["configurations"][name].get("inherits_from")
+            if parent is None:
+                break
+            name = parent
+        return name
 
     def _input_channels(self, source: PretrainedSource) -> InputChannels:
         """Names of the image channels; a cascade's labels of the previous stage come after them."""

@@ -331,14 +331,29 @@ def test_regions_and_an_ignore_label_train_as_in_nnu_net(dataset):
     assert np.isfinite(trainer.train_step(next(trainer.dataloader_train))["loss"])
 
 
-def test_channels_of_a_cascade_start_at_zero(dataset, monkeypatch):
-    weights = pretrain(dataset)
-    monkeypatch.setenv("nnUNet_pcrl_weights", str(weights))
+def add_cascade(dataset) -> None:
     dataset.plans["configurations"] |= {
         "3d_lowres": {"inherits_from": "3d_fullres", "next_stage": "3d_cascade_fullres"},
         "3d_cascade_fullres": {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"},
     }
     dataset.dataset_json["labels"] = {"background": 0, "organ": 1, "tumour": 2}
+
+
+def test_a_cascade_starts_from_the_pretraining_of_the_configuration_below_it(dataset):
+    add_cascade(dataset)
+    dataset.plans["configurations"]["mine"] = {"inherits_from": "3d_cascade_fullres"}
+    trainer = dataset.trainer(PCRLv2FinetuneTrainer, "mine")
+    trainer.initialize()
+    with pytest.raises(ValueError, match=r"Pretrain with nnUNetv2_train \S+ 3d_fullres all -tr"):
+        trainer._start_from_pretrained_weights()
+    weights = pretrain(dataset)
+    trainer._start_from_pretrained_weights()
+    assert str(weights) in log_text(trainer)
+
+
+def test_channels_of_a_cascade_start_at_zero(dataset):
+    weights = pretrain(dataset)
+    add_cascade(dataset)
     trainer = dataset.trainer(PCRLv2FinetuneTrainer, "3d_cascade_fullres")
     trainer.initialize()
     trainer._start_from_pretrained_weights()
