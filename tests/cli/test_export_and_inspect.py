@@ -1,16 +1,18 @@
 """nnUNetv2_pcrl_export and nnUNetv2_pcrl_inspect: a file for a given plan, and what it says."""
 
 import json
+import re
 
 import pytest
 import torch
 from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from planned_networks import pretraining_network
-from prepared_dataset import configuration, plans
+from prepared_dataset import NAME, configuration, plans
 from torch import nn
 
 from nnunetv2_pcrl.cli import export_weights, inspect_weights
+from nnunetv2_pcrl.weights.remarks import remedy_for
 from nnunetv2_pcrl.weights.sources import source_from
 
 
@@ -126,12 +128,64 @@ def test_another_dimension_needs_the_option(files, capsys):
             "no configuration 3d_lowres; choose one of 3d_fullres, 2d",
         ),
         ([], "nothing.json", "there is no plans file"),
+        ([], "broken.json", "broken.json is no JSON file: Expecting"),
+        ([], "list.json", "list.json holds a list, not a dictionary"),
+        ([], "dataset.json", 'is no plans file of nnU-Net, as it has no "configurations"'),
     ],
 )
 def test_what_cannot_be_exported_is_declined(files, more, plans, message, capsys):
+    (files / "broken.json").write_text("{")
+    (files / "list.json").write_text("[1]")
     with pytest.raises(SystemExit):
         run(files, *more, plans=plans)
     assert message in capsys.readouterr().err
+
+
+def test_no_file_is_replaced_and_no_folder_is_made(files, capsys):
+    checkpoint = files / "checkpoint.pth"
+    before = checkpoint.read_bytes()
+    for output, message in (
+        (checkpoint, "exists and is not replaced"),
+        (files, "exists and is not replaced"),
+        (files / "missing/out.pth", f"there is no folder {files / 'missing'}"),
+    ):
+        with pytest.raises(SystemExit):
+            run(files, "-o", output)
+        assert message in capsys.readouterr().err
+    assert checkpoint.read_bytes() == before
+
+
+@pytest.mark.parametrize("num_channels", [3, 5])
+def test_a_dataset_json_of_another_data_set_is_declined(files, num_channels, capsys):
+    names = {str(i): f"channel{i}" for i in range(num_channels)}
+    (files / "dataset.json").write_text(json.dumps({"channel_names": names, "labels": {}}))
+    with pytest.raises(SystemExit):
+        run(files)
+    message = f"dataset.json names {num_channels} channels, channel0, .*the plans normalise 4"
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_cascade_needs_its_labels_and_starts_them_at_zero(files, capsys):
+    content = json.loads((files / "nnUNetPlans.json").read_text())
+    content["configurations"] |= {
+        "3d_lowres": {"inherits_from": "3d_fullres", "next_stage": "cascade"},
+        "cascade": {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"},
+    }
+    (files / "nnUNetPlans.json").write_text(json.dumps(content))
+    weights = run(files, "-c", "cascade")["network_weights"]
+    stem = next(v for k, v in weights.items() if v.ndim == 5)
+    assert stem.shape[1] == 5 and stem[:, :4].any() and not stem[:, 4:].any()
+    (files / "dataset.json").unlink()
+    (files / "out.pth").unlink()
+    with pytest.raises(SystemExit):
+        run(files, "-c", "cascade")
+    assert "one more input channel per label" in capsys.readouterr().err
+
+
+def test_the_remedy_for_an_exported_file_names_plans_that_exist(files):
+    source = source_from(run(files))
+    remedy = remedy_for(source, "Dataset002_Other", "3d_fullres", "P")
+    assert f"-s {NAME} -t Dataset002_Other -sp nnUNetPlans" in remedy
 
 
 def test_without_plans_those_in_the_file_are_taken_or_asked_for(tmp_path, capsys):
@@ -160,11 +214,15 @@ def test_inspect_prints_what_the_file_holds(files, capsys, architecture):
 
 def test_inspect_prints_citations_and_declines_what_is_no_checkpoint(tmp_path, capsys):
     path = tmp_path / "weights.pth"
-    citation = {"type": "Methodology", "name": "MAE", "apa_citations": ["He, K. (2022)."]}
+    citations = [
+        {"type": "Methodology", "name": "MAE", "apa_citations": ["He, K. (2022)."]},
+        {"name": "nnssl", "apa_citations": None, "bibtex_citations": "@article{wald}"},
+    ]
     weights = pretraining_network().backbone.state_dict()
-    torch.save({"network_weights": weights, "citations": [citation], "nnunet_plans": {}}, path)
+    torch.save({"network_weights": weights, "citations": citations, "nnunet_plans": {}}, path)
     inspect_weights.main([str(path)])
-    assert "cite (MAE): He, K. (2022)." in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "cite (MAE): He, K. (2022).\ncite (nnssl): @article{wald}\n" in text
     path.write_text("text")
     with pytest.raises(SystemExit):
         inspect_weights.main([str(path)])
