@@ -220,11 +220,10 @@ def _names_of_pretraining(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _without_prefix(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names without the wrapper that holds the U-Net, e.g. "model.encoder.stages..."."""
-    for name in weights:
-        match = re.match(r"(.*?)encoder\.(stem|stages)\.", name)
-        if match:
-            return {n.removeprefix(match[1]): value for n, value in weights.items()}
-    return weights
+    matches = [re.match(r"(.*?)encoder\.(stem|stages)\.", name) for name in weights]
+    # The decoder holds the encoder once more, under a longer name.
+    prefix = min((match[1] for match in matches if match), key=len, default="")
+    return {name.removeprefix(prefix): value for name, value in weights.items()}
 
 
 def _tuple(values: Any) -> tuple | None:

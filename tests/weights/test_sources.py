@@ -226,11 +226,14 @@ def test_a_u_net_inside_a_backbone_module_is_no_pretraining_checkpoint():
 
 
 @pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
-def test_input_channels_are_those_of_the_first_convolution_in_any_order(architecture):
+@pytest.mark.parametrize("wrapper", ["", "net."])
+def test_weights_are_understood_in_any_order(architecture, wrapper):
     weights = planned_network(architecture, input_channels=3).state_dict()
     for names in (sorted(weights), sorted(weights, reverse=True)):
-        source = source_from({"network_weights": {name: weights[name] for name in names}})
+        ordered = {f"{wrapper}{name}": weights[name] for name in names}
+        source = source_from({"network_weights": ordered})
         assert source.num_input_channels == 3
+        assert set(source.weights) == set(weights)
 
 
 def test_weights_of_no_u_net_are_refused_with_their_first_names():

@@ -306,8 +306,7 @@ def test_a_convolution_that_the_file_lacks_is_left_and_named():
     report = transfer_weights(without(f"{name}.weight"), network)
     assert report.left[f"{name}.weight"] == "the file has no tensor for this place"
     # The file's convolution does not exist, so that its bias and norm are of no use.
-    for part in (f"{name}.bias", name.replace("conv", "norm")[: -len("norm")] + "norm.weight"):
-        part = part.replace("norms", "convs")
+    for part in (f"{name}.bias", "encoder.stages.0.0.convs.0.norm.weight"):
         assert torch.equal(values(network)[part], before[part]), part
         assert report.left[part].startswith("its convolution was left (the file has no tensor")
 
