@@ -22,7 +22,7 @@ from nnunetv2_pcrl.training.finetune_schedule import (
     parameter_groups,
 )
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE, FoundWeights, find_weights
-from nnunetv2_pcrl.weights.atomic import replaced_atomically
+from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
 from nnunetv2_pcrl.weights.channels import InputChannels, channel_names_of
 from nnunetv2_pcrl.weights.remarks import remarks_on, remedy_for
 from nnunetv2_pcrl.weights.report import TransferReport
@@ -94,6 +94,8 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
 
     def on_train_start(self):
         """Loads the pretrained weights into a fresh network, then starts as nnU-Net does."""
+        if self.local_rank == 0:
+            remove_leftovers(self.output_folder)
         if not self.was_initialized:
             self.initialize()
         if not self._resumed:

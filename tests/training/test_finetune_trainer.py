@@ -458,3 +458,12 @@ def test_a_full_disk_leaves_the_old_checkpoint(dataset, monkeypatch):
         trainer.save_checkpoint(str(path))
     assert path.read_bytes() == before
     assert not list(path.parent.glob(".*tmp"))
+
+
+def test_half_a_checkpoint_of_a_killed_process_goes_at_the_next_start(dataset):
+    trainer = dataset.trainer(PCRLv2FinetuneTrainer, "3d_fullres")
+    half = Path(trainer.output_folder) / ".checkpoint_latest.pth.1.tmp"
+    half.touch()
+    with pytest.raises(ValueError, match="No pretrained weights"):
+        trainer.on_train_start()
+    assert not half.exists()
