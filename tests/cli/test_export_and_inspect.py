@@ -83,9 +83,24 @@ def test_stock_pretrained_weights_take_the_exported_file(files, num_classes, cap
     content = run(files)
     network = planned(content, num_classes)
     load_pretrained_weights(network, str(files / "out.pth"))
+    assert not any(".seg_layers." in name for name in content["network_weights"])
     for name, value in network.state_dict().items():
         assert ".seg_layers." in name or torch.equal(value, content["network_weights"][name])
     assert "input channels 1 -> 4" in capsys.readouterr().out
+
+
+def test_what_the_pretraining_lacks_is_initialised_equally_every_time(files, capsys):
+    path = files / "nnUNetPlans.json"
+    content = json.loads(path.read_text())
+    kwargs = content["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    kwargs["n_conv_per_stage_decoder"] = [3, 3]
+    path.write_text(json.dumps(content))
+    first = run(files)["network_weights"]
+    assert "left: decoder.stages.0.convs.2.conv.weight: file nothing" in capsys.readouterr().out
+    (files / "out.pth").unlink()
+    torch.rand(1)
+    for name, value in run(files)["network_weights"].items():
+        assert torch.equal(value, first[name]), name
 
 
 def test_the_encoder_alone_is_written_on_demand(files):

@@ -114,10 +114,12 @@ def test_a_named_file_that_is_missing_is_an_error_also_if_others_exist(dataset, 
         started(dataset)
 
 
-def test_weights_of_another_dimension_are_refused(dataset, monkeypatch):
+def test_weights_of_another_dimension_are_refused_unless_allowed(dataset, monkeypatch):
     monkeypatch.setenv("nnUNet_pcrl_weights", str(pretrain(dataset, "2d")))
     with pytest.raises(ValueError, match="2D network, the planned network is 3D"):
         started(dataset)
+    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["other_dimension"] = True
+    assert "kernel (3, 3) -> (3, 3, 3)" in log_text(started(dataset))
 
 
 def test_weights_of_another_architecture_are_refused(dataset, monkeypatch):
