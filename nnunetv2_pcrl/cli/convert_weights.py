@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from nnunetv2_pcrl.weights.atomic import check_can_be_made
 from nnunetv2_pcrl.weights.conversion import plain_content
 from nnunetv2_pcrl.weights.portable import write_weights
 from nnunetv2_pcrl.weights.reading import check_not_the_authors, load_safely
@@ -48,10 +49,9 @@ def convert(path: Path, output: Path, trust: bool) -> str:
 
     Raises:
         ValueError: if the file needs objects and is not trusted, if it holds no U-Net of the known
-            shape, or if both paths are the same file.
+            shape, or if the output exists already.
     """
-    if path.resolve() == output.resolve():
-        raise ValueError(f"input and output are the same file, {path}; name another output")
+    check_can_be_made(output)
     content = _load(path, trust)
     plain, dropped = plain_content(content)
     source = source_from(plain)

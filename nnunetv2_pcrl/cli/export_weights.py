@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 import nnunetv2_pcrl
 from nnunetv2_pcrl.weights.adaptation_plan import build_adaptation_plan
+from nnunetv2_pcrl.weights.atomic import check_can_be_made
 from nnunetv2_pcrl.weights.channels import InputChannels, channel_names_of
 from nnunetv2_pcrl.weights.portable import write_weights
 from nnunetv2_pcrl.weights.reading import read_weights
@@ -81,7 +82,7 @@ def export(
 
     Args:
         path: any pretrained file that `read_source` reads.
-        output: file to write.
+        output: file to write; it must not exist.
         plans_file: plans of the target; None takes those in the file.
         configuration_name: of the target; None takes that of the pretraining.
         encoder_only: whether the decoder is left out.
@@ -93,25 +94,19 @@ def export(
     Raises:
         ValueError: if the file, the plans or the configuration cannot be used.
     """
+    check_can_be_made(output)
     content = read_weights(path)
     source = source_from(content)
     plans, dataset_json = _target(content, plans_file)
     name = _configuration_name(plans, configuration_name or source.configuration)
     manager = PlansManager(plans)
     configuration = manager.get_configuration(name)
-    num_image_channels = len(configuration.normalization_schemes)
-    num_channels = num_image_channels
-    if dataset_json is not None:
-        num_channels = determine_num_input_channels(manager, configuration, dataset_json)
-    names = channel_names_of(dataset_json or {})
-    if names is None and num_image_channels == source.num_input_channels:
-        names = source.channel_names
+    num_channels, channels = _channels(source, manager, configuration, dataset_json)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = nnUNetTrainer.build_network_architecture(
             manager, configuration, num_channels, NUM_CLASSES, enable_deep_supervision=True
         )
-    channels = InputChannels(source.channel_names, names, num_channels - num_image_channels)
     mode = "encoder" if encoder_only else "encoder_decoder_zero_skip"
     remedy = remedy_for(source, plans["dataset_name"], name, plans["plans_name"])
     report = transfer_weights(source.weights, network, mode, channels, other_dimension, remedy)
@@ -120,7 +115,7 @@ def export(
         for key, value in network.state_dict().items()
         if ".seg_layers." not in key and (key.startswith("encoder.") or not encoder_only)
     }
-    about = _about(source, plans, name, names)
+    about = _about(source, plans, name, channels.network_names)
     if hasattr(network, "key_to_encoder"):
         about["nnssl_adaptation_plan"] = build_adaptation_plan(
             plans,
@@ -145,12 +140,57 @@ def _target(
             raise ValueError(
                 "the file holds no nnU-Net plans; name those of the target with --plans"
             )
-        return plans, content.get("init_args", {}).get("dataset_json")
+        return plans, (content.get("init_args") or {}).get("dataset_json") or None
     if not plans_file.is_file():
         raise ValueError(f"there is no plans file {plans_file}")
+    plans = _read_json(plans_file)
+    if "configurations" not in plans:
+        raise ValueError(
+            f'{plans_file} is no plans file of nnU-Net, as it has no "configurations"; name that '
+            f"of the target, e.g. nnUNet_preprocessed/DATASET/nnUNetPlans.json"
+        )
     dataset_file = plans_file.with_name("dataset.json")
-    dataset_json = json.loads(dataset_file.read_text()) if dataset_file.is_file() else None
-    return json.loads(plans_file.read_text()), dataset_json
+    return plans, _read_json(dataset_file) if dataset_file.is_file() else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON file: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a dictionary")
+    return content
+
+
+def _channels(
+    source: PretrainedSource,
+    manager: PlansManager,
+    configuration: ConfigurationManager,
+    dataset_json: dict[str, Any] | None,
+) -> tuple[int, InputChannels]:
+    """Number of input channels of the target's network, and what is known of them."""
+    num_image_channels = len(configuration.normalization_schemes)
+    if dataset_json is None:
+        if configuration.previous_stage_name is not None:
+            raise ValueError(
+                f"a cascade has one more input channel per label of {manager.dataset_name}, and "
+                f"there is no dataset.json beside the plans that says which; put it there"
+            )
+        has_as_many = source.num_input_channels == num_image_channels
+        names = source.channel_names if has_as_many else None
+        return num_image_channels, InputChannels(source.channel_names, names)
+    names = channel_names_of(dataset_json) or ()
+    if len(names) != num_image_channels:
+        raise ValueError(
+            f"dataset.json names {len(names)} channels, {', '.join(names)}, and the plans "
+            f"normalise {num_image_channels}: they are not of one data set; put the dataset.json "
+            f"of {manager.dataset_name} beside the plans"
+        )
+    num_channels = determine_num_input_channels(manager, configuration, dataset_json)
+    return num_channels, InputChannels(
+        source.channel_names, names, num_channels - num_image_channels
+    )
 
 
 def _configuration_name(plans: Mapping[str, Any], name: str | None) -> str:

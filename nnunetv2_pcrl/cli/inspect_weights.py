@@ -43,8 +43,10 @@ def description(source: PretrainedSource) -> list[str]:
     }
     lines = [f"{name + ':':<22}{value or 'not said'}" for name, value in facts.items()]
     for citation in source.citations:
-        texts = (*citation.get("apa_citations", ()), *citation.get("bibtex_citations", ()))
-        lines += [f"cite ({citation.get('name')}): {text}" for text in texts]
+        for form in ("apa_citations", "bibtex_citations"):
+            texts = citation.get(form) or ()
+            texts = (texts,) if isinstance(texts, str) else texts
+            lines += [f"cite ({citation.get('name')}): {text}" for text in texts]
     return lines
 
 

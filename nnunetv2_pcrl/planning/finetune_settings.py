@@ -19,7 +19,8 @@ class FinetuneSettings:
         transfer: which part of them is loaded, one of `TRANSFER_MODES`.
         other_dimension: whether weights of a 2D network may start a 3D one and the other way.
         finetune_lr: initial learning rate; None is nnU-Net's own.
-        warmup_new_epochs: epochs in which only the layers that were not loaded learn.
+        warmup_new_epochs: epochs in which only the heads learn, and the decoder where `transfer`
+            leaves it out.
         warmup_epochs: epochs after these in which the rate of the whole network rises.
         freeze_encoder_epochs: epochs, from the first one, in which the encoder stays as loaded.
     """
@@ -75,7 +76,7 @@ class FinetuneSettings:
 def settings_of_variant(word: str) -> dict[str, Any] | None:
     """Settings of a trainer variant by the last part of its name; None if there is no such one.
 
-    `encoder`, `heSkip` and `zeroSkip` say what is loaded, `warmup10` warms the new layers up for 10
+    `encoder`, `heSkip` and `zeroSkip` say what is loaded, `warmup10` warms the new parts up for 10
     epochs and the whole network for 10 more, `frozen10` keeps the encoder for 10 epochs, `lr1en3`
     is an initial learning rate of 1e-3 (nnU-Net's way to write it).
     """

@@ -22,7 +22,7 @@ from nnunetv2_pcrl.training.finetune_schedule import (
     parameter_groups,
 )
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE, FoundWeights, find_weights
-from nnunetv2_pcrl.weights.atomic import replaced_atomically
+from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
 from nnunetv2_pcrl.weights.channels import InputChannels, channel_names_of
 from nnunetv2_pcrl.weights.remarks import remarks_on, remedy_for
 from nnunetv2_pcrl.weights.report import TransferReport
@@ -94,6 +94,8 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
 
     def on_train_start(self):
         """Loads the pretrained weights into a fresh network, then starts as nnU-Net does."""
+        if self.local_rank == 0:
+            remove_leftovers(self.output_folder)
         if not self.was_initialized:
             self.initialize()
         if not self._resumed:
@@ -119,7 +121,7 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
             self.finetune_settings.weights,
             Path(nnUNet_results.require()) / dataset,
             plans,
-            self.configuration_name,
+            self._pretrained_configuration(),
             self.fold,
         )
         try:
@@ -130,11 +132,21 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
                 self.finetune_settings.transfer,
                 self._input_channels(source),
                 self.finetune_settings.other_dimension,
-                remedy_for(source, dataset, self.configuration_name, plans),
+                remedy_for(source, dataset, self._pretrained_configuration(), plans),
             )
         except ValueError as error:
             raise ValueError(f"Weights {found.path} (from {found.origin}): {error}") from error
         self._log_report(found, source, report)
+
+    def _pretrained_configuration(self) -> str:
+        """The configuration itself; for a cascade, which cannot be pretrained, the one below it."""
+        name, manager = self.configuration_name, self.plans_manager
+        while manager.get_configuration(name).previous_stage_name is not None:
+            parent = manager.plans["configurations"][name].get("inherits_from")
+            if parent is None:
+                break
+            name = parent
+        return name
 
     def _input_channels(self, source: PretrainedSource) -> InputChannels:
         """Names of the image channels; a cascade's labels of the previous stage come after them."""

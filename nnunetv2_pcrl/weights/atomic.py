@@ -32,6 +32,21 @@ def replaced_atomically(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
+def check_can_be_made(path: str | os.PathLike) -> None:
+    """Refuses the path of a new file that would replace something or that has no folder.
+
+    Raises:
+        ValueError: naming what is there or what is not.
+    """
+    path = Path(path)
+    if path.exists():
+        raise ValueError(f"{path} exists and is not replaced; remove it or name another file")
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"there is no folder {path.parent} to write {path.name} into; make it first"
+        )
+
+
 def remove_leftovers(folder: str | os.PathLike) -> None:
     """Removes the temporary files that killed processes left in a folder.
 

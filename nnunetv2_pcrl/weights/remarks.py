@@ -1,5 +1,6 @@
 """What a user should know about a pretrained file before training with it."""
 
+import re
 from collections.abc import Sequence
 
 from nnunetv2_pcrl.weights.sources import NNSSL, PretrainedSource
@@ -43,22 +44,34 @@ def remedy_for(
 ) -> str:
     """Which plan to use and which command makes it, for weights that do not fit a plan."""
     remedy = (
-        f"They were made for another plan or architecture. Either pretrain with this one: "
+        f"They were made for another plan or architecture. Pretrain with this one: "
         f"nnUNetv2_train {dataset_name} {configuration} all -tr PCRLv2PretrainTrainer "
-        f"-p {plans_name}. Or use a plan that fits the file: "
+        f"-p {plans_name}"
     )
+    fitting = f"{remedy}. Or use a plan that fits the file: "
+    number = _number(dataset_name)
     if source.kind == NNSSL:
-        return remedy + (
-            f"nnUNetv2_plan_experiment -d {dataset_name} -pl {RESENC_L_PLANNER}, then "
-            f"nnUNetv2_preprocess -d {dataset_name} -plans_name nnUNetResEncUNetLPlans "
+        return fitting + (
+            f"nnUNetv2_plan_experiment -d {number} -pl {RESENC_L_PLANNER}, then "
+            f"nnUNetv2_preprocess -d {number} -plans_name nnUNetResEncUNetLPlans "
             f"-c {configuration} and -p nnUNetResEncUNetLPlans."
         )
-    if source.dataset_name in (None, dataset_name):
+    planned = (source.plans_dataset, source.plans_name, source.configuration)
+    if planned == (dataset_name, plans_name, configuration):
+        return f"{remedy} (the file's plans have the same name, but another network)."
+    if source.plans_dataset in (None, dataset_name):
         plans = source.plans_name or "PLANS_OF_THE_PRETRAINING"
-        return remedy + f"-p {plans}, configuration {source.configuration or 'of the pretraining'}."
+        name = source.configuration or "of the pretraining"
+        return fitting + f"-p {plans}, configuration {name}."
     moved = f"{source.plans_name}_pretrained"
-    return remedy + (
-        f"nnUNetv2_move_plans_between_datasets -s {source.dataset_name} -t {dataset_name} "
-        f"-sp {source.plans_name} -tp {moved}, then nnUNetv2_preprocess -d {dataset_name} "
+    return fitting + (
+        f"nnUNetv2_move_plans_between_datasets -s {source.plans_dataset} -t {dataset_name} "
+        f"-sp {source.plans_name} -tp {moved}, then nnUNetv2_preprocess -d {number} "
         f"-plans_name {moved} -c {configuration} and -p {moved}."
     )
+
+
+def _number(dataset_name: str) -> str:
+    """The number of a data set, because nnU-Net's planning commands take no names."""
+    match = re.match(r"Dataset0*(\d+)_", dataset_name)
+    return match[1] if match else dataset_name

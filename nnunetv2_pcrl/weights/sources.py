@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from nnunetv2_pcrl.weights.channels import channel_names_of, ordered_names
+from nnunetv2_pcrl.weights.places import places_of
 from nnunetv2_pcrl.weights.reading import read_weights
 
 PORTABLE = "weights of nnunetv2_pcrl"
@@ -31,7 +32,9 @@ class PretrainedSource:
         weights: tensors under the stock names of a planned U-Net.
         method: how it was pretrained, as far as the file says.
         architecture: class name of the network, without its module.
-        dataset_name, plans_name, configuration: of the pretraining, in nnU-Net's terms.
+        dataset_name: of the images of the pretraining.
+        plans_dataset, plans_name, configuration: the plans of the network, in nnU-Net's terms. An
+            exported file has the plans of its target.
         planned_for: `dataset_name` and `plans_name` of the target that the network was planned for;
             empty where the file does not say.
         spacing: voxel size of its images in mm, per axis of the plan.
@@ -47,6 +50,7 @@ class PretrainedSource:
     method: str | None = None
     architecture: str | None = None
     dataset_name: str | None = None
+    plans_dataset: str | None = None
     plans_name: str | None = None
     configuration: str | None = None
     planned_for: Mapping[str, str] = field(default_factory=dict)
@@ -61,9 +65,9 @@ class PretrainedSource:
     @property
     def num_input_channels(self) -> int | None:
         """Channels that the first convolution reads; None if there is no encoder."""
-        for name, value in self.weights.items():
-            if name.startswith("encoder.") and value.ndim in (4, 5):
-                return value.shape[1]
+        for name, place in places_of(self.weights).items():
+            if place.is_first_convolution and place.tensor == "weight":
+                return self.weights[name].shape[1]
         return None
 
 
@@ -85,7 +89,7 @@ def source_from(content: Mapping[str, Any]) -> PretrainedSource:
     weights = {_WRAPPERS.sub("", name): v for name, v in content["network_weights"].items()}
     if "nnunet_plans" in content:
         source = _portable(content, weights)
-    elif any(name.startswith("backbone.encoder.") for name in weights):
+    elif any(name.startswith("backbone.transpconvs.") for name in weights):
         source = _checkpoint(PRETRAINING, content, _names_of_pretraining(weights))
     elif "nnssl_adaptation_plan" in content:
         source = _nnssl(content, weights)
@@ -127,7 +131,7 @@ def _portable(content: Mapping[str, Any], weights: dict[str, Tensor]) -> Pretrai
         channel_names=ordered_names(content.get("channel_names")),
         epochs_done=content.get("epochs_done"),
         num_epochs=content.get("num_epochs"),
-        citations=tuple(content.get("citations", ())),
+        citations=tuple(content.get("citations") or ()),
         **facts,
     )
 
@@ -154,6 +158,7 @@ def _plan_facts(plans: Mapping[str, Any], configuration_name: str | None) -> dic
     return {
         "architecture": class_name and class_name.rsplit(".", 1)[-1],
         "dataset_name": plans.get("dataset_name"),
+        "plans_dataset": plans.get("dataset_name"),
         "plans_name": plans.get("plans_name"),
         "configuration": configuration_name,
         "spacing": _tuple(configuration.get("spacing")),
@@ -215,11 +220,10 @@ def _names_of_pretraining(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _without_prefix(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names without the wrapper that holds the U-Net, e.g. "model.encoder.stages..."."""
-    for name in weights:
-        match = re.match(r"(.*?)encoder\.(stem|stages)\.", name)
-        if match:
-            return {n.removeprefix(match[1]): value for n, value in weights.items()}
-    return weights
+    matches = [re.match(r"(.*?)encoder\.(stem|stages)\.", name) for name in weights]
+    # The decoder holds the encoder once more, under a longer name.
+    prefix = min((match[1] for match in matches if match), key=len, default="")
+    return {name.removeprefix(prefix): value for name, value in weights.items()}
 
 
 def _tuple(values: Any) -> tuple | None:

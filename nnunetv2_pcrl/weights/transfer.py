@@ -140,6 +140,8 @@ def _fit(
     value: Tensor, target: Tensor, place: Place | None, mode: str, channels: InputChannels | None
 ) -> _Fitted:
     """A tensor of the file in the shape of the network's."""
+    if target.is_floating_point() and not value.is_floating_point():
+        raise _MisfitError(f"no floating-point numbers, but {value.dtype}")
     if target.ndim < 3 or place is None:
         if value.shape != target.shape:
             raise _MisfitError("another shape")
@@ -204,8 +206,9 @@ def _check_dimension(source: Mapping[str, Tensor], targets: Mapping[str, Tensor]
     raise ValueError(
         f"the pretrained weights are those of a {have.ndim - 2}D network, the planned network is "
         f"{need.ndim - 2}D ({name}: {tuple(have.shape)} against {tuple(need.shape)}). Pretrain "
-        f'with the same configuration, or set "other_dimension": true in the "pcrlv2" section of '
-        f"the plans to inflate (2D to 3D) or sum (3D to 2D) the kernels"
+        f"with the same configuration, or have kernels inflated (2D to 3D) or summed (3D to 2D) "
+        f'by "other_dimension": true in the "pcrlv2" section of the plans or by --other_dimension '
+        f"of nnUNetv2_pcrl_export"
     )
 
 

@@ -1,16 +1,18 @@
 """nnUNetv2_pcrl_export and nnUNetv2_pcrl_inspect: a file for a given plan, and what it says."""
 
 import json
+import re
 
 import pytest
 import torch
 from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from planned_networks import pretraining_network
-from prepared_dataset import configuration, plans
+from prepared_dataset import NAME, configuration, plans
 from torch import nn
 
 from nnunetv2_pcrl.cli import export_weights, inspect_weights
+from nnunetv2_pcrl.weights.remarks import remedy_for
 from nnunetv2_pcrl.weights.sources import source_from
 
 
@@ -81,9 +83,24 @@ def test_stock_pretrained_weights_take_the_exported_file(files, num_classes, cap
     content = run(files)
     network = planned(content, num_classes)
     load_pretrained_weights(network, str(files / "out.pth"))
+    assert not any(".seg_layers." in name for name in content["network_weights"])
     for name, value in network.state_dict().items():
         assert ".seg_layers." in name or torch.equal(value, content["network_weights"][name])
     assert "input channels 1 -> 4" in capsys.readouterr().out
+
+
+def test_what_the_pretraining_lacks_is_initialised_equally_every_time(files, capsys):
+    path = files / "nnUNetPlans.json"
+    content = json.loads(path.read_text())
+    kwargs = content["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    kwargs["n_conv_per_stage_decoder"] = [3, 3]
+    path.write_text(json.dumps(content))
+    first = run(files)["network_weights"]
+    assert "left: decoder.stages.0.convs.2.conv.weight: file nothing" in capsys.readouterr().out
+    (files / "out.pth").unlink()
+    torch.rand(1)
+    for name, value in run(files)["network_weights"].items():
+        assert torch.equal(value, first[name]), name
 
 
 def test_the_encoder_alone_is_written_on_demand(files):
@@ -126,12 +143,64 @@ def test_another_dimension_needs_the_option(files, capsys):
             "no configuration 3d_lowres; choose one of 3d_fullres, 2d",
         ),
         ([], "nothing.json", "there is no plans file"),
+        ([], "broken.json", "broken.json is no JSON file: Expecting"),
+        ([], "list.json", "list.json holds a list, not a dictionary"),
+        ([], "dataset.json", 'is no plans file of nnU-Net, as it has no "configurations"'),
     ],
 )
 def test_what_cannot_be_exported_is_declined(files, more, plans, message, capsys):
+    (files / "broken.json").write_text("{")
+    (files / "list.json").write_text("[1]")
     with pytest.raises(SystemExit):
         run(files, *more, plans=plans)
     assert message in capsys.readouterr().err
+
+
+def test_no_file_is_replaced_and_no_folder_is_made(files, capsys):
+    checkpoint = files / "checkpoint.pth"
+    before = checkpoint.read_bytes()
+    for output, message in (
+        (checkpoint, "exists and is not replaced"),
+        (files, "exists and is not replaced"),
+        (files / "missing/out.pth", f"there is no folder {files / 'missing'}"),
+    ):
+        with pytest.raises(SystemExit):
+            run(files, "-o", output)
+        assert message in capsys.readouterr().err
+    assert checkpoint.read_bytes() == before
+
+
+@pytest.mark.parametrize("num_channels", [3, 5])
+def test_a_dataset_json_of_another_data_set_is_declined(files, num_channels, capsys):
+    names = {str(i): f"channel{i}" for i in range(num_channels)}
+    (files / "dataset.json").write_text(json.dumps({"channel_names": names, "labels": {}}))
+    with pytest.raises(SystemExit):
+        run(files)
+    message = f"dataset.json names {num_channels} channels, channel0, .*the plans normalise 4"
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_cascade_needs_its_labels_and_starts_them_at_zero(files, capsys):
+    content = json.loads((files / "nnUNetPlans.json").read_text())
+    content["configurations"] |= {
+        "3d_lowres": {"inherits_from": "3d_fullres", "next_stage": "cascade"},
+        "cascade": {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"},
+    }
+    (files / "nnUNetPlans.json").write_text(json.dumps(content))
+    weights = run(files, "-c", "cascade")["network_weights"]
+    stem = next(v for k, v in weights.items() if v.ndim == 5)
+    assert stem.shape[1] == 5 and stem[:, :4].any() and not stem[:, 4:].any()
+    (files / "dataset.json").unlink()
+    (files / "out.pth").unlink()
+    with pytest.raises(SystemExit):
+        run(files, "-c", "cascade")
+    assert "one more input channel per label" in capsys.readouterr().err
+
+
+def test_the_remedy_for_an_exported_file_names_plans_that_exist(files):
+    source = source_from(run(files))
+    remedy = remedy_for(source, "Dataset002_Other", "3d_fullres", "P")
+    assert f"-s {NAME} -t Dataset002_Other -sp nnUNetPlans" in remedy
 
 
 def test_without_plans_those_in_the_file_are_taken_or_asked_for(tmp_path, capsys):
@@ -160,11 +229,15 @@ def test_inspect_prints_what_the_file_holds(files, capsys, architecture):
 
 def test_inspect_prints_citations_and_declines_what_is_no_checkpoint(tmp_path, capsys):
     path = tmp_path / "weights.pth"
-    citation = {"type": "Methodology", "name": "MAE", "apa_citations": ["He, K. (2022)."]}
+    citations = [
+        {"type": "Methodology", "name": "MAE", "apa_citations": ["He, K. (2022)."]},
+        {"name": "nnssl", "apa_citations": None, "bibtex_citations": "@article{wald}"},
+    ]
     weights = pretraining_network().backbone.state_dict()
-    torch.save({"network_weights": weights, "citations": [citation], "nnunet_plans": {}}, path)
+    torch.save({"network_weights": weights, "citations": citations, "nnunet_plans": {}}, path)
     inspect_weights.main([str(path)])
-    assert "cite (MAE): He, K. (2022)." in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "cite (MAE): He, K. (2022).\ncite (nnssl): @article{wald}\n" in text
     path.write_text("text")
     with pytest.raises(SystemExit):
         inspect_weights.main([str(path)])

@@ -114,10 +114,12 @@ def test_a_named_file_that_is_missing_is_an_error_also_if_others_exist(dataset, 
         started(dataset)
 
 
-def test_weights_of_another_dimension_are_refused(dataset, monkeypatch):
+def test_weights_of_another_dimension_are_refused_unless_allowed(dataset, monkeypatch):
     monkeypatch.setenv("nnUNet_pcrl_weights", str(pretrain(dataset, "2d")))
     with pytest.raises(ValueError, match="2D network, the planned network is 3D"):
         started(dataset)
+    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["other_dimension"] = True
+    assert "kernel (3, 3) -> (3, 3, 3)" in log_text(started(dataset))
 
 
 def test_weights_of_another_architecture_are_refused(dataset, monkeypatch):
@@ -331,14 +333,29 @@ def test_regions_and_an_ignore_label_train_as_in_nnu_net(dataset):
     assert np.isfinite(trainer.train_step(next(trainer.dataloader_train))["loss"])
 
 
-def test_channels_of_a_cascade_start_at_zero(dataset, monkeypatch):
-    weights = pretrain(dataset)
-    monkeypatch.setenv("nnUNet_pcrl_weights", str(weights))
+def add_cascade(dataset) -> None:
     dataset.plans["configurations"] |= {
         "3d_lowres": {"inherits_from": "3d_fullres", "next_stage": "3d_cascade_fullres"},
         "3d_cascade_fullres": {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"},
     }
     dataset.dataset_json["labels"] = {"background": 0, "organ": 1, "tumour": 2}
+
+
+def test_a_cascade_starts_from_the_pretraining_of_the_configuration_below_it(dataset):
+    add_cascade(dataset)
+    dataset.plans["configurations"]["mine"] = {"inherits_from": "3d_cascade_fullres"}
+    trainer = dataset.trainer(PCRLv2FinetuneTrainer, "mine")
+    trainer.initialize()
+    with pytest.raises(ValueError, match=r"Pretrain with nnUNetv2_train \S+ 3d_fullres all -tr"):
+        trainer._start_from_pretrained_weights()
+    weights = pretrain(dataset)
+    trainer._start_from_pretrained_weights()
+    assert str(weights) in log_text(trainer)
+
+
+def test_channels_of_a_cascade_start_at_zero(dataset):
+    weights = pretrain(dataset)
+    add_cascade(dataset)
     trainer = dataset.trainer(PCRLv2FinetuneTrainer, "3d_cascade_fullres")
     trainer.initialize()
     trainer._start_from_pretrained_weights()
@@ -443,3 +460,12 @@ def test_a_full_disk_leaves_the_old_checkpoint(dataset, monkeypatch):
         trainer.save_checkpoint(str(path))
     assert path.read_bytes() == before
     assert not list(path.parent.glob(".*tmp"))
+
+
+def test_half_a_checkpoint_of_a_killed_process_goes_at_the_next_start(dataset):
+    trainer = dataset.trainer(PCRLv2FinetuneTrainer, "3d_fullres")
+    half = Path(trainer.output_folder) / ".checkpoint_latest.pth.1.tmp"
+    half.touch()
+    with pytest.raises(ValueError, match="No pretrained weights"):
+        trainer.on_train_start()
+    assert not half.exists()

@@ -31,7 +31,8 @@ CASES = {
     ),
     "some names in common": (("CT", "T1"), ("T1", "PET"), [[0, 1], [1, 0]]),
     "no names in common": (("CT", "PET"), ("T1", "T2"), [[1, 0], [0, 1]]),
-    "a name that occurs twice": (("a", "a"), ("a", "b"), [[1, 0], [0, 1]]),
+    "another name takes what is left over": (("T1", "CT"), ("T1", "PET"), [[1, 0], [0, 1]]),
+    "a name that occurs twice": (("a", "a"), ("b", "a"), [[1, 0], [0, 1]]),
     "one name for one channel of four": (("T2",), MR, [[0.25]] * 4),
     "names of other channels": (("a", "b", "c"), 2, [[1, 0, 1], [0, 1, 0]]),
 }

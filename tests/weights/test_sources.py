@@ -218,6 +218,24 @@ def test_weights_inside_another_module_are_found():
     assert set(source.weights) == set(weights)
 
 
+def test_a_u_net_inside_a_backbone_module_is_no_pretraining_checkpoint():
+    weights = planned_network().state_dict()
+    source = source_from({"network_weights": {f"backbone.{k}": v for k, v in weights.items()}})
+    assert (source.kind, source.method) == (UNKNOWN, None)
+    assert set(source.weights) == set(weights)
+
+
+@pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
+@pytest.mark.parametrize("wrapper", ["", "net."])
+def test_weights_are_understood_in_any_order(architecture, wrapper):
+    weights = planned_network(architecture, input_channels=3).state_dict()
+    for names in (sorted(weights), sorted(weights, reverse=True)):
+        ordered = {f"{wrapper}{name}": weights[name] for name in names}
+        source = source_from({"network_weights": ordered})
+        assert source.num_input_channels == 3
+        assert set(source.weights) == set(weights)
+
+
 def test_weights_of_no_u_net_are_refused_with_their_first_names():
     with pytest.raises(ValueError, match="not those of a U-Net.*first names are conv1.weight"):
         source_from({"network_weights": {"conv1.weight": torch.ones(4, 1, 3, 3)}})
@@ -232,10 +250,15 @@ def test_reading_and_telling_apart_work_on_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("source", "command"),
     [
-        (nnssl_content({}), "-pl nnUNetPlannerResEncL, then nnUNetv2_preprocess -d Dataset2_B"),
+        (
+            nnssl_content({}),
+            "nnUNetv2_plan_experiment -d 2 -pl nnUNetPlannerResEncL, then "
+            "nnUNetv2_preprocess -d 2 -plans_name",
+        ),
         (
             {"nnunet_plans": PLANS},
-            "nnUNetv2_move_plans_between_datasets -s Dataset001_A -t Dataset2_B -sp nnUNetPlans",
+            "nnUNetv2_move_plans_between_datasets -s Dataset001_A -t Dataset002_B "
+            "-sp nnUNetPlans -tp nnUNetPlans_pretrained, then nnUNetv2_preprocess -d 2 ",
         ),
         ({}, "-p PLANS_OF_THE_PRETRAINING, configuration of the pretraining"),
     ],
@@ -243,7 +266,16 @@ def test_reading_and_telling_apart_work_on_a_file(tmp_path):
 def test_the_remedy_names_the_plan_and_the_command_that_makes_it(source, command):
     weights = planned_network("ResidualEncoderUNet").state_dict()
     remedy = remedy_for(
-        source_from({**source, "network_weights": weights}), "Dataset2_B", "2d", "P"
+        source_from({**source, "network_weights": weights}), "Dataset002_B", "2d", "P"
     )
     assert command in remedy
-    assert "nnUNetv2_train Dataset2_B 2d all -tr PCRLv2PretrainTrainer -p P" in remedy
+    assert "nnUNetv2_train Dataset002_B 2d all -tr PCRLv2PretrainTrainer -p P" in remedy
+
+
+def test_plans_of_the_same_name_are_no_remedy():
+    content = {"nnunet_plans": PLANS, "configuration": "3d_fullres"}
+    source = source_from({**content, "network_weights": planned_network().state_dict()})
+    same = remedy_for(source, "Dataset001_A", "3d_fullres", "nnUNetPlans")
+    assert "Or use" not in same and "the same name, but another network" in same
+    other = remedy_for(source, "Dataset001_A", "3d_fullres", "P")
+    assert "Or use a plan that fits the file: -p nnUNetPlans, configuration 3d_fullres." in other

@@ -266,12 +266,16 @@ REFUSED = {
     "three dimensions": (
         lambda: fresh(geometry="3d", input_channels=3).state_dict(),
         r"those of a 3D network, the planned network is 2D \(encoder\.stages\.0.*"
-        r"\"other_dimension\": true",
+        r"\"other_dimension\": true.*--other_dimension of nnUNetv2_pcrl_export",
     ),
     "nothing": (dict, r"only 0\.0 % of"),
     "a number that is none": (
         lambda: {k: v * float("nan") for k, v in pretrained().state_dict().items()},
         "damaged: encoder.* holds values that are not finite",
+    ),
+    "quantised numbers": (
+        lambda: {k: (9 * v).to(torch.int8) for k, v in pretrained().state_dict().items()},
+        r"only 0\.0 % of.*tensors: no floating-point numbers, but torch\.int8",
     ),
 }
 
@@ -302,8 +306,7 @@ def test_a_convolution_that_the_file_lacks_is_left_and_named():
     report = transfer_weights(without(f"{name}.weight"), network)
     assert report.left[f"{name}.weight"] == "the file has no tensor for this place"
     # The file's convolution does not exist, so that its bias and norm are of no use.
-    for part in (f"{name}.bias", name.replace("conv", "norm")[: -len("norm")] + "norm.weight"):
-        part = part.replace("norms", "convs")
+    for part in (f"{name}.bias", "encoder.stages.0.0.convs.0.norm.weight"):
         assert torch.equal(values(network)[part], before[part]), part
         assert report.left[part].startswith("its convolution was left (the file has no tensor")
 
