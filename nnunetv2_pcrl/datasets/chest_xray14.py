@@ -37,7 +37,7 @@ def find_chest_xray14(source: Path) -> Benchmark:
     tables = sorted(source.rglob("Data_Entry_2017*.csv"))
     if not tables:
         raise ValueError(f"There is no Data_Entry_2017.csv in {source}.")
-    with open(tables[0], newline="") as file:
+    with open(tables[0], newline="", encoding="utf-8-sig") as file:
         entries = {row["Image Index"]: row for row in csv.DictReader(file)}
     lists = sorted(source.rglob("test_list*.txt"))
     test_names = set(lists[0].read_text().split()) if lists else set()

@@ -24,7 +24,7 @@ def find_chexpert(source: Path) -> Benchmark:
         paths = sorted(source.rglob(table))
         if not paths:
             raise ValueError(f"There is no {table} in {source}.")
-        with open(paths[0], newline="") as file:
+        with open(paths[0], newline="", encoding="utf-8-sig") as file:
             entries = list(csv.DictReader(file))
         for entry in entries:
             relative = Path(*Path(entry["Path"]).parts[1:])

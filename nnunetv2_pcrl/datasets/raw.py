@@ -13,6 +13,9 @@ from nnunetv2_pcrl.weights.atomic import replaced_atomically
 # A set without labels has the background only.
 UNLABELLED = {"background": 0}
 MANIFEST = "manifest.csv"
+DATASET_JSON = "dataset.json"
+# Key of dataset.json, which nnU-Net does not ask for.
+MADE_BY = "made_by"
 # nnU-Net's readers by the kind of file.
 ITK_READER, NATURAL_READER = "SimpleITKIO", "NaturalImage2DIO"
 # Brings images of any orientation to one, and predictions back.
@@ -69,14 +72,40 @@ def environment_folder(variable: str) -> Path:
     return Path(value)
 
 
+def check_may_write(folder: Path, maker: str) -> None:
+    """Lets a maker of data sets write into new folders and into those that it made itself.
+
+    Args:
+        folder: of a raw data set.
+        maker: what `MADE_BY` of its dataset.json says, if it is our own.
+
+    Raises:
+        ValueError: if the data set is somebody else's.
+    """
+    path = folder / DATASET_JSON
+    if not path.is_file():
+        return
+    found = read_json(path).get(MADE_BY)
+    if found != maker:
+        raise ValueError(
+            f"{folder} is a data set already, {f'made by {found}' if found else 'not ours'}; it "
+            f"stays as it is. Choose another number or name, or remove it."
+        )
+
+
 def unlabelled_json(
-    channels: Sequence[str], file_ending: str, reader: str, cases: Mapping[str, Sequence[str]]
+    channels: Sequence[str],
+    file_ending: str,
+    reader: str,
+    cases: Mapping[str, Sequence[str]],
+    maker: str,
 ) -> dict[str, Any]:
     """dataset.json of images without labels that lie anywhere, in the form of the `dataset` key.
 
     nnU-Net wants a label path per case: it is where a label would lie.
     """
     return {
+        MADE_BY: maker,
         "channel_names": {str(i): channel for i, channel in enumerate(channels)},
         "labels": UNLABELLED,
         "numTraining": len(cases),
@@ -87,6 +116,21 @@ def unlabelled_json(
             for identifier, images in cases.items()
         },
     }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Content of a JSON file that a person may have written.
+
+    Raises:
+        ValueError: if the file is damaged, or holds something else than names and values.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no valid JSON file: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__} in the place of {{...}}.")
+    return content
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -100,7 +144,7 @@ def read_notes(folder: Path) -> dict[str, str]:
     path = folder / MANIFEST
     if not path.is_file():
         return {}
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return {row["identifier"]: row["note"] for row in csv.DictReader(file)}
 
 
@@ -112,5 +156,8 @@ def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:
 
 def write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
     """Writes a CSV file, never half."""
-    with replaced_atomically(path) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        replaced_atomically(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         csv.writer(file).writerows(rows)
