@@ -1,6 +1,5 @@
 """Cases of a raw data set whose labels may be missing. Nothing here opens a label."""
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
-from nnunetv2_pcrl.datasets.raw import UNLABELLED, environment_folder
+from nnunetv2_pcrl.datasets.raw import UNLABELLED, environment_folder, read_json
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,12 @@ def read_raw_dataset(folder: Path, include_test_images: bool = False) -> RawData
             f"There is no {path}. Make the data set with nnUNetv2_pcrl_from_folder, or write the "
             f'file: {{"channel_names": {{"0": "CT"}}, "file_ending": ".nii.gz"}}'
         )
-    content = json.loads(path.read_text())
+    content = read_json(path)
     names = content.get("channel_names", content.get("modality"))
-    if not names or "file_ending" not in content:
-        raise ValueError(f'{path} needs "channel_names" and "file_ending".')
+    if not names or not isinstance(names, dict) or "file_ending" not in content:
+        raise ValueError(
+            f'{path} needs "channel_names", e.g. {{"0": "CT"}}, and "file_ending", e.g. ".nii.gz".'
+        )
     training = _training_cases(folder, content)
     cases = {identifier: images for identifier, (images, _) in training.items()}
     if include_test_images:

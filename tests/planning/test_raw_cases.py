@@ -73,3 +73,17 @@ def test_what_is_missing_is_named(folder):
     (folder / "dataset.json").unlink()
     with pytest.raises(ValueError, match="nnUNetv2_pcrl_from_folder"):
         read_raw_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        ('{"a": 1,}', r"dataset.json is no valid JSON file: .*line 1 column"),
+        ("[]", r"dataset.json holds a list in the place of \{\.\.\.\}"),
+        ('{"channel_names": ["CT"], "file_ending": ".mha"}', r'needs "channel_names", e.g. \{"0"'),
+    ],
+)
+def test_a_damaged_dataset_json_is_named(folder, content, reason):
+    (folder / "dataset.json").write_text(content)
+    with pytest.raises(ValueError, match=reason):
+        read_raw_dataset(folder)
