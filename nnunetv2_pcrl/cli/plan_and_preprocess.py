@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for dataset in args.d:
             preparation = prepare(dataset, settings)
             _report(preparation)
-            all_good = all_good and not preparation.failed
+            all_good = all_good and not preparation.failed and not preparation.nameless
     if not all_good and not args.skip_bad:
         print("Repair or remove these images and run the command again, or give --skip_bad.")
         sys.exit(1)
@@ -82,6 +82,7 @@ def _report(preparation: Preparation) -> None:
             "nnUNetv2_plan_and_preprocess --clean: the fingerprint is that of the images now."
         )
     print_failed(preparation.failed, "cases cannot be used")
+    print_failed(preparation.nameless, "images belong to no case")
 
 
 if __name__ == "__main__":

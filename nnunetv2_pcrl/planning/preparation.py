@@ -57,6 +57,7 @@ class Preparation:
         configurations: that were preprocessed.
         num_cases: cases of the raw data set.
         failed: reasons per case that is left out.
+        nameless: reasons per image file that belongs to no case.
         needs_clean: labels came or may come later: nnU-Net's own planning must not reuse the
             fingerprint of the images.
     """
@@ -66,6 +67,7 @@ class Preparation:
     configurations: list[str]
     num_cases: int
     failed: dict[str, str]
+    nameless: dict[str, str]
     needs_clean: bool
 
 
@@ -139,7 +141,9 @@ def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
         )
     for name in configurations:
         failed |= preprocess_cases(usable, plans_file, name, measurements, settings.num_processes)
-    return Preparation(raw.name, plans_name, configurations, len(raw.cases), failed, needs_clean)
+    return Preparation(
+        raw.name, plans_name, configurations, len(raw.cases), failed, raw.nameless, needs_clean
+    )
 
 
 def _allow_one_case(plans: Mapping[str, Any]) -> None:

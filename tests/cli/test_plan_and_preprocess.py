@@ -260,3 +260,13 @@ def test_a_single_case_can_be_pretrained_on_and_is_warned_of(raw, prepared, caps
     plans = json.loads((prepared / "nnUNetPlans_from_043.json").read_text())
     assert plans["configurations"]["3d_fullres"]["pcrlv2"] == {"min_cases": 1}
     assert "With a single case" in capsys.readouterr().out
+
+
+def test_an_image_that_belongs_to_no_case_is_listed(raw, prepared, capsys):
+    write_image(raw / "imagesTr" / "d.nii.gz", ct_array())
+    with pytest.raises(SystemExit, match="1"):
+        run()
+    text = capsys.readouterr().out
+    assert "3 of 3 cases are ready" in text
+    assert "1 images belong to no case:" in text and "imagesTr/d.nii.gz: its name is not" in text
+    run("--skip_bad")
