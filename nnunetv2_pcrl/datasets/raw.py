@@ -68,7 +68,10 @@ def environment_folder(variable: str) -> Path:
     """
     value = os.environ.get(variable)
     if not value:
-        raise ValueError(f"The environment variable {variable} is not set.")
+        raise ValueError(
+            f"The environment variable {variable} is not set: export {variable}=FOLDER, as for "
+            f"every command of nnU-Net."
+        )
     return Path(value)
 
 
@@ -152,6 +155,20 @@ def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:
     """Writes the manifest of a data set."""
     header = ("identifier", "source", "note")
     write_table(folder / MANIFEST, [header, *((r.identifier, r.source, r.note) for r in rows)])
+
+
+def read_table(path: Path, column: str) -> list[dict[str, str]]:
+    """Rows of a published CSV file, which has the column.
+
+    Raises:
+        ValueError: if it has no rows or no such column.
+    """
+    # Tables saved by spreadsheets begin with a mark of their encoding.
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or column not in rows[0]:
+        raise ValueError(f'{path} has {len(rows)} rows, or no column "{column}": download it anew.')
+    return rows
 
 
 def write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
