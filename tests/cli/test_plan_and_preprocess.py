@@ -137,6 +137,14 @@ def test_plans_of_nnunet_and_of_another_target_are_never_replaced(raw, prepared,
         run("--plans_name", "nnUNetPlans", "--clean")
 
 
+def test_the_fingerprint_that_nnunet_measured_stays(raw, prepared, capsys):
+    prepared.mkdir()
+    (prepared / "dataset_fingerprint.json").write_text('{"spacings": []}')
+    run()
+    assert (prepared / "dataset_fingerprint.json").read_text() == '{"spacings": []}'
+    assert "--clean" not in capsys.readouterr().out
+
+
 class FewSamples(DatasetFingerprintExtractor):
     """nnU-Net's own, which draws 10^8 intensities however small the images."""
 
