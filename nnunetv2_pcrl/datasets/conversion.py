@@ -106,7 +106,7 @@ def convert(benchmark: Benchmark, folder: Path, link: bool, num_processes: int) 
         ValueError: if no case was found or could be converted, or if the folder is somebody
             else's.
     """
-    check_may_write(folder, benchmark.title)
+    check_may_write(folder, benchmark.title, benchmark.labels)
     if not benchmark.cases:
         raise ValueError(f"No case of {benchmark.title} was found.{_listed(benchmark.odd)}")
     benchmark = _without_doubles(benchmark)

@@ -52,6 +52,11 @@ class Found:
         """Where it comes from, for the manifest."""
         return str(self.files[0] if self.series is None else Path(self.series.files[0]).parent)
 
+    @property
+    def note(self) -> str:
+        """Which of the series in its folder it is, for the manifest; empty for a file."""
+        return f"DICOM series {self.series.uid}" if self.series else ""
+
 
 def build_from_folder(
     images: Path, target: Path, channels: Sequence[str], link: bool
@@ -85,7 +90,7 @@ def build_from_folder(
     for image in tqdm(kept, desc="Images"):
         try:
             cases[image.identifier] = _bring(image, target, link)
-            rows.append(ManifestRow(image.identifier, image.source))
+            rows.append(ManifestRow(image.identifier, image.source, image.note))
         except (ValueError, RuntimeError) as error:
             failed[image.source] = " ".join(str(error).split())
     ending = ".png" if kept[0].reader == NATURAL_READER else ".nii.gz"

@@ -75,24 +75,31 @@ def environment_folder(variable: str) -> Path:
     return Path(value)
 
 
-def check_may_write(folder: Path, maker: str) -> None:
+def check_may_write(folder: Path, maker: str, labels: Mapping[str, Any] = UNLABELLED) -> None:
     """Lets a maker of data sets write into new folders and into those that it made itself.
 
     Args:
         folder: of a raw data set.
         maker: what `MADE_BY` of its dataset.json says, if it is our own.
+        labels: that its dataset.json names, if no person has changed them since.
 
     Raises:
-        ValueError: if the data set is somebody else's.
+        ValueError: if the data set is somebody else's, or its labels were changed.
     """
     path = folder / DATASET_JSON
     if not path.is_file():
         return
-    found = read_json(path).get(MADE_BY)
+    content = read_json(path)
+    found = content.get(MADE_BY)
     if found != maker:
         raise ValueError(
             f"{folder} is a data set already, {f'made by {found}' if found else 'not ours'}; it "
             f"stays as it is. Choose another number or name, or remove it."
+        )
+    if content.get("labels") != labels:
+        raise ValueError(
+            f"The labels in {path} were changed to {content.get('labels')}, and would be lost. "
+            f"Choose another number or name, or remove the file."
         )
 
 

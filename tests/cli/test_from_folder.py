@@ -99,6 +99,8 @@ def test_dicom_series_become_images_in_the_order_of_their_positions(images, targ
     image = SimpleITK.ReadImage(cases["p1"][0])
     assert image.GetSpacing() == pytest.approx((0.7, 0.7, 2.0))
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image), array)
+    notes = [row["note"] for row in manifest(target)]
+    assert notes == ["DICOM series 1.2.3.4", "DICOM series 1.2.3.5"]
     before = os.stat(cases["p1"][0]).st_mtime_ns
     run(images, "--channels", "CT")
     assert os.stat(cases["p1"][0]).st_mtime_ns == before
@@ -210,6 +212,17 @@ def test_a_data_set_of_somebody_else_stays_as_it_is(images, target):
     file.write_text('{"made_by": "BraTS 2020"}')
     with pytest.raises(SystemExit, match="made by BraTS 2020"):
         run(images)
+
+
+def test_labels_that_a_person_added_are_not_lost(images, target):
+    write_image(images / "a.nii.gz", ct_array())
+    run(images)
+    content = json.loads((target / "dataset.json").read_text())
+    content["labels"]["liver"] = 1
+    (target / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match=r"were changed to \{'background': 0, 'liver': 1\}"):
+        run(images)
+    assert json.loads((target / "dataset.json").read_text()) == content
 
 
 def test_a_name_without_latin_letters_still_makes_a_case(images, target):
