@@ -142,7 +142,7 @@ def _nameless_images(folders: Sequence[Path], ending: str) -> dict[str, str]:
         str(folder / name): f"its name is not of the form CASE_0000{ending}"
         for folder in folders
         for name in _visible_files(folder)
-        if name.endswith(ITK_ENDINGS + NATURAL_ENDINGS) and not pattern.fullmatch(name)
+        if name.lower().endswith(ITK_ENDINGS + NATURAL_ENDINGS) and not pattern.fullmatch(name)
     }
 
 

@@ -90,12 +90,12 @@ def test_a_damaged_dataset_json_is_named(folder, content, reason):
 
 
 def test_images_whose_names_nnunet_passes_over_are_named(folder):
-    for name in ("c_0000.nii", "d.nii.gz", "notes.txt", ".hidden.nii.gz"):
+    for name in ("c_0000.nii", "d.NII.GZ", "notes.txt", ".hidden.nii.gz"):
         (folder / "imagesTr" / name).touch()
     (folder / "imagesTs").mkdir()
     (folder / "imagesTs" / "t.png").touch()
     reason = "its name is not of the form CASE_0000.nii.gz"
-    inner = {str(folder / "imagesTr" / name): reason for name in ("c_0000.nii", "d.nii.gz")}
+    inner = {str(folder / "imagesTr" / name): reason for name in ("c_0000.nii", "d.NII.GZ")}
     assert read_raw_dataset(folder).nameless == inner
     assert read_raw_dataset(folder, True).nameless == {
         **inner,
