@@ -48,7 +48,7 @@ def _run(
     with exit_with_error():
         if not args.source.is_dir():
             raise ValueError(f"There is no folder {args.source}.")
-        benchmark = find(args.source)
+        benchmark = find(args.source.absolute())
         folder = raw_folder(environment_folder("nnUNet_raw"), args.d, args.name)
         report = convert(benchmark, folder, args.link, args.np)
     print_report(folder, report, args.skip_bad)

@@ -15,7 +15,7 @@ from nnunetv2_pcrl.datasets.headers import differences, read_header
 from nnunetv2_pcrl.datasets.labels import read_label
 from nnunetv2_pcrl.datasets.parallel import run_cases
 from nnunetv2_pcrl.datasets.placing import write_image
-from nnunetv2_pcrl.datasets.raw import environment_folder
+from nnunetv2_pcrl.datasets.raw import environment_folder, raw_folder
 from nnunetv2_pcrl.planning.environment import nnunet_folders_at
 
 _ENDING = ".nii.gz"
@@ -72,7 +72,7 @@ def _convert(source: Path, number: int | None, num_processes: int) -> Path:
         number = int(task.removeprefix("Task")) if number is None else number
     except ValueError:
         raise ValueError(f"{source.name} is not of the form TaskNN_Name.") from None
-    target = root / f"Dataset{number:03d}_{name}"
+    target = raw_folder(root, number, name)
     if target.is_dir():
         return target
     partial = root / f".{target.name}.partial"

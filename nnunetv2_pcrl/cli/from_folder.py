@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not args.images.is_dir():
             raise ValueError(f"There is no folder {args.images}.")
         target = raw_folder(environment_folder("nnUNet_raw"), args.d, args.name)
-        failed = build_from_folder(args.images, target, args.channels, args.link)
+        failed = build_from_folder(args.images.absolute(), target, args.channels, args.link)
     print(f"{target} is ready; {MANIFEST} says where each case comes from. Prepare it with")
     print(f"  nnUNetv2_pcrl_plan_and_preprocess -d {args.d}")
     print_failed(failed, "files are left out")

@@ -29,8 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--plans_from",
         metavar="TARGET",
-        help="take architecture, patch and spacing from the plans of this data set (number or "
-        "name, or path of a plans file); intensities are normalised by the images' own",
+        help="take architecture, patch and spacing from the plans of this data set (number, name, "
+        "or path of a plans file or its folder); intensities are normalised by the images' own",
     )
     add("--target_plans", default="nnUNetPlans", help="name of the target's plans")
     add("--plans_name", help="name of the new plans")
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for dataset in args.d:
             preparation = prepare(dataset, settings)
             _report(preparation)
-            all_good = all_good and not preparation.failed
+            all_good = all_good and not preparation.failed and not preparation.nameless
     if not all_good and not args.skip_bad:
         print("Repair or remove these images and run the command again, or give --skip_bad.")
         sys.exit(1)
@@ -71,12 +71,18 @@ def _report(preparation: Preparation) -> None:
     print(f"\n{name}: {num_good} of {preparation.num_cases} cases are ready. Pretrain with")
     for configuration in preparation.configurations:
         print(f"  nnUNetv2_train {name} {configuration} all -tr PCRLv2PretrainTrainer -p {plans}")
+    if num_good == 1:
+        print(
+            "With a single case all views of a batch come from the same image, and their "
+            "comparison teaches little: add cases if you can."
+        )
     if preparation.needs_clean:
         print(
             "If the data set gets all its labels later, plan for segmentation with "
             "nnUNetv2_plan_and_preprocess --clean: the fingerprint is that of the images now."
         )
     print_failed(preparation.failed, "cases cannot be used")
+    print_failed(preparation.nameless, "images belong to no case")
 
 
 if __name__ == "__main__":

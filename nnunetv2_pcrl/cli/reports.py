@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def exit_with_error() -> Iterator[None]:
-    """Ends the command with the message of a ValueError instead of a traceback."""
+    """Ends the command with the message of an error that a person can mend, without a traceback."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"ERROR: {error}")
 
 

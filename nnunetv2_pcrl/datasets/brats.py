@@ -63,7 +63,8 @@ def find_brats(source: Path) -> Benchmark:
     Raises:
         ValueError: if there are none, or those of several releases.
     """
-    folders = sorted(p for p in source.rglob("*") if p.is_dir())
+    # Archives made on a Mac hold a second tree of hidden files.
+    folders = sorted(p for p in source.rglob("*") if p.is_dir() and "__MACOSX" not in p.parts)
     by_release = {
         year: [p for p in folders if re.fullmatch(release.folder, p.name)]
         for year, release in RELEASES.items()
@@ -128,7 +129,7 @@ def _grades_of_tables(source: Path) -> dict[str, str]:
     """Grade per case of 2020's name_mapping.csv."""
     grades = {}
     for path in sorted(source.rglob("name_mapping*.csv")):
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             for row in csv.DictReader(file):
                 if row.get("Grade") and row.get("BraTS_2020_subject_ID"):
                     grades[row["BraTS_2020_subject_ID"]] = row["Grade"]

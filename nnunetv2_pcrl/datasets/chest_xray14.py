@@ -1,10 +1,9 @@
 """NIH ChestX-ray14: images_001 to images_012 with PNG images, and Data_Entry_2017.csv."""
 
-import csv
 from pathlib import Path
 
 from nnunetv2_pcrl.datasets.conversion import Benchmark, SourceCase
-from nnunetv2_pcrl.datasets.raw import NATURAL_READER, UNLABELLED
+from nnunetv2_pcrl.datasets.raw import NATURAL_READER, UNLABELLED, read_table
 
 FINDINGS = (
     "Atelectasis",
@@ -32,13 +31,12 @@ def find_chest_xray14(source: Path) -> Benchmark:
     them grey.
 
     Raises:
-        ValueError: if the table is missing.
+        ValueError: if the table is missing or empty.
     """
     tables = sorted(source.rglob("Data_Entry_2017*.csv"))
     if not tables:
         raise ValueError(f"There is no Data_Entry_2017.csv in {source}.")
-    with open(tables[0], newline="") as file:
-        entries = {row["Image Index"]: row for row in csv.DictReader(file)}
+    entries = {row["Image Index"]: row for row in read_table(tables[0], "Image Index")}
     lists = sorted(source.rglob("test_list*.txt"))
     test_names = set(lists[0].read_text().split()) if lists else set()
     files = {path.name: path for path in sorted(source.rglob("*.png"))}

@@ -1,10 +1,9 @@
 """CheXpert: train and valid folders with JPEG images, train.csv and valid.csv."""
 
-import csv
 from pathlib import Path
 
 from nnunetv2_pcrl.datasets.conversion import Benchmark, SourceCase
-from nnunetv2_pcrl.datasets.raw import NATURAL_READER, UNLABELLED
+from nnunetv2_pcrl.datasets.raw import NATURAL_READER, UNLABELLED, read_table
 
 CLASSES = "classes.csv"
 _TABLES = {"train.csv": False, "valid.csv": True}
@@ -17,15 +16,14 @@ def find_chexpert(source: Path) -> Benchmark:
     CheXpert-v1.0-small), which may have been renamed.
 
     Raises:
-        ValueError: if a table is missing.
+        ValueError: if a table is missing or empty.
     """
     cases, odd, rows = [], {}, []
     for table, is_test in _TABLES.items():
         paths = sorted(source.rglob(table))
         if not paths:
             raise ValueError(f"There is no {table} in {source}.")
-        with open(paths[0], newline="") as file:
-            entries = list(csv.DictReader(file))
+        entries = read_table(paths[0], "Path")
         for entry in entries:
             relative = Path(*Path(entry["Path"]).parts[1:])
             image = paths[0].parent / relative

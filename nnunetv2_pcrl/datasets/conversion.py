@@ -5,7 +5,7 @@ A benchmark's own module says which files make a case; everything else happens h
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ from nnunetv2_pcrl.datasets.labels import read_label
 from nnunetv2_pcrl.datasets.parallel import run_cases
 from nnunetv2_pcrl.datasets.placing import place, write_image
 from nnunetv2_pcrl.datasets.raw import (
+    DATASET_JSON,
     ITK_READER,
+    MADE_BY,
     ManifestRow,
+    check_may_write,
     read_notes,
     write_json,
     write_manifest,
@@ -100,10 +103,13 @@ def convert(benchmark: Benchmark, folder: Path, link: bool, num_processes: int) 
         num_processes: worker processes.
 
     Raises:
-        ValueError: if no case was found or could be converted.
+        ValueError: if no case was found or could be converted, or if the folder is somebody
+            else's.
     """
+    check_may_write(folder, benchmark.title, benchmark.labels)
     if not benchmark.cases:
         raise ValueError(f"No case of {benchmark.title} was found.{_listed(benchmark.odd)}")
+    benchmark = _without_doubles(benchmark)
     folder.mkdir(parents=True, exist_ok=True)
     ending = _most_common_ending(benchmark.cases)
     jobs = {
@@ -118,6 +124,7 @@ def convert(benchmark: Benchmark, folder: Path, link: bool, num_processes: int) 
         raise ValueError(f"No case of {benchmark.title} could be converted.{_listed(failed)}")
     num_test = sum(case.is_test for case in good)
     content = {
+        MADE_BY: benchmark.title,
         "name": benchmark.title,
         "channel_names": {str(i): name for i, name in enumerate(benchmark.channels)},
         "labels": dict(benchmark.labels),
@@ -137,7 +144,7 @@ def convert(benchmark: Benchmark, folder: Path, link: bool, num_processes: int) 
     write_manifest(folder, rows)
     for name, table in benchmark.tables.items():
         write_table(folder / name, table)
-    write_json(folder / "dataset.json", content)
+    write_json(folder / DATASET_JSON, content)
     shown = {name: text for name, text in remarks.items() if text and name not in failed}
     return ConversionReport(len(good) - num_test, num_test, odd, shown)
 
@@ -237,6 +244,17 @@ def _grey(image: SimpleITK.Image) -> SimpleITK.Image:
 
 def _is_newer(target: Path, source: Path) -> bool:
     return target.is_file() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
+
+
+def _without_doubles(benchmark: Benchmark) -> Benchmark:
+    """Keeps the first of the cases of the same name; the others are odd."""
+    cases: dict[str, SourceCase] = {}
+    odd = dict(benchmark.odd)
+    for case in benchmark.cases:
+        first = cases.setdefault(case.identifier, case)
+        if first is not case:
+            odd[str(case.images[0])] = f"the same case as {first.images[0]}"
+    return replace(benchmark, cases=list(cases.values()), odd=odd)
 
 
 def _most_common_ending(cases: Sequence[SourceCase]) -> str:

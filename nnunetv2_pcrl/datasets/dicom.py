@@ -9,6 +9,8 @@ import SimpleITK
 from nnunetv2_pcrl.datasets.placing import write_image
 
 _POSITION, _ORIENTATION, _DESCRIPTION = "0020|0032", "0020|0037", "0008|103e"
+# The description in a NIfTI header, and how much of it SimpleITK writes.
+_NOTE, _NOTE_LENGTH = "ITK_FileNotes", 79
 # Distances of slices within a regular series differ by rounding only, mm.
 _TOLERANCE = 0.01
 
@@ -73,9 +75,19 @@ def _numbers(text: str) -> list[float]:
 
 
 def write_series(series: Series, path: Path) -> None:
-    """Writes a series as one image; does nothing if the file is there."""
-    if path.is_file():
+    """Writes a series as one image; does nothing if the file holds this series already."""
+    note = f"{series.uid} {len(series.files)}"[:_NOTE_LENGTH]
+    if path.is_file() and _note_of(path) == note:
         return
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(series.files)
-    write_image(reader.Execute(), path)
+    image = reader.Execute()
+    image.SetMetaData(_NOTE, note)
+    write_image(image, path)
+
+
+def _note_of(path: Path) -> str:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader.GetMetaData(_NOTE) if reader.HasMetaDataKey(_NOTE) else ""

@@ -13,16 +13,19 @@ from nnunetv2_pcrl.datasets.dicom import Series, check_slices, find_series, is_d
 from nnunetv2_pcrl.datasets.headers import Header, read_header
 from nnunetv2_pcrl.datasets.placing import place
 from nnunetv2_pcrl.datasets.raw import (
+    DATASET_JSON,
     ITK_READER,
     MANIFEST,
     NATURAL_READER,
     ManifestRow,
+    check_may_write,
     unlabelled_json,
     write_json,
     write_manifest,
 )
 
 ITK_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+MAKER = "nnUNetv2_pcrl_from_folder"
 NATURAL_ENDINGS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
 
@@ -49,6 +52,11 @@ class Found:
         """Where it comes from, for the manifest."""
         return str(self.files[0] if self.series is None else Path(self.series.files[0]).parent)
 
+    @property
+    def note(self) -> str:
+        """Which of the series in its folder it is, for the manifest; empty for a file."""
+        return f"DICOM series {self.series.uid}" if self.series else ""
+
 
 def build_from_folder(
     images: Path, target: Path, channels: Sequence[str], link: bool
@@ -67,9 +75,11 @@ def build_from_folder(
         Reasons of files that are left out.
 
     Raises:
-        ValueError: if there are no usable images, or if 2D photographs are mixed with volumes.
+        ValueError: if there are no usable images, if 2D photographs are mixed with volumes, or if
+            the target is somebody else's.
     """
-    found, failed = _find(images, len(channels))
+    check_may_write(target, MAKER)
+    found, failed = _find(images, target, len(channels))
     _check_one_reader(found, images)
     kept, odd = _of_most_axes(found)
     failed |= odd
@@ -80,24 +90,25 @@ def build_from_folder(
     for image in tqdm(kept, desc="Images"):
         try:
             cases[image.identifier] = _bring(image, target, link)
-            rows.append(ManifestRow(image.identifier, image.source))
+            rows.append(ManifestRow(image.identifier, image.source, image.note))
         except (ValueError, RuntimeError) as error:
             failed[image.source] = " ".join(str(error).split())
     ending = ".png" if kept[0].reader == NATURAL_READER else ".nii.gz"
-    write_json(target / "dataset.json", unlabelled_json(channels, ending, kept[0].reader, cases))
+    content = unlabelled_json(channels, ending, kept[0].reader, cases, MAKER)
+    write_json(target / DATASET_JSON, content)
     rows += [ManifestRow("", source, reason) for source, reason in failed.items()]
     write_manifest(target, rows)
     return failed
 
 
-def _find(images: Path, num_channels: int) -> tuple[list[Found], dict[str, str]]:
+def _find(images: Path, target: Path, num_channels: int) -> tuple[list[Found], dict[str, str]]:
     """All images below a folder, in the order of their paths, and why others cannot be used."""
     found, failed, taken = [], {}, set()
-    for candidate in tqdm(list(_candidates(images, num_channels)), desc="Headers"):
+    for candidate in tqdm(list(_candidates(images, target, num_channels)), desc="Headers"):
         try:
             if isinstance(candidate, Series):
                 check_slices(candidate)
-                num_axes = 2 if len(candidate.files) == 1 else 3
+                num_axes = _axes_of_series(candidate, num_channels)
                 path, files, series, reader = Path(candidate.files[0]).parent, (), candidate, None
             else:
                 path, files, series = candidate[0], tuple(candidate), None
@@ -114,9 +125,12 @@ def _find(images: Path, num_channels: int) -> tuple[list[Found], dict[str, str]]
     return found, failed
 
 
-def _candidates(images: Path, num_channels: int) -> Iterator[list[Path] | Series]:
-    """Files of a case, or a series, folder by folder. Links to folders are followed once."""
-    seen = set()
+def _candidates(images: Path, target: Path, num_channels: int) -> Iterator[list[Path] | Series]:
+    """Files of a case, or a series, folder by folder. Links to folders are followed once.
+
+    What an earlier run wrote into the target, which may lie below the images, does not count.
+    """
+    seen = {os.path.realpath(target)} - {os.path.realpath(images)}
     for root, folders, names in os.walk(images, followlinks=True):
         real = os.path.realpath(root)
         if real in seen:
@@ -166,13 +180,25 @@ def _check_channels(headers: list[Header], num_channels: int) -> int:
     return headers[0].num_axes
 
 
+def _axes_of_series(series: Series, num_channels: int) -> int:
+    """Number of axes of a series, by its first file; a file may hold a whole volume.
+
+    Raises:
+        ValueError: if it has other channels, or if several files hold a volume each.
+    """
+    axes_of_file = _check_channels([read_header(Path(series.files[0]))], num_channels)
+    if axes_of_file > 2 and len(series.files) > 1:
+        raise ValueError(f"each of its {len(series.files)} files holds a volume")
+    return 3 if len(series.files) > 1 else axes_of_file
+
+
 def _identifier(path: Path, root: Path, taken: set[str], is_group: bool) -> str:
     """A name made from the path below the root, unique among those taken."""
     relative = path.relative_to(root)
     stem = str(relative).removesuffix(_ending(path)) if path != root else root.name
     if is_group:
         stem = re.sub(r"_\d{4}$", "", stem)
-    base = re.sub(r"[^A-Za-z0-9-]+", "_", stem).strip("_")
+    base = re.sub(r"[^A-Za-z0-9-]+", "_", stem).strip("_") or "case"
     identifier, number = base, 1
     while identifier in taken:
         number += 1

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from multiprocessing import get_context
 from typing import Any
 
@@ -33,8 +33,12 @@ def run_cases(
         ValueError: if a process was killed.
     """
     failed, remarks = {}, {}
-    with tqdm(total=len(jobs), desc=description, disable=not jobs) as bar:
-        for identifier, (reason, remark) in _outcomes(function, jobs, num_processes):
+    # Closed at once when the loop is left early, at Ctrl-C for example.
+    with (
+        tqdm(total=len(jobs), desc=description, disable=not jobs) as bar,
+        closing(_outcomes(function, jobs, num_processes)) as outcomes,
+    ):
+        for identifier, (reason, remark) in outcomes:
             if reason is not None:
                 failed[identifier] = reason
             if remark is not None:
@@ -68,6 +72,9 @@ def _outcomes(
                 "A worker process was killed, most often for lack of memory. Finished cases are "
                 f"kept: run the same command again with fewer processes than {num_processes} (-np)."
             ) from error
+        finally:
+            # If the loop was left early, the cases that wait are given up.
+            pool.shutdown(cancel_futures=True)
 
 
 def _call(

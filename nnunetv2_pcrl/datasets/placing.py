@@ -28,22 +28,28 @@ def place(source: Path, target: Path, link: bool) -> None:
 
 def _place_one(source: Path, target: Path, link: bool) -> None:
     source = Path(os.path.abspath(source))
+    is_link = target.is_symlink()
+    is_copy = target.is_file() and not is_link and _looks_equal(source, target)
     if link:
-        if target.is_symlink() and Path(os.readlink(target)) == source:
+        if is_link and Path(os.readlink(target)) == source:
             return
-        if target.is_symlink() or target.exists():
-            raise ValueError(f"{target} exists and is no link to {source}")
+        if target.exists() and not is_copy:
+            raise ValueError(f"{target} exists and is no link to {source}: remove one of them")
+        target.unlink(missing_ok=True)
         target.symlink_to(source)
         return
-    wanted, is_link = source.stat(), target.is_symlink()
-    if target.is_file() and not is_link:
-        found = target.stat()
-        if (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns):
-            return
+    if is_copy:
+        return
     if is_link:
         target.unlink()
     with replaced_atomically(target) as temporary:
         shutil.copy2(source, temporary)
+
+
+def _looks_equal(source: Path, target: Path) -> bool:
+    """By size and time of change, which a copy keeps."""
+    wanted, found = source.stat(), target.stat()
+    return (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns)
 
 
 def write_image(image: SimpleITK.Image, path: Path) -> None:

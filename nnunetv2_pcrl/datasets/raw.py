@@ -13,6 +13,9 @@ from nnunetv2_pcrl.weights.atomic import replaced_atomically
 # A set without labels has the background only.
 UNLABELLED = {"background": 0}
 MANIFEST = "manifest.csv"
+DATASET_JSON = "dataset.json"
+# Key of dataset.json, which nnU-Net does not ask for.
+MADE_BY = "made_by"
 # nnU-Net's readers by the kind of file.
 ITK_READER, NATURAL_READER = "SimpleITKIO", "NaturalImage2DIO"
 # Brings images of any orientation to one, and predictions back.
@@ -65,18 +68,54 @@ def environment_folder(variable: str) -> Path:
     """
     value = os.environ.get(variable)
     if not value:
-        raise ValueError(f"The environment variable {variable} is not set.")
+        raise ValueError(
+            f"The environment variable {variable} is not set: export {variable}=FOLDER, as for "
+            f"every command of nnU-Net."
+        )
     return Path(value)
 
 
+def check_may_write(folder: Path, maker: str, labels: Mapping[str, Any] = UNLABELLED) -> None:
+    """Lets a maker of data sets write into new folders and into those that it made itself.
+
+    Args:
+        folder: of a raw data set.
+        maker: what `MADE_BY` of its dataset.json says, if it is our own.
+        labels: that its dataset.json names, if no person has changed them since.
+
+    Raises:
+        ValueError: if the data set is somebody else's, or its labels were changed.
+    """
+    path = folder / DATASET_JSON
+    if not path.is_file():
+        return
+    content = read_json(path)
+    found = content.get(MADE_BY)
+    if found != maker:
+        raise ValueError(
+            f"{folder} is a data set already, {f'made by {found}' if found else 'not ours'}; it "
+            f"stays as it is. Choose another number or name, or remove it."
+        )
+    if content.get("labels") != labels:
+        raise ValueError(
+            f"The labels in {path} were changed to {content.get('labels')}, and would be lost. "
+            f"Choose another number or name, or remove the file."
+        )
+
+
 def unlabelled_json(
-    channels: Sequence[str], file_ending: str, reader: str, cases: Mapping[str, Sequence[str]]
+    channels: Sequence[str],
+    file_ending: str,
+    reader: str,
+    cases: Mapping[str, Sequence[str]],
+    maker: str,
 ) -> dict[str, Any]:
     """dataset.json of images without labels that lie anywhere, in the form of the `dataset` key.
 
     nnU-Net wants a label path per case: it is where a label would lie.
     """
     return {
+        MADE_BY: maker,
         "channel_names": {str(i): channel for i, channel in enumerate(channels)},
         "labels": UNLABELLED,
         "numTraining": len(cases),
@@ -87,6 +126,21 @@ def unlabelled_json(
             for identifier, images in cases.items()
         },
     }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Content of a JSON file that a person may have written.
+
+    Raises:
+        ValueError: if the file is damaged, or holds something else than names and values.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no valid JSON file: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__} in the place of {{...}}.")
+    return content
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -100,7 +154,7 @@ def read_notes(folder: Path) -> dict[str, str]:
     path = folder / MANIFEST
     if not path.is_file():
         return {}
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return {row["identifier"]: row["note"] for row in csv.DictReader(file)}
 
 
@@ -110,7 +164,24 @@ def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:
     write_table(folder / MANIFEST, [header, *((r.identifier, r.source, r.note) for r in rows)])
 
 
+def read_table(path: Path, column: str) -> list[dict[str, str]]:
+    """Rows of a published CSV file, which has the column.
+
+    Raises:
+        ValueError: if it has no rows or no such column.
+    """
+    # Tables saved by spreadsheets begin with a mark of their encoding.
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or column not in rows[0]:
+        raise ValueError(f'{path} has {len(rows)} rows, or no column "{column}": download it anew.')
+    return rows
+
+
 def write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
     """Writes a CSV file, never half."""
-    with replaced_atomically(path) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        replaced_atomically(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         csv.writer(file).writerows(rows)

@@ -10,12 +10,16 @@ from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization impo
 )
 
 from nnunetv2_pcrl.datasets.raw import (
+    DATASET_JSON,
     ManifestRow,
+    check_may_write,
     unlabelled_json,
     write_json,
     write_manifest,
 )
 from nnunetv2_pcrl.planning.raw_cases import RawDataset, find_raw_folder, read_raw_dataset
+
+MAKER = "nnUNetv2_pcrl_pool"
 
 
 def pool_datasets(
@@ -36,11 +40,13 @@ def pool_datasets(
         Number of cases.
 
     Raises:
-        ValueError: if the data sets differ in channels, normalisation or file format.
+        ValueError: if the data sets differ in channels, normalisation or file format, or if the
+            target is somebody else's.
     """
-    folders = [find_raw_folder(dataset) for dataset in datasets]
+    folders = list(dict.fromkeys(find_raw_folder(dataset) for dataset in datasets))
     if target in folders:
         raise ValueError(f"{target.name} cannot be pooled into itself.")
+    check_may_write(target, MAKER)
     pooled = [read_raw_dataset(folder, include_test_images) for folder in folders]
     _check_channels(pooled, channels)
     readers = {raw.name: _reader(raw) for raw in pooled}
@@ -54,9 +60,8 @@ def pool_datasets(
     names = channels or list(pooled[0].dataset_json["channel_names"].values())
     target.mkdir(exist_ok=True)
     ending = pooled[0].dataset_json["file_ending"]
-    write_json(
-        target / "dataset.json", unlabelled_json(names, ending, readers[pooled[0].name], cases)
-    )
+    content = unlabelled_json(names, ending, readers[pooled[0].name], cases, MAKER)
+    write_json(target / DATASET_JSON, content)
     write_manifest(target, rows)
     return len(cases)
 

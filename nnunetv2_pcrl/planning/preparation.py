@@ -1,6 +1,5 @@
 """From a raw data set without labels to preprocessed cases and plans that nnUNetv2_train takes."""
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
 )
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 
-from nnunetv2_pcrl.datasets.raw import environment_folder, write_json
+from nnunetv2_pcrl.datasets.raw import environment_folder, read_json, write_json
 from nnunetv2_pcrl.planning.image_fingerprint import combine_measurements, measure_cases
 from nnunetv2_pcrl.planning.planned_for import PLANNED_FOR, planned_for
 from nnunetv2_pcrl.planning.raw_cases import RawDataset, find_raw_folder, read_raw_dataset
@@ -58,6 +57,7 @@ class Preparation:
         configurations: that were preprocessed.
         num_cases: cases of the raw data set.
         failed: reasons per case that is left out.
+        nameless: reasons per image file that belongs to no case.
         needs_clean: labels came or may come later: nnU-Net's own planning must not reuse the
             fingerprint of the images.
     """
@@ -67,17 +67,20 @@ class Preparation:
     configurations: list[str]
     num_cases: int
     failed: dict[str, str]
+    nameless: dict[str, str]
     needs_clean: bool
 
 
 def read_target_plans(target: str, plans_name: str) -> dict[str, Any]:
-    """Plans of a data set given by number or name, or of a plans file given by path.
+    """Plans of a data set given by number or name, or of a file or folder given by path.
 
     Raises:
         ValueError: if there are none.
     """
     path = Path(target)
-    if path.suffix != ".json":
+    if path.is_dir() and target != path.name:
+        path /= f"{plans_name}.json"
+    elif path.suffix != ".json":
         root = environment_folder("nnUNet_preprocessed")
         pattern = f"Dataset{int(target):03d}_*" if target.isdigit() else target
         path = next(
@@ -88,7 +91,10 @@ def read_target_plans(target: str, plans_name: str) -> dict[str, Any]:
             f"There is no {path}. Plan the target data set first "
             f"(nnUNetv2_plan_and_preprocess -d {target}), or name its plans by --target_plans."
         )
-    return json.loads(path.read_text())
+    plans = read_json(path)
+    if "configurations" not in plans:
+        raise ValueError(f"{path} holds no nnU-Net plans.")
+    return plans
 
 
 def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
@@ -120,10 +126,13 @@ def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
     if not plans_file.is_file():
         arguments = (raw.name, raw.dataset_json, fingerprint, reader, plans_name)
         if settings.target is None:
-            write_json(plans_file, plan(settings.planner, *arguments))
+            plans = plan(settings.planner, *arguments)
         else:
-            write_json(plans_file, plan_after(settings.target, *arguments))
-    planned = json.loads(plans_file.read_text())["configurations"]
+            plans = plan_after(settings.target, *arguments)
+        if len(usable) == 1:
+            _allow_one_case(plans)
+        write_json(plans_file, plans)
+    planned = read_json(plans_file)["configurations"]
     configurations = [name for name in settings.configurations if name in planned]
     if not configurations:
         raise ValueError(
@@ -132,7 +141,16 @@ def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
         )
     for name in configurations:
         failed |= preprocess_cases(usable, plans_file, name, measurements, settings.num_processes)
-    return Preparation(raw.name, plans_name, configurations, len(raw.cases), failed, needs_clean)
+    return Preparation(
+        raw.name, plans_name, configurations, len(raw.cases), failed, raw.nameless, needs_clean
+    )
+
+
+def _allow_one_case(plans: Mapping[str, Any]) -> None:
+    """Lets a pretraining accept what was given to it on purpose; the report warns."""
+    for values in plans["configurations"].values():
+        if "inherits_from" not in values:
+            values["pcrlv2"] = {**values.get("pcrlv2", {}), "min_cases": 1}
 
 
 def _plans_name(settings: PreparationSettings) -> str:
@@ -146,7 +164,7 @@ def _check_plans_are_ours(plans_file: Path, settings: PreparationSettings) -> No
     """Refuses to go on with plans that were made for something else."""
     if not plans_file.is_file():
         return
-    plans = json.loads(plans_file.read_text())
+    plans = read_json(plans_file)
     if PLANNED_FOR not in plans:
         raise ValueError(
             f"{plans_file} was made by nnU-Net from labels and stays as it is; give the new plans "
@@ -177,7 +195,7 @@ def _check_plans_are_ours(plans_file: Path, settings: PreparationSettings) -> No
 def _forget(plans_file: Path, measurements: Path) -> None:
     shutil.rmtree(measurements, ignore_errors=True)
     if plans_file.is_file():
-        for values in json.loads(plans_file.read_text())["configurations"].values():
+        for values in read_json(plans_file)["configurations"].values():
             if "data_identifier" in values:
                 shutil.rmtree(plans_file.parent / values["data_identifier"], ignore_errors=True)
         plans_file.unlink()
@@ -209,11 +227,11 @@ def _write_what_training_reads(
     """
     description = {key: value for key, value in raw.dataset_json.items() if key != "dataset"}
     path = folder / "dataset.json"
-    known = json.loads(path.read_text()) if path.is_file() else {}
+    known = read_json(path) if path.is_file() else {}
     if any(known.get(key) != description[key] for key in ("channel_names", "labels")):
         write_json(path, description)
     path = folder / FINGERPRINT
-    ours = path.is_file() and "image_content" in json.loads(path.read_text())
+    ours = path.is_file() and "image_content" in read_json(path)
     if path.is_file() and not ours:
         return False
     is_labelled = raw.num_labelled == raw.num_training > 0

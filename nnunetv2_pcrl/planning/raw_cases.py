@@ -1,16 +1,16 @@
 """Cases of a raw data set whose labels may be missing. Nothing here opens a label."""
 
-import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
-from nnunetv2_pcrl.datasets.raw import UNLABELLED, environment_folder
+from nnunetv2_pcrl.datasets.folder import ITK_ENDINGS, NATURAL_ENDINGS
+from nnunetv2_pcrl.datasets.raw import DATASET_JSON, UNLABELLED, environment_folder, read_json
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class RawDataset:
         cases: image files per identifier, one per channel file.
         num_labelled: training cases that have a label file.
         num_training: training cases.
+        nameless: why image files of imagesTr and imagesTs belong to no case.
     """
 
     name: str
@@ -30,6 +31,7 @@ class RawDataset:
     cases: dict[str, list[str]]
     num_labelled: int
     num_training: int
+    nameless: dict[str, str]
 
     @property
     def num_channels(self) -> int:
@@ -65,20 +67,26 @@ def read_raw_dataset(folder: Path, include_test_images: bool = False) -> RawData
 
     Raises:
         ValueError: if dataset.json is missing or incomplete, or if there are no images.
+
+    Source: names as in nnU-Net, which passes over all others without a word.
     """
-    path = folder / "dataset.json"
+    path = folder / DATASET_JSON
     if not path.is_file():
         raise ValueError(
             f"There is no {path}. Make the data set with nnUNetv2_pcrl_from_folder, or write the "
             f'file: {{"channel_names": {{"0": "CT"}}, "file_ending": ".nii.gz"}}'
         )
-    content = json.loads(path.read_text())
+    content = read_json(path)
     names = content.get("channel_names", content.get("modality"))
-    if not names or "file_ending" not in content:
-        raise ValueError(f'{path} needs "channel_names" and "file_ending".')
+    if not names or not isinstance(names, dict) or "file_ending" not in content:
+        raise ValueError(
+            f'{path} needs "channel_names", e.g. {{"0": "CT"}}, and "file_ending", e.g. ".nii.gz".'
+        )
     training = _training_cases(folder, content)
+    searched = [] if "dataset" in content else [folder / "imagesTr"]
     cases = {identifier: images for identifier, (images, _) in training.items()}
     if include_test_images:
+        searched.append(folder / "imagesTs")
         tests = _cases_of_folder(folder / "imagesTs", content["file_ending"])
         for identifier, images in tests.items():
             cases[f"{identifier}_imagesTs" if identifier in cases else identifier] = images
@@ -86,7 +94,8 @@ def read_raw_dataset(folder: Path, include_test_images: bool = False) -> RawData
         raise ValueError(f"There are no images *_0000{content['file_ending']} in {folder}.")
     labelled = sum(label is not None and label.is_file() for _, label in training.values())
     completed = {"labels": UNLABELLED, "numTraining": len(cases), **content, "channel_names": names}
-    return RawDataset(folder.name, completed, cases, labelled, len(training))
+    nameless = _nameless_images(searched, content["file_ending"])
+    return RawDataset(folder.name, completed, cases, labelled, len(training), nameless)
 
 
 def _training_cases(
@@ -101,6 +110,8 @@ def _training_cases(
         }
     cases = {}
     for identifier, entry in content["dataset"].items():
+        if not entry.get("images"):
+            raise ValueError(f'Case {identifier} in {folder / DATASET_JSON} names no "images".')
         label = entry.get("label")
         cases[identifier] = (
             [str(_resolve(folder, image)) for image in entry["images"]],
@@ -116,10 +127,29 @@ def _resolve(folder: Path, path: str) -> Path:
 
 def _cases_of_folder(folder: Path, ending: str) -> dict[str, list[str]]:
     """Files IDENTIFIER_XXXX.ending grouped by identifier, in the order of the channels."""
-    pattern = re.compile(rf"(.+)_\d{{4}}{re.escape(ending)}")
+    pattern = _case_pattern(ending)
     cases: dict[str, list[str]] = {}
-    for name in sorted(os.listdir(folder)) if folder.is_dir() else []:
+    for name in _visible_files(folder):
         match = pattern.fullmatch(name)
-        if match and not name.startswith("."):
+        if match:
             cases.setdefault(match.group(1), []).append(str(folder / name))
     return cases
+
+
+def _nameless_images(folders: Sequence[Path], ending: str) -> dict[str, str]:
+    pattern = _case_pattern(ending)
+    return {
+        str(folder / name): f"its name is not of the form CASE_0000{ending}"
+        for folder in folders
+        for name in _visible_files(folder)
+        if name.lower().endswith(ITK_ENDINGS + NATURAL_ENDINGS) and not pattern.fullmatch(name)
+    }
+
+
+def _case_pattern(ending: str) -> re.Pattern:
+    return re.compile(rf"(.+)_\d{{4}}{re.escape(ending)}")
+
+
+def _visible_files(folder: Path) -> list[str]:
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [name for name in names if not name.startswith(".")]

@@ -9,10 +9,20 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 from nnunetv2_pcrl.datasets.parallel import run_cases
+from nnunetv2_pcrl.datasets.raw import read_json, write_json
 
+# What of a configuration decides how its cases come out.
+_SHAPING_CASES = (
+    "spacing",
+    "normalization_schemes",
+    "use_mask_for_norm",
+    "preprocessor_name",
+    "resampling_fn_data",
+    "resampling_fn_data_kwargs",
+)
 # The last one marks a case as complete.
 ENDINGS = (".b2nd", "_seg.b2nd", ".pkl")
 
@@ -24,7 +34,7 @@ def preprocess_cases(
     measurements: Path,
     num_processes: int,
 ) -> dict[str, str]:
-    """Preprocesses the cases that are missing or older than their measurement.
+    """Preprocesses the cases that are missing, older than their measurement, or of other plans.
 
     Cases of the data folder that are no longer in the data set are removed.
 
@@ -38,10 +48,12 @@ def preprocess_cases(
     Returns:
         Reasons of the cases that failed.
     """
-    manager = PlansManager(str(plans_file)).get_configuration(configuration)
+    plans = PlansManager(str(plans_file))
+    manager = plans.get_configuration(configuration)
     folder = plans_file.parent / manager.data_identifier
     folder.mkdir(exist_ok=True)
     _remove_all_but(folder, set(cases))
+    _forget_cases_of_other_plans(folder, plans, manager, measurements)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -98,6 +110,20 @@ def _is_done(folder: Path, identifier: str, measurement: Path) -> bool:
     if not all(file.is_file() for file in files):
         return False
     return files[-1].stat().st_mtime_ns >= measurement.stat().st_mtime_ns
+
+
+def _forget_cases_of_other_plans(
+    folder: Path, plans: PlansManager, manager: ConfigurationManager, measurements: Path
+) -> None:
+    """Makes all cases incomplete if the plans they were made by say something else now."""
+    current = {key: manager.configuration.get(key) for key in _SHAPING_CASES}
+    for key in ("transpose_forward", "foreground_intensity_properties_per_channel"):
+        current[key] = plans.plans[key]
+    record = measurements / f"{manager.data_identifier}.json"
+    if record.is_file() and read_json(record) != current:
+        for file in folder.glob(f"*{ENDINGS[-1]}"):
+            file.unlink()
+    write_json(record, current)
 
 
 def _remove_all_but(folder: Path, identifiers: set[str]) -> None:

@@ -181,3 +181,44 @@ def test_other_folders_are_refused(source, nnunet_folders):
         run(source)
     with pytest.raises(SystemExit, match="There is no folder"):
         run(source / "none")
+
+
+def test_a_case_that_lies_there_twice_is_taken_once_and_named(source, target, capsys):
+    for part in ("a", "b"):
+        write_brats_case(source / part / "BraTS2021_00000", OLD, tumour())
+    hidden = source / "__MACOSX" / "BraTS2021_00000"
+    hidden.mkdir(parents=True)
+    run(source, "--skip_bad")
+    text = capsys.readouterr().out
+    assert "1 training and 0 test cases" in text
+    name = "BraTS2021_00000/BraTS2021_00000_t1.nii.gz"
+    assert f"{source}/b/{name}: the same case as {source}/a/{name}" in text
+    assert "training cases: 1 were found" in text and "__MACOSX" not in text
+
+
+def test_the_folder_that_the_command_runs_in_is_known_by_its_name(tmp_path, target, monkeypatch):
+    folder = tmp_path / "BraTS2021_ValidationData"
+    write_brats_case(folder / "BraTS2021_00001", OLD)
+    monkeypatch.chdir(folder)
+    run(".", "--skip_bad")
+    assert (target / "imagesTs" / "BraTS2021_00001_0000.nii.gz").is_file()
+
+
+def test_copies_of_an_earlier_run_become_links(source, target, tmp_path):
+    write_2021(source)
+    run(source, "--skip_bad")
+    run(source, "--skip_bad", "--link")
+    image = target / "imagesTr" / "BraTS2021_00000_0000.nii.gz"
+    assert image.is_symlink()
+    # The download moved: the links follow.
+    moved = source.rename(tmp_path / "moved")
+    run(moved, "--skip_bad", "--link")
+    assert image.resolve().is_relative_to(moved)
+
+
+def test_another_release_does_not_go_into_the_same_data_set(source, target, tmp_path):
+    write_2021(source)
+    run(source, "--skip_bad")
+    write_2020(tmp_path / "other")
+    with pytest.raises(SystemExit, match="made by BraTS 2021; it stays as it is"):
+        run(tmp_path / "other", "--skip_bad")

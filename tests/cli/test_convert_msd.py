@@ -91,6 +91,9 @@ def test_what_is_no_task_is_refused(source, tmp_path, nnunet_folders, monkeypatc
     (nnunet_folders / "nnUNet_preprocessed" / "Dataset005_Prostate").mkdir()
     with pytest.raises(SystemExit, match="already taken"):
         main([str(source), "-np", "1"])
+    (nnunet_folders / "nnUNet_raw" / "Dataset006_Lung").mkdir()
+    with pytest.raises(SystemExit, match="6 is taken by Dataset006_Lung"):
+        main([str(source), "-d", "6", "-np", "1"])
     monkeypatch.setattr(convert_msd, "convert_msd_dataset", None)
     other = source.rename(source.with_name("Prostate"))
     with pytest.raises(SystemExit, match="not of the form TaskNN_Name"):

@@ -144,6 +144,17 @@ def test_a_missing_table_is_told(tmp_path, nnunet_folders):
         chexpert([str(tmp_path), "-d", "15"])
 
 
+def test_a_table_may_carry_a_mark_of_its_encoding_but_not_be_cut_off(xrays, raw):
+    table = xrays / "Data_Entry_2017.csv"
+    content = table.read_bytes()
+    table.write_bytes(b"\xef\xbb\xbf" + content)
+    chest_xray14([str(xrays), "-d", "14", "-np", "1", "--skip_bad"])
+    assert len(read_csv(raw / "Dataset014_ChestXray14" / "classes.csv")) == 3
+    table.write_bytes(content[:60])
+    with pytest.raises(SystemExit, match=r'2017.csv has 0 rows, or no column "Image Index"'):
+        chest_xray14([str(xrays), "-d", "14", "-np", "1", "--skip_bad"])
+
+
 def test_chexpert_becomes_a_2d_set_with_its_tables(tmp_path, raw, nnunet_folders, capsys):
     source = tmp_path / "CheXpert-v1.0-small"
     names = {

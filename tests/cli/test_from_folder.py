@@ -29,7 +29,7 @@ def run(images, *more: str) -> None:
 
 
 def manifest(target) -> list[dict]:
-    with open(target / "manifest.csv") as file:
+    with open(target / "manifest.csv", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -99,6 +99,8 @@ def test_dicom_series_become_images_in_the_order_of_their_positions(images, targ
     image = SimpleITK.ReadImage(cases["p1"][0])
     assert image.GetSpacing() == pytest.approx((0.7, 0.7, 2.0))
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image), array)
+    notes = [row["note"] for row in manifest(target)]
+    assert notes == ["DICOM series 1.2.3.4", "DICOM series 1.2.3.5"]
     before = os.stat(cases["p1"][0]).st_mtime_ns
     run(images, "--channels", "CT")
     assert os.stat(cases["p1"][0]).st_mtime_ns == before
@@ -197,3 +199,75 @@ def test_what_cannot_be_built_ends_with_one_sentence(images, target, nnunet_fold
         main([str(images), "-d", "22", "--name", "Mine"])
     with pytest.raises(SystemExit, match="from 1 to 999"):
         main([str(images), "-d", "1000", "--name", "Mine"])
+
+
+def test_a_data_set_of_somebody_else_stays_as_it_is(images, target):
+    write_image(images / "a.nii.gz", ct_array())
+    target.mkdir()
+    file = target / "dataset.json"
+    file.write_text('{"labels": {"background": 0, "liver": 1}}')
+    with pytest.raises(SystemExit, match="is a data set already, not ours; it stays as it is"):
+        run(images)
+    assert json.loads(file.read_text()) == {"labels": {"background": 0, "liver": 1}}
+    file.write_text('{"made_by": "BraTS 2020"}')
+    with pytest.raises(SystemExit, match="made by BraTS 2020"):
+        run(images)
+
+
+def test_labels_that_a_person_added_are_not_lost(images, target):
+    write_image(images / "a.nii.gz", ct_array())
+    run(images)
+    content = json.loads((target / "dataset.json").read_text())
+    content["labels"]["liver"] = 1
+    (target / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match=r"were changed to \{'background': 0, 'liver': 1\}"):
+        run(images)
+    assert json.loads((target / "dataset.json").read_text()) == content
+
+
+def test_a_name_without_latin_letters_still_makes_a_case(images, target):
+    for name in ("患者.nii.gz", "日本.nii.gz"):
+        write_image(images / name, ct_array())
+    run(images)
+    assert set(read_raw_dataset(target).cases) == {"case", "case_2"}
+
+
+def test_a_series_that_changes_its_place_or_grows_is_written_anew(images, target):
+    first = write_dicom_series(images / "p1", "1.2.3.5")
+    run(images)
+    second = write_dicom_series(images / "p1", "1.2.3.4", (0, 2, 4))
+    run(images)
+    cases = read_raw_dataset(target).cases
+    for identifier, array in (("p1", second), ("p1_2", first)):
+        written = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(cases[identifier][0]))
+        np.testing.assert_array_equal(written, array)
+    grown = write_dicom_series(images / "p1", "1.2.3.4", (0, 2, 4, 6))
+    run(images)
+    written = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(cases["p1"][0]))
+    np.testing.assert_array_equal(written, grown)
+
+
+def test_a_series_in_colour_is_left_out_and_one_file_may_hold_a_volume(images, target, capsys):
+    write_image(images / "volume" / "a.dcm", ct_array().astype(np.uint16))
+    (images / "colour").mkdir()
+    colours = SimpleITK.GetImageFromArray(np.zeros((8, 9, 3), np.uint8), isVector=True)
+    SimpleITK.WriteImage(colours, str(images / "colour" / "a.dcm"))
+    run(images, "--skip_bad")
+    assert "it has 3 channels, 1 are wanted" in capsys.readouterr().out
+    (volume,) = read_raw_dataset(target).cases["volume"]
+    assert SimpleITK.ReadImage(volume).GetSize() == (14, 12, 10)
+
+
+def test_the_data_set_may_lie_below_the_images(images, nnunet_folders):
+    write_dicom_series(nnunet_folders / "p1", "1.2.3.4")
+    for _ in range(2):
+        run(nnunet_folders)
+    folder = nnunet_folders / "nnUNet_raw" / "Dataset021_Mine"
+    assert set(read_raw_dataset(folder).cases) == {"p1"}
+
+
+def test_sources_are_named_from_the_root_even_if_the_command_was_not(images, target, monkeypatch):
+    write_image(images / "a.nii.gz", ct_array())
+    monkeypatch.chdir(images.parent)
+    run("images")
+    assert manifest(target)[0]["source"] == str(images / "a.nii.gz")

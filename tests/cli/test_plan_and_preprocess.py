@@ -137,6 +137,14 @@ def test_plans_of_nnunet_and_of_another_target_are_never_replaced(raw, prepared,
         run("--plans_name", "nnUNetPlans", "--clean")
 
 
+def test_the_fingerprint_that_nnunet_measured_stays(raw, prepared, capsys):
+    prepared.mkdir()
+    (prepared / "dataset_fingerprint.json").write_text('{"spacings": []}')
+    run()
+    assert (prepared / "dataset_fingerprint.json").read_text() == '{"spacings": []}'
+    assert "--clean" not in capsys.readouterr().out
+
+
 class FewSamples(DatasetFingerprintExtractor):
     """nnU-Net's own, which draws 10^8 intensities however small the images."""
 
@@ -219,3 +227,54 @@ def test_channels_may_differ_from_those_of_the_target(nnunet_folders, target, pr
     run()
     assert dict(os.environ) == before
     assert blosc2.open(str(data(prepared) / "a.b2nd")).shape[0] == 3
+
+
+def test_cases_are_made_anew_when_a_person_changes_their_spacing(raw, prepared):
+    run()
+    file = prepared / "nnUNetPlans_from_043.json"
+    second = json.loads(file.read_text())
+    second |= {
+        "plans_name": "Second",
+        "planned_for": {"dataset_name": NAME, "plans_name": "Second"},
+    }
+    second["configurations"]["3d_fullres"]["spacing"] = [1.0, 1.0, 1.0]
+    arguments = ["-d", "7", "-c", "3d_fullres", "-np", "1", "--plans_name", "Second"]
+    (prepared / "Second.json").write_text(json.dumps(second))
+    main(arguments)
+    shape = blosc2.open(str(data(prepared) / "a.b2nd")).shape
+    assert shape == (1, 10, 12, 14)
+    before = times(data(prepared))
+    second["configurations"]["3d_fullres"]["pcrlv2"] = {"batch_size": 4}
+    (prepared / "Second.json").write_text(json.dumps(second))
+    main(arguments)
+    assert times(data(prepared)) == before
+
+
+def test_the_target_may_be_named_by_the_path_of_its_folder(raw, prepared, tmp_path):
+    folder = prepared.parent / "Dataset043_Target"
+    main(["-d", "7", "-c", "3d_fullres", "--plans_from", f"{folder}/", "-np", "1"])
+    assert (prepared / "nnUNetPlans_from_043.json").is_file()
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(SystemExit, match="other.json holds no nnU-Net plans"):
+        main(["-d", "7", "--plans_from", str(tmp_path / "other.json")])
+    with pytest.raises(SystemExit, match=f"There is no {tmp_path}/nnUNetPlans.json"):
+        main(["-d", "7", "--plans_from", str(tmp_path)])
+
+
+def test_a_single_case_can_be_pretrained_on_and_is_warned_of(raw, prepared, capsys):
+    for name in "bc":
+        (raw / "imagesTr" / f"{name}_0000.nii.gz").unlink()
+    run()
+    plans = json.loads((prepared / "nnUNetPlans_from_043.json").read_text())
+    assert plans["configurations"]["3d_fullres"]["pcrlv2"] == {"min_cases": 1}
+    assert "With a single case" in capsys.readouterr().out
+
+
+def test_an_image_that_belongs_to_no_case_is_listed(raw, prepared, capsys):
+    write_image(raw / "imagesTr" / "d.nii.gz", ct_array())
+    with pytest.raises(SystemExit, match="1"):
+        run()
+    text = capsys.readouterr().out
+    assert "3 of 3 cases are ready" in text
+    assert "1 images belong to no case:" in text and "imagesTr/d.nii.gz: its name is not" in text
+    run("--skip_bad")

@@ -71,3 +71,13 @@ def test_data_sets_that_do_not_go_together_are_refused(raw):
     main(["-d", "1", "3", "-o", "90", "--name", "Pool", "--channels", "zscore"])
     names = read_raw_dataset(raw / "Dataset090_Pool").dataset_json["channel_names"]
     assert names == {"0": "zscore"}
+
+
+def test_a_pool_replaces_pools_only_and_takes_a_data_set_once(raw, capsys):
+    write_dataset(raw, "Dataset003_Three", {"a": [ct_array()]}, ("CT",))
+    with pytest.raises(SystemExit, match="Dataset003_Three is a data set already, not ours"):
+        main(["-d", "1", "2", "-o", "3", "--name", "Three"])
+    run()
+    main(["-d", "1", "Dataset001_One", "-o", "90", "--name", "Pool"])
+    with open(raw / "Dataset090_Pool" / "manifest.csv") as file:
+        assert [row["identifier"] for row in csv.DictReader(file)] == ["001_a", "001_b"]

@@ -35,3 +35,22 @@ def test_reasons_of_failed_cases_are_returned_and_the_others_run(num_processes, 
 def test_a_killed_worker_is_an_error_with_the_remedy():
     with pytest.raises(ValueError, match=r"fewer processes than 2 \(-np\)"):
         run_cases(be_killed, {"a": (), "b": ()}, 2, "Work")
+
+
+def leave_a_file(folder, number: int) -> None:
+    time.sleep(0.05)
+    (folder / str(number)).touch()
+
+
+def test_an_interruption_gives_up_the_cases_that_wait(tmp_path, monkeypatch):
+    def interrupt(bar):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnunetv2_pcrl.datasets.parallel.tqdm.update", interrupt)
+    jobs = {str(number): (tmp_path, number) for number in range(30)}
+    with pytest.raises(KeyboardInterrupt):
+        run_cases(leave_a_file, jobs, 2, "Work")
+    finished = len(list(tmp_path.iterdir()))
+    assert 1 <= finished < 20
+    time.sleep(0.2)
+    assert len(list(tmp_path.iterdir())) == finished

@@ -73,3 +73,38 @@ def test_what_is_missing_is_named(folder):
     (folder / "dataset.json").unlink()
     with pytest.raises(ValueError, match="nnUNetv2_pcrl_from_folder"):
         read_raw_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        ('{"a": 1,}', r"dataset.json is no valid JSON file: .*line 1 column"),
+        ("[]", r"dataset.json holds a list in the place of \{\.\.\.\}"),
+        ('{"channel_names": ["CT"], "file_ending": ".mha"}', r'needs "channel_names", e.g. \{"0"'),
+    ],
+)
+def test_a_damaged_dataset_json_is_named(folder, content, reason):
+    (folder / "dataset.json").write_text(content)
+    with pytest.raises(ValueError, match=reason):
+        read_raw_dataset(folder)
+
+
+def test_images_whose_names_nnunet_passes_over_are_named(folder):
+    for name in ("c_0000.nii", "d.NII.GZ", "notes.txt", ".hidden.nii.gz"):
+        (folder / "imagesTr" / name).touch()
+    (folder / "imagesTs").mkdir()
+    (folder / "imagesTs" / "t.png").touch()
+    reason = "its name is not of the form CASE_0000.nii.gz"
+    inner = {str(folder / "imagesTr" / name): reason for name in ("c_0000.nii", "d.NII.GZ")}
+    assert read_raw_dataset(folder).nameless == inner
+    assert read_raw_dataset(folder, True).nameless == {
+        **inner,
+        str(folder / "imagesTs" / "t.png"): reason,
+    }
+
+
+def test_a_case_of_the_dataset_key_without_images_is_named(folder):
+    content = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps({**content, "dataset": {"x": {"images": []}}}))
+    with pytest.raises(ValueError, match='Case x in .*dataset.json names no "images"'):
+        read_raw_dataset(folder)
