@@ -1,9 +1,12 @@
 """What lies in nnU-Net's result folders: keeping earlier results, finding pretrained weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from nnunetv2_pcrl.planning.planned_for import planned_for
 from nnunetv2_pcrl.weights.portable import FILE_NAME
 
 WEIGHTS_VARIABLE = "nnUNet_pcrl_weights"
@@ -25,6 +28,28 @@ def keep_previous_results(output_folder: Path) -> Path | None:
     for file in found:
         file.rename(target / file.name)
     return target
+
+
+def how_to_fine_tune(weights: Path, plans: Mapping[str, Any], configuration: str) -> str:
+    """What to type after a pretraining.
+
+    Args:
+        weights: the portable file.
+        plans: of the pretraining.
+        configuration: e.g. 3d_fullres.
+    """
+    origin = planned_for(plans)
+    command = (
+        f"nnUNetv2_train {origin['dataset_name']} {configuration} FOLD "
+        f"-tr PCRLv2FinetuneTrainer -p {origin['plans_name']}"
+    )
+    if all(plans[name] == value for name, value in origin.items()):
+        return (
+            f"Fine-tune them with\n  {command}\n"
+            f"or with any nnU-Net trainer of the same plans by\n  -pretrained_weights {weights}"
+        )
+    # Only results of the same data set and plans are found without being named.
+    return f"Fine-tune them with\n  {WEIGHTS_VARIABLE}={weights} {command}"
 
 
 @dataclass(frozen=True)

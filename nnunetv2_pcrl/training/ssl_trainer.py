@@ -20,11 +20,10 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor, autocast
 
-from nnunetv2_pcrl.planning.planned_for import planned_for
 from nnunetv2_pcrl.training.cases import check_split_is_possible
 from nnunetv2_pcrl.training.cosine import CosineLRScheduler
 from nnunetv2_pcrl.training.joint_batch import JointBatch
-from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE, keep_previous_results
+from nnunetv2_pcrl.training.results import how_to_fine_tune, keep_previous_results
 from nnunetv2_pcrl.training.streams import StreamSource
 from nnunetv2_pcrl.training.termination import EXIT_STATUS, TerminationNotice
 from nnunetv2_pcrl.views.seeding import seeded_generator
@@ -389,15 +388,9 @@ class SSLTrainer(nnUNetTrainer):
                 f"No {FILE_NAME} was written, because checkpointing was disabled."
             )
             return
-        plans, origin = self.plans_manager, planned_for(self.plans_manager.plans)
-        command = f"nnUNetv2_train {origin['dataset_name']} {self.configuration_name} FOLD"
-        if origin != {"dataset_name": plans.dataset_name, "plans_name": plans.plans_name}:
-            # Only results of the same data set and plans are found without being named.
-            command = f"{WEIGHTS_VARIABLE}={weights} {command}"
         self.print_to_log_file(
-            f"Pretraining complete. Weights: {weights}\nFine-tune them with\n"
-            f"  {command} -tr PCRLv2FinetuneTrainer -p {origin['plans_name']}\n"
-            f"or with any nnU-Net trainer of the same plans by\n  -pretrained_weights {weights}"
+            f"Pretraining complete. Weights: {weights}\n"
+            + how_to_fine_tune(weights, self.plans_manager.plans, self.configuration_name)
         )
 
     # Logs and checkpoints

@@ -257,9 +257,9 @@ def test_settings_changed_before_resuming_are_named_and_count(dataset):
         (None, r"\n  nnUNetv2_train Dataset999_Prepared 3d_fullres FOLD .* -p nnUNetPlans\n"),
         (
             "Dataset043_T",
-            r"\n  nnUNet_pcrl_weights=\S+ nnUNetv2_train Dataset043_T .* -p Plans43\n",
+            r"\n  nnUNet_pcrl_weights=\S+ nnUNetv2_train Dataset043_T .* -p Plans43$",
         ),
-        ("Dataset999_Prepared", r"\n  nnUNet_pcrl_weights=\S+ nnUNetv2_train .* -p Plans43\n"),
+        ("Dataset999_Prepared", r"\n  nnUNet_pcrl_weights=\S+ nnUNetv2_train .* -p Plans43$"),
     ],
 )
 def test_the_last_words_name_the_data_set_to_fine_tune_on(dataset, target, command):
@@ -268,7 +268,7 @@ def test_the_last_words_name_the_data_set_to_fine_tune_on(dataset, target, comma
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
     (Path(trainer.output_folder) / "pretrained_weights.pth").touch()
     trainer.perform_actual_validation()
-    assert re.search(command, log_text(trainer))
+    assert re.search(command, log_text(trainer).rstrip())
 
 
 def test_disabled_checkpointing_writes_no_checkpoint_and_says_so(dataset):
