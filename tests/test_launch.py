@@ -17,6 +17,7 @@ SETTINGS = {
     "num_iterations_per_epoch": 2,
     "num_val_iterations_per_epoch": 1,
     "num_local": 2,
+    "restorations_every": 0,
     "initial_lr": 0.01,
 }
 

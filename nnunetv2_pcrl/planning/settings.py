@@ -21,6 +21,8 @@ class PCRLv2Settings(ViewSettings):
         seed: of network initialisation, views and levels.
         min_cases: fewest cases to train on.
         shared_level: whether all comparisons of a step take place at one drawn level.
+        restorations_every: epochs between pictures of restorations at least; 0 for none.
+        probe_every: epochs between probes of labelled cases; 0 for none, so that no label is read.
     """
 
     batch_size: int = 16
@@ -33,6 +35,8 @@ class PCRLv2Settings(ViewSettings):
     seed: int = 0
     min_cases: int = 2
     shared_level: bool = False
+    restorations_every: int = 1
+    probe_every: int = 10
 
     @classmethod
     def names(cls) -> set[str]:
@@ -126,6 +130,8 @@ def check_settings(settings: PCRLv2Settings, total_stride: Sequence[int]) -> Non
         _demand_integer(settings, name, 2 if name == "batch_size" else 1)
     for name in ("num_val_iterations_per_epoch", "num_cut_outs", "seed"):
         _demand_integer(settings, name, 1 if name == "num_val_iterations_per_epoch" else 0)
+    for name in ("restorations_every", "probe_every"):
+        _demand_integer(settings, name, 0)
     _demand(
         isinstance(settings.shared_level, bool),
         f'"shared_level" must be true or false, got {settings.shared_level!r}',

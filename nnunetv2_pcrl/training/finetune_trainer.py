@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings, settings_of_variant
 from nnunetv2_pcrl.planning.overrides import check_names, read_section
 from nnunetv2_pcrl.planning.settings import PCRLv2Settings
+from nnunetv2_pcrl.training.finetune_progress import FinetuneProgress
 from nnunetv2_pcrl.training.finetune_schedule import (
     FinetuneLRScheduler,
     FinetuneSchedule,
@@ -101,6 +102,7 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         if not self._resumed:
             self._start_from_pretrained_weights()
         super().on_train_start()
+        self.progress = FinetuneProgress(self)
 
     def save_checkpoint(self, filename: str) -> None:
         """nnU-Net's checkpoint, never half-written."""

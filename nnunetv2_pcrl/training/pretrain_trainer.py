@@ -1,6 +1,8 @@
 """PCRLv2PretrainTrainer: what PCRLv2 is among self-supervised trainers."""
 
+import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,21 @@ from torch import Tensor
 
 import nnunetv2_pcrl
 from nnunetv2_pcrl.losses.pcrlv2 import Levels, draw_levels, level_restoration_weight
+from nnunetv2_pcrl.monitoring.epoch_line import epoch_line
+from nnunetv2_pcrl.monitoring.health import health_warnings
+from nnunetv2_pcrl.monitoring.log_names import (
+    PROBE,
+    STATE,
+    TERMS,
+    logged_names,
+    of_levels,
+    restoration_error_names,
+)
+from nnunetv2_pcrl.monitoring.pretraining_monitor import PretrainingMonitor
+from nnunetv2_pcrl.monitoring.record import RECORD_NAME, read_record
+from nnunetv2_pcrl.monitoring.report import REPORT_NAME, write_report
+from nnunetv2_pcrl.monitoring.representation import representation_state
+from nnunetv2_pcrl.monitoring.runs import read_runs
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet, copy_into_skip_network
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
@@ -20,9 +37,9 @@ from nnunetv2_pcrl.planning.settings import (
     PCRLv2Settings,
     derive_settings,
 )
-from nnunetv2_pcrl.training.monitor import TERMS, collapse_warning, draw_progress, epoch_lines
+from nnunetv2_pcrl.training.monitored_run import monitored_run
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer, StepLoss
-from nnunetv2_pcrl.training.step import StepResult, ViewBatch
+from nnunetv2_pcrl.training.step import Evaluation, StepResult, ViewBatch
 from nnunetv2_pcrl.training.two_pass import (
     MicroBatch,
     Precision,
@@ -39,6 +56,11 @@ class PCRLv2PretrainTrainer(SSLTrainer):
 
     Source: Zhou et al. 2023 (PCRLv2).
     """
+
+    # In the first process only.
+    _monitor: PretrainingMonitor | None = None
+    # What the last epoch was warned about. A small batch is said before the first one.
+    _warnings: Mapping[str, str] = {"small batch": ""}
 
     @classmethod
     def variant_of_length(cls, num_epochs: int) -> dict[str, Any]:
@@ -105,12 +127,8 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         return len(self._planned_strides()) - 1
 
     def log_keys(self) -> list[str]:
-        """Loss terms, what restoring each view's mean would cost, and spreads per level."""
-        names = [*TERMS, "target_variance"]
-        for level in range(self._num_levels):
-            names += [f"z_std_level_{level}", f"feature_spread_level_{level}"]
-        logged = [f"{phase}_{name}" for phase in ("train", "val") for name in names]
-        return [*logged, "level_restoration_weight"]
+        """Loss terms, what restoring each view's mean would cost, state per level, the probe."""
+        return logged_names(self._num_levels)
 
     def initialize(self):
         """As the base; then decides how many views pass the backbone at a time."""
@@ -158,7 +176,17 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         result = evaluate(
             self.network, _views_of(batch), levels, self._micro_batch, self.joint_batch
         )
-        return self._step_loss(batch, result, 1.0)
+        step = self._step_loss(batch, result, 1.0)
+        return StepLoss(step.loss, {**step.numbers, **self._state(result)})
+
+    def _state(self, result: Evaluation) -> dict[str, Tensor]:
+        """The state of the representation; the same names in every process, whatever happens."""
+        num_levels, pooled = self.network.num_levels, result.pooled
+        state = dict.fromkeys(of_levels(STATE, num_levels), torch.tensor(math.nan))
+        with self.guard("the state of the representation"):
+            state |= representation_state(self.network, pooled.first, pooled.second, pooled.local)
+        errors = (*result.level_errors, result.terms.restoration)
+        return state | dict(zip(restoration_error_names(num_levels), errors, strict=True))
 
     def _draw_levels(self, generator: torch.Generator) -> Levels:
         settings = self.settings
@@ -186,20 +214,57 @@ class PCRLv2PretrainTrainer(SSLTrainer):
             "level_restoration_weight", self._level_restoration_weight, self.current_epoch
         )
 
+    def on_train_start(self):
+        """As the base; then prepares what a person will see."""
+        super().on_train_start()
+        if self.local_rank != 0:
+            return
+        with self.guard("the monitoring"):
+            run = monitored_run(self, *self.cases, self.guard)
+            has_record = self._resumed and (Path(self.output_folder) / RECORD_NAME).is_file()
+            earlier = read_record(self.output_folder) if has_record else None
+            self._monitor = PretrainingMonitor(run, earlier)
+            if not self._resumed and (score := self._monitor.probe_before_training()):
+                self.print_to_log_file(f"probe before training: {score.mean:.4f}")
+
+    def on_validation_epoch_end(self, val_outputs: list[dict]):
+        """Logs the means; restoration errors in units of the images' variance; the probe."""
+        variance = np.mean([output["target_variance"] for output in val_outputs])
+        for output in val_outputs:
+            for name in restoration_error_names(self.network.num_levels):
+                output[name] /= max(variance, 1e-12)
+        super().on_validation_epoch_end(val_outputs)
+        score = self._monitor.probe(self.current_epoch) if self._monitor else None
+        self.logger.log(PROBE, score.mean if score else math.nan, self.current_epoch)
+        per_class = [*score.per_class] if score else math.nan
+        self.logger.log(f"{PROBE}_per_class", per_class, self.current_epoch)
+
     def print_epoch(self) -> None:
-        """The epoch's terms, z_std per level and time; a warning if projections collapse."""
+        """The epoch in a line; warnings when they begin."""
         logged = self.logger.local_logger.my_fantastic_logging
-        for line in epoch_lines(logged, self._num_levels):
-            self.print_to_log_file(line)
-        warning = collapse_warning(logged, self._num_levels)
-        if warning:
-            self.print_to_log_file(warning)
+        with self.guard("the epoch's line in the log"):
+            self.print_to_log_file(epoch_line(logged, self._num_levels, self.num_epochs))
+        with self.guard("the search for warnings"):
+            found = health_warnings(logged, self._num_levels, self.settings.batch_size)
+            for kind, text in found.items():
+                if kind not in self._warnings:
+                    self.print_to_log_file(f"WARNING: {text}")
+            self._warnings = found
 
     def plot_progress(self) -> None:
-        """progress.png: loss terms, z_std per level, schedules and times."""
-        draw_progress(
-            self.logger.local_logger.my_fantastic_logging, self._num_levels, self.output_folder
-        )
+        """progress.png and restorations.png, if they are due, and the record of the run."""
+        if self._monitor:
+            logged = self.logger.local_logger.my_fantastic_logging
+            self._monitor.after_epoch(logged, self._warnings)
+
+    def perform_actual_validation(self, save_probabilities: bool = False):
+        """Writes report.html, then as the base."""
+        folder = Path(self.output_folder)
+        if self.local_rank == 0 and (folder / RECORD_NAME).is_file():
+            with self.guard(REPORT_NAME):
+                write_report(read_runs([folder]), folder / REPORT_NAME)
+                self.print_to_log_file(f"Report: {folder / REPORT_NAME}")
+        super().perform_actual_validation(save_probabilities)
 
     def portable_weights(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
         """The backbone as the planned skip network, and what a reader needs to know of it."""

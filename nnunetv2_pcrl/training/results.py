@@ -11,6 +11,8 @@ from nnunetv2_pcrl.weights.portable import FILE_NAME
 
 WEIGHTS_VARIABLE = "nnUNet_pcrl_weights"
 PRETRAIN_TRAINER = "PCRLv2PretrainTrainer"
+# Not worth keeping alone.
+ALONGSIDE = ("monitoring.json", "report.html", "restorations.npz", "restorations.png")
 KEPT = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth", FILE_NAME)
 
 
@@ -25,6 +27,7 @@ def keep_previous_results(output_folder: Path) -> Path | None:
         return None
     target = output_folder / f"previous_{datetime.now():%Y_%m_%d_%H_%M_%S_%f}"
     target.mkdir(parents=True)
+    found += [output_folder / name for name in ALONGSIDE if (output_folder / name).is_file()]
     for file in found:
         file.rename(target / file.name)
     return target

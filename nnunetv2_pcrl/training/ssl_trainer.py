@@ -20,6 +20,8 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor, autocast
 
+from nnunetv2_pcrl.monitoring.guard import Guard
+from nnunetv2_pcrl.monitoring.progress_bar import EpochBar
 from nnunetv2_pcrl.training.cases import check_split_is_possible
 from nnunetv2_pcrl.training.cosine import CosineLRScheduler
 from nnunetv2_pcrl.training.joint_batch import JointBatch
@@ -90,6 +92,8 @@ class SSLTrainer(nnUNetTrainer):
         self._train_epoch_began = 0.0
         self._consecutive_skipped_steps = 0
         self._reported_cases: dict[str, str] = {}
+        self.guard = Guard(self.print_to_log_file)
+        self._bar = EpochBar("", 0, 0, is_wanted=False)
         self._add_log_keys()
 
     # What a method defines
@@ -126,7 +130,7 @@ class SSLTrainer(nnUNetTrainer):
 
     @abstractmethod
     def plot_progress(self) -> None:
-        """Draws progress.png into the output folder."""
+        """Draws progress.png into the output folder, and whatever else shows the epoch."""
 
     # Building: network, optimiser, data
 
@@ -183,7 +187,7 @@ class SSLTrainer(nnUNetTrainer):
 
     def get_dataloaders(self):
         """Streams of views: training goes on where it stopped, validation is always the same."""
-        train_cases, val_cases = self.do_split()
+        self.cases = train_cases, val_cases = self.do_split()
         num_workers = get_allowed_n_proc_DA()
         source = StreamSource(
             Path(self.preprocessed_dataset_folder),
@@ -231,6 +235,10 @@ class SSLTrainer(nnUNetTrainer):
         self._step = len(self._epoch_outputs)
         self.dataloader_train.seconds_waited = 0.0
         self._train_epoch_began = time()
+        with self.guard("the progress bar"):
+            title = f"Epoch {self.current_epoch + 1}/{self.num_epochs}"
+            steps, images = self.num_iterations_per_epoch, self.settings.batch_size
+            self._bar = EpochBar(title, steps, images, self.local_rank == 0)
 
     def on_validation_epoch_start(self):
         """As nnU-Net; starts to count steps, whose numbers decide the drawn levels."""
@@ -259,11 +267,13 @@ class SSLTrainer(nnUNetTrainer):
         numbers = self._joint_numbers(self.accumulate_gradients(batch, generator, scale))
         if math.isfinite(numbers["loss"]):
             self._consecutive_skipped_steps = 0
-            self._update()
+            numbers["gradient_norm"] = float(self._update())
         else:
             numbers = {}
             self._skip_step(batch)
         self._epoch_outputs.append(numbers)
+        with self.guard("the progress bar"):
+            self._bar.step(numbers, self.dataloader_train.seconds_waited)
         self._stop_if_asked_to()
         return numbers
 
@@ -273,17 +283,19 @@ class SSLTrainer(nnUNetTrainer):
         values = torch.stack([torch.as_tensor(v, device=self.device) for v in numbers.values()])
         return dict(zip(numbers, self.joint_batch.mean(values).tolist(), strict=True))
 
-    def _update(self) -> None:
-        scaler = self.grad_scaler
+    def _update(self) -> Tensor:
+        """One step of the optimiser; the norm of the gradient before it was clipped."""
+        scaler, parameters = self.grad_scaler, self.network.parameters()
         self.joint_batch.average_gradients(self.network)
         if scaler is None:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
             self.optimizer.step()
         else:
             scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
             scaler.step(self.optimizer)
             scaler.update()
+        return norm
 
     def _skip_step(self, batch: dict) -> None:
         self._consecutive_skipped_steps += 1
@@ -328,20 +340,27 @@ class SSLTrainer(nnUNetTrainer):
         """
         for identifier, reason in self.joint_batch.collect([*self._reported_cases.items()]):
             self._report_case(identifier, reason)
+        with self.guard("the progress bar"):
+            self._bar.close()
         self._log_means("train", self._epoch_outputs)
         seconds = max(time() - self._train_epoch_began, 1e-9)
         share = min(1.0, self.dataloader_train.seconds_waited / seconds)
         self.logger.log("data_wait_share", share, self.current_epoch)
+        images = len(train_outputs) * self.settings.batch_size
+        self.logger.log("images_per_second", images / seconds, self.current_epoch)
 
     def on_validation_epoch_end(self, val_outputs: list[dict]):
         """Logs the means."""
         self._log_means("val", val_outputs)
 
     def _log_means(self, phase: str, outputs: list[dict]) -> None:
-        """Logs the mean of every number, over the steps that have it."""
+        """Logs the mean of every number, over the steps that have it.
+
+        (Gradients that overflow in half precision have no norm; the scaler skips those steps.)
+        """
         names = {name for output in outputs for name in output} | {"loss"}
         for name in sorted(names):
-            values = [output[name] for output in outputs if name in output]
+            values = [o[name] for o in outputs if math.isfinite(o.get(name, math.nan))]
             mean = float(np.mean(values)) if values else math.nan
             key = f"{phase}_losses" if name == "loss" else f"{phase}_{name}"
             self.logger.log(key, mean, self.current_epoch)
@@ -406,7 +425,8 @@ class SSLTrainer(nnUNetTrainer):
         A name that an older checkpoint lacks is filled up, as every list needs one entry an epoch.
         """
         logging = self.logger.local_logger.my_fantastic_logging
-        for key in (*self.log_keys(), "data_wait_share"):
+        own = ("data_wait_share", "images_per_second", "train_gradient_norm")
+        for key in (*self.log_keys(), *own):
             logging.setdefault(key, [math.nan] * self.current_epoch)
 
     def save_checkpoint(self, filename: str) -> None:

@@ -70,6 +70,20 @@ class PooledViews:
     local: dict[int, Tensor]
 
 
+@dataclass(frozen=True)
+class Evaluation(StepResult):
+    """What is known of a batch without gradient.
+
+    Attributes:
+        level_errors: squared error of the restoration from every level; parts of a mean over the
+            processes, as the restoration terms.
+        pooled: features of the whole batch at every level.
+    """
+
+    level_errors: tuple[Tensor, ...]
+    pooled: PooledViews
+
+
 def pcrlv2_step(
     network: PCRLv2Network, views: ViewBatch, levels: Levels, joint: JointBatch | None = None
 ) -> StepResult:

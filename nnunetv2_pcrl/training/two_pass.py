@@ -18,9 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from nnunetv2_pcrl.losses.pcrlv2 import Levels, PCRLv2Terms
+from nnunetv2_pcrl.losses.restoration import restoration_error
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.step import (
+    Evaluation,
     PooledViews,
     StepResult,
     ViewBatch,
@@ -166,32 +168,36 @@ def evaluate(
     levels: Levels,
     micro_batch: MicroBatch | None,
     joint: JointBatch | None = None,
-) -> StepResult:
+) -> Evaluation:
     """The terms of a batch without gradient, a few views at a time (all if `micro_batch` is None).
 
-    Equals `pcrlv2_step`.
+    Its terms and spreads equal those of `pcrlv2_step`; every level is computed.
     """
     joint = joint or JointBatch(len(views.target))
-    if micro_batch is None or micro_batch.holds(views):
-        return pcrlv2_step(network, views, levels, joint)
     first, second = views.global_views
     local_views = views.local_views.flatten(0, 1)
-    full, level, all_pooled = [], [], []
+    micro_batch = micro_batch or MicroBatch(len(first), len(local_views))
+    all_levels = range(network.num_levels)
+    full, level_errors, all_pooled = [], [], []
     for part in _parts(len(first), micro_batch.global_views):
-        pyramid = network.backbone(first[part])
-        share = joint.weight * len(first[part]) / len(first)
-        terms = restorations(network, pyramid, views.target[part], levels.shared)
-        full.append(share * terms[0])
-        level.append(share * terms[1])
-        all_pooled.append(pool(pyramid, range(network.num_levels)))
+        pyramid, target = network.backbone(first[part]), views.target[part]
+        share = joint.weight * len(target) / len(first)
+        full.append(share * restoration_error(network.restoration(pyramid[-1]), target))
+        errors = [
+            share * restoration_error(head(features), target)
+            for head, features in zip(network.level_restorations, pyramid, strict=True)
+        ]
+        level_errors.append(torch.stack(errors))
+        all_pooled.append(pool(pyramid, all_levels))
     pooled = PooledViews(
         _joined(all_pooled),
-        _pool_in_parts(network, second, levels.of_second_global, micro_batch.global_views),
-        _pool_in_parts(network, local_views, levels.of_local, micro_batch.local_views),
+        _pool_in_parts(network, second, all_levels, micro_batch.global_views),
+        _pool_in_parts(network, local_views, all_levels, micro_batch.local_views),
     )
     pooled = gather(pooled, joint, len(levels.local))
-    terms = PCRLv2Terms(sum(full), sum(level), *comparisons(network, pooled, levels))
-    return StepResult(terms, *spreads(network, pooled.first))
+    errors = tuple(sum(level_errors))
+    terms = PCRLv2Terms(sum(full), errors[levels.shared], *comparisons(network, pooled, levels))
+    return Evaluation(terms, *spreads(network, pooled.first), errors, pooled)
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:

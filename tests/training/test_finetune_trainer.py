@@ -25,6 +25,7 @@ SETTINGS = {
     "num_iterations_per_epoch": 1,
     "num_val_iterations_per_epoch": 1,
     "num_local": 1,
+    "restorations_every": 0,
 }
 
 

@@ -18,6 +18,7 @@ from steps import (
 from torch import nn
 
 from nnunetv2_pcrl.losses.pcrlv2 import Levels, draw_levels
+from nnunetv2_pcrl.training.step import comparisons
 from nnunetv2_pcrl.training.two_pass import (
     MicroBatch,
     Precision,
@@ -93,6 +94,13 @@ def test_evaluation_in_parts_equals_the_naive_terms_and_leaves_no_gradient():
             difference = getattr(result.terms, name) - getattr(expected.terms, name)
             assert abs(float(difference.detach())) < 1e-12, name
         torch.testing.assert_close(result.feature_spreads, expected.feature_spreads)
+        torch.testing.assert_close(
+            result.level_errors[levels.shared], result.terms.level_restoration
+        )
+        for population in (result.pooled.first, result.pooled.second, result.pooled.local):
+            assert sorted(population) == [0, 1, 2]
+        again = comparisons(case.network, result.pooled, levels)
+        torch.testing.assert_close(again[1], result.terms.local_comparison)
     assert all(g is None for g in gradients(case.network).values())
 
 

@@ -1,0 +1,130 @@
+"""Labelled voxels for the probe: which cases, which crops, which voxels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError
+from nnunetv2_pcrl.views.seeding import integer, seeded_generator
+
+CASES_TO_FIT, CASES_TO_SCORE = 8, 4
+VOXELS_PER_CLASS_AND_CASE = 60
+PROBE_STREAM = 5
+
+
+@dataclass(frozen=True)
+class LabelledCrop:
+    """A crop of an image and some of its voxels.
+
+    Attributes:
+        image: shape [C, (D,) H, W].
+        voxels: positions in the crop, [N, axes].
+        labels: class of each voxel, 0 for background, [N].
+    """
+
+    image: Tensor
+    voxels: Tensor
+    labels: Tensor
+
+
+def split_cases(
+    training: Sequence[str], validation: Sequence[str], seed: int
+) -> tuple[list[str], list[str]]:
+    """Cases to fit and cases to score, none in both.
+
+    Where training and validation are the same (fold all), a third of the cases is scored.
+    """
+
+    def shuffled(cases: set[str]) -> list[str]:
+        names = sorted(cases)
+        order = torch.randperm(len(names), generator=seeded_generator(seed, PROBE_STREAM))
+        return [names[index] for index in order.tolist()]
+
+    own = set(validation) - set(training)
+    candidates = shuffled(own or set(validation))
+    count = CASES_TO_SCORE if own else min(CASES_TO_SCORE, len(candidates) // 3 or 1)
+    scoring = candidates[:count]
+    return shuffled(set(training) - set(scoring))[:CASES_TO_FIT], scoring
+
+
+def draw_crops(
+    folder: Path,
+    identifiers: Sequence[str],
+    classes: Mapping[int, int],
+    size: Sequence[int],
+    stride: Sequence[int],
+    seed: int,
+) -> list[LabelledCrop]:
+    """Crops about labelled voxels: per case one for every class that it has.
+
+    Args:
+        folder: preprocessed data of the configuration.
+        identifiers: cases; those without a readable image or label are left out.
+        classes: index of each label value; voxels of other values are not used, but for values
+            below 0, which nnU-Net takes for background.
+        size: voxels per axis of a crop; less where the image is smaller.
+        stride: total stride of the network, of which the size of a crop is a multiple.
+        seed: of the run.
+    """
+    crops = []
+    for number, identifier in enumerate(identifiers):
+        try:
+            image = PreprocessedCase(folder, identifier)
+            label = PreprocessedCase(folder, f"{identifier}_seg")
+            values = label.read(Box((0, 0, 0), label.image_size))[0].to(torch.int16).clamp_min(0)
+        except UnusableCaseError:
+            continue
+        generator = seeded_generator(seed, PROBE_STREAM, number)
+        for value in classes:
+            if value == 0:
+                continue
+            places = (values == value).nonzero()
+            if len(places) == 0:
+                continue
+            centre = places[integer(0, len(places) - 1, generator)].tolist()
+            crop = _crop_about(centre, image, values, classes, size, stride, generator)
+            if crop is not None:
+                crops.append(crop)
+    return crops
+
+
+def _crop_about(
+    centre: Sequence[int],
+    image: PreprocessedCase,
+    values: Tensor,
+    classes: Mapping[int, int],
+    size: Sequence[int],
+    stride: Sequence[int],
+    generator: torch.Generator,
+) -> LabelledCrop | None:
+    """The crop about a voxel, inside the image; None if it is smaller than the network takes."""
+    is_2d = len(size) == 2
+    # 2D configurations store volumes too; a crop lies in one slice.
+    size, stride = ((1, *size), (1, *stride)) if is_2d else (tuple(size), tuple(stride))
+    sizes = [
+        min(wanted, extent // step * step)
+        for wanted, extent, step in zip(size, image.image_size, stride, strict=True)
+    ]
+    least = [min(wanted, 2 * step) for wanted, step in zip(size, stride, strict=True)]
+    if any(a < b for a, b in zip(sizes, least, strict=True)):
+        return None
+    start = [
+        min(max(0, middle - length // 2), extent - length)
+        for middle, length, extent in zip(centre, sizes, image.image_size, strict=True)
+    ]
+    box = Box(tuple(start), tuple(sizes))
+    inner = values[box.slices]
+    voxels, labels = [], []
+    for value, index in classes.items():
+        places = (inner == value).nonzero()
+        chosen = torch.randperm(len(places), generator=generator)[:VOXELS_PER_CLASS_AND_CASE]
+        voxels.append(places[chosen])
+        labels.append(torch.full((len(chosen),), index))
+    region, places = image.read(box), torch.cat(voxels)
+    if is_2d:
+        region, places = region[:, 0], places[:, 1:]
+    return LabelledCrop(region, places, torch.cat(labels))

@@ -1,0 +1,104 @@
+"""What a person sees of a fine-tuning: progress.png with gradient norm and throughput.
+
+Only reads: nnU-Net's training goes on as it would without.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import Tensor
+
+from nnunetv2_pcrl.monitoring.charts import finetuning_charts
+from nnunetv2_pcrl.monitoring.guard import Guard
+from nnunetv2_pcrl.monitoring.pace import Pace
+from nnunetv2_pcrl.monitoring.pretraining_monitor import EXPECTED_PROGRESS_S, SHARE_OF_PICTURES
+from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
+from nnunetv2_pcrl.monitoring.record import write_record
+from nnunetv2_pcrl.training.monitored_run import data_of, run_of
+from nnunetv2_pcrl.weights.portable import CITATIONS
+
+OWN_NAMES = ("train_gradient_norm", "images_per_second")
+
+
+class FinetuneProgress:
+    """Takes the place of nnU-Net's own drawing, which its logger does after every epoch."""
+
+    def __init__(self, trainer: nnUNetTrainer):
+        """Watches a trainer that is about to train."""
+        self._trainer = trainer
+        self._guard = Guard(trainer.print_to_log_file)
+        self._pace = Pace(SHARE_OF_PICTURES, EXPECTED_PROGRESS_S)
+        self._squares: list[Tensor] = []
+        if trainer.local_rank == 0:
+            trainer.optimizer.register_step_pre_hook(self._note_gradient)
+            trainer.logger.plot_progress_png = self.after_epoch
+
+    @torch.no_grad()
+    def _note_gradient(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Keeps the squared norm of a step's gradient, clipped as nnU-Net does, on its device."""
+        with self._guard("the gradient norm"):
+            gradients = [
+                parameter.grad
+                for group in optimizer.param_groups
+                for parameter in group["params"]
+                if parameter.grad is not None
+            ]
+            self._squares.append(torch.stack([g.norm() for g in gradients]).square().sum())
+
+    def after_epoch(self, output_folder: str) -> None:
+        """Logs, draws if it is due, and writes the record; called before the epoch is counted."""
+        trainer = self._trainer
+        with self._guard("progress.png"):
+            self._log()
+            logged = trainer.logger.local_logger.my_fantastic_logging
+            done = trainer.current_epoch + 1
+            run = run_of(trainer)
+            if done == trainer.num_epochs or self._pace.is_due():
+                with self._pace.measured():
+                    title = f"{run['trainer']} on {run['data set']}"
+                    draw_progress(
+                        finetuning_charts(logged),
+                        Path(output_folder) / "progress.png",
+                        f"{title}: {done} of {trainer.num_epochs} epochs",
+                    )
+            write_record(
+                output_folder,
+                {
+                    "run": run,
+                    "data": data_of(trainer),
+                    "settings": {
+                        "batch_size": trainer.batch_size,
+                        "num_iterations_per_epoch": trainer.num_iterations_per_epoch,
+                        "initial_lr": trainer.initial_lr,
+                        "weight_decay": trainer.weight_decay,
+                    },
+                    "num_epochs": trainer.num_epochs,
+                    "citations": [text for c in CITATIONS for text in c["apa_citations"]],
+                    "logged": logged,
+                },
+            )
+
+    def _log(self) -> None:
+        """This epoch's gradient norm and throughput, through nnU-Net's logger."""
+        trainer, epoch = self._trainer, self._trainer.current_epoch
+        norms = torch.stack(self._squares).sqrt().tolist() if self._squares else []
+        self._squares.clear()
+        finite = [norm for norm in norms if math.isfinite(norm)]
+        start, end = (
+            trainer.logger.get_value(f"epoch_{name}_timestamps", step=epoch)
+            for name in ("start", "end")
+        )
+        steps = trainer.num_iterations_per_epoch
+        world = torch.distributed.get_world_size() if trainer.is_ddp else 1
+        values = (
+            sum(finite) / len(finite) if finite else math.nan,
+            steps * trainer.batch_size * world / max(end - start, 1e-9),
+        )
+        for name, value in zip(OWN_NAMES, values, strict=True):
+            series = trainer.logger.local_logger.my_fantastic_logging.setdefault(name, [])
+            # Checkpoints are written before this, so a resumed training lacks its last epoch.
+            series.extend([math.nan] * (epoch - len(series)))
+            trainer.logger.log(name, value, epoch)
