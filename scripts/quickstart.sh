@@ -44,7 +44,7 @@ run() {
     echo "  $*"
     set +e
     "$@" 2>&1 | tee -a "$log" | grep --line-buffered -E \
-        'Epoch [0-9]|_loss|Pseudo dice|(train|val): |z_std|come from the file|Validation Dice'
+        'Epoch [0-9]|_loss|Pseudo dice|come from the file|Validation Dice'
     local status=${PIPESTATUS[0]}
     set -e
     if [ "$status" -ne 0 ]; then
@@ -117,7 +117,8 @@ run "Fine-tune (fold $fold)" nnUNetv2_train "$dataset" "$configuration" "$fold" 
 run "Train its twin from scratch (fold $fold)" nnUNetv2_train "$dataset" "$configuration" "$fold" \
     -tr "$twin" -p "$plans" -device "$device"
 
-pictures=("$(result_folder "$pretrainer" "$pretrain_fold")/progress.png"
+pretraining=$(result_folder "$pretrainer" "$pretrain_fold")
+pictures=("$pretraining/report.html" "$pretraining/progress.png" "$pretraining/restorations.png"
     "$(result_folder "$finetuner" "$fold")/progress.png")
 if [ -d "$nnUNet_raw/$dataset_name/labelsTs" ]; then
     raw=$nnUNet_raw/$dataset_name

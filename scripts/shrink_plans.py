@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--pcrlv2", type=json.loads, default=None, help='e.g. {"batch_size": 8}')
     args = parser.parse_args()
     small = shrink_plans(
-        json.loads(args.plans.read_text()),
+        json.loads(args.plans.read_text(encoding="utf-8")),
         args.name,
         args.base_features,
         args.max_features,

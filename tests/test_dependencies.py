@@ -51,7 +51,7 @@ def part_of(path: Path) -> str:
 def imported_modules(path: Path) -> set[str]:
     """Full names of all modules that a file imports, in functions too."""
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text(), path.name)):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), path.name)):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -90,8 +90,8 @@ def _convert(source: Path, number: int | None, num_processes: int) -> Path:
 
 def _check(source: Path, folder: Path, num_processes: int) -> ConversionReport:
     """Counts, geometry and label values of the converted task."""
-    published = json.loads((source / "dataset.json").read_text())
-    content = json.loads((folder / "dataset.json").read_text())
+    published = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
+    content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     values = {int(value): int(value) for value in content["labels"].values()}
     num_channels = len(content["channel_names"])
     training = sorted(

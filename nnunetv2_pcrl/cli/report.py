@@ -15,8 +15,9 @@ from nnunetv2_pcrl.monitoring.runs import Run, charts_of, read_runs
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
+        prog="nnUNetv2_pcrl_report",
         description="Writes a report of a training by this package, finished or in progress: one "
-        "HTML file that needs no network. Several folders are shown side by side."
+        "HTML file that needs no network. Several folders are shown side by side.",
     )
     parser.add_argument(
         "folders",

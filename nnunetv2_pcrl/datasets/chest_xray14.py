@@ -38,7 +38,7 @@ def find_chest_xray14(source: Path) -> Benchmark:
         raise ValueError(f"There is no Data_Entry_2017.csv in {source}.")
     entries = {row["Image Index"]: row for row in read_table(tables[0], "Image Index")}
     lists = sorted(source.rglob("test_list*.txt"))
-    test_names = set(lists[0].read_text().split()) if lists else set()
+    test_names = set(lists[0].read_text(encoding="utf-8").split()) if lists else set()
     files = {path.name: path for path in sorted(source.rglob("*.png"))}
     files = {name: path for name, path in files.items() if not name.startswith(".")}
     odd = {name: "it is not in Data_Entry_2017.csv" for name in sorted(set(files) - set(entries))}

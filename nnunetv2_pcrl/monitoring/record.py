@@ -26,7 +26,7 @@ def read_record(folder: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(folder) / RECORD_NAME
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"There is no {RECORD_NAME} in {folder}") from None
     except json.JSONDecodeError as error:

@@ -14,7 +14,6 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-import numpy as np
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
@@ -23,16 +22,17 @@ from torch import Tensor, autocast
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.progress_bar import EpochBar
 from nnunetv2_pcrl.training.cases import check_split_is_possible
+from nnunetv2_pcrl.training.checkpoints import changes_of, checkpoint_of
 from nnunetv2_pcrl.training.cosine import CosineLRScheduler
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.results import how_to_fine_tune, keep_previous_results
 from nnunetv2_pcrl.training.streams import StreamSource
 from nnunetv2_pcrl.training.termination import EXIT_STATUS, TerminationNotice
+from nnunetv2_pcrl.training.update import means, update
 from nnunetv2_pcrl.views.seeding import seeded_generator
 from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
 from nnunetv2_pcrl.weights.portable import FILE_NAME, write_weights
 
-MAX_GRADIENT_NORM = 12
 MAX_CONSECUTIVE_SKIPPED_STEPS = 10
 
 
@@ -94,7 +94,7 @@ class SSLTrainer(nnUNetTrainer):
         self._reported_cases: dict[str, str] = {}
         self.guard = Guard(self.print_to_log_file)
         self._bar = EpochBar("", 0, 0, is_wanted=False)
-        self._add_log_keys()
+        self._fill_log(0)
 
     # What a method defines
 
@@ -267,7 +267,8 @@ class SSLTrainer(nnUNetTrainer):
         numbers = self._joint_numbers(self.accumulate_gradients(batch, generator, scale))
         if math.isfinite(numbers["loss"]):
             self._consecutive_skipped_steps = 0
-            numbers["gradient_norm"] = float(self._update())
+            norm = update(self.network, self.optimizer, self.grad_scaler, self.joint_batch)
+            numbers["gradient_norm"] = float(norm)
         else:
             numbers = {}
             self._skip_step(batch)
@@ -282,20 +283,6 @@ class SSLTrainer(nnUNetTrainer):
         numbers = {"loss": step.loss, **step.numbers}
         values = torch.stack([torch.as_tensor(v, device=self.device) for v in numbers.values()])
         return dict(zip(numbers, self.joint_batch.mean(values).tolist(), strict=True))
-
-    def _update(self) -> Tensor:
-        """One step of the optimiser; the norm of the gradient before it was clipped."""
-        scaler, parameters = self.grad_scaler, self.network.parameters()
-        self.joint_batch.average_gradients(self.network)
-        if scaler is None:
-            norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
-            self.optimizer.step()
-        else:
-            scaler.unscale_(self.optimizer)
-            norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
-            scaler.step(self.optimizer)
-            scaler.update()
-        return norm
 
     def _skip_step(self, batch: dict) -> None:
         self._consecutive_skipped_steps += 1
@@ -354,20 +341,15 @@ class SSLTrainer(nnUNetTrainer):
         self._log_means("val", val_outputs)
 
     def _log_means(self, phase: str, outputs: list[dict]) -> None:
-        """Logs the mean of every number, over the steps that have it.
-
-        (Gradients that overflow in half precision have no norm; the scaler skips those steps.)
-        """
-        names = {name for output in outputs for name in output} | {"loss"}
-        for name in sorted(names):
-            values = [o[name] for o in outputs if math.isfinite(o.get(name, math.nan))]
-            mean = float(np.mean(values)) if values else math.nan
+        """Logs the mean of every number; NaN for a loss that no step has."""
+        for name, mean in ({"loss": math.nan} | means(outputs)).items():
             key = f"{phase}_losses" if name == "loss" else f"{phase}_{name}"
             self.logger.log(key, mean, self.current_epoch)
 
     def on_epoch_end(self):
         """As nnU-Net, with the validation loss in the place of the pseudo Dice."""
         self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
+        self._fill_log(self.current_epoch + 1)
         self.print_epoch()
         is_last = self.current_epoch == self.num_epochs - 1
         if (self.current_epoch + 1) % self.save_every == 0 and not is_last:
@@ -419,15 +401,17 @@ class SSLTrainer(nnUNetTrainer):
         if self.local_rank == 0:
             super().print_to_log_file(*args, **kwargs)
 
-    def _add_log_keys(self) -> None:
-        """Announces our names to nnU-Net's logger, whose log function refuses unknown ones.
+    def _fill_log(self, num_epochs: int) -> None:
+        """Gives each of our names in nnU-Net's log so many entries; those that are missing are NaN.
 
-        A name that an older checkpoint lacks is filled up, as every list needs one entry an epoch.
+        nnU-Net's logger refuses names that it does not know, and values that are not the next ones.
+        An older checkpoint may lack a name, and an epoch without a finite loss lacks most values.
         """
         logging = self.logger.local_logger.my_fantastic_logging
         own = ("data_wait_share", "images_per_second", "train_gradient_norm")
         for key in (*self.log_keys(), *own):
-            logging.setdefault(key, [math.nan] * self.current_epoch)
+            values = logging.setdefault(key, [])
+            values += [math.nan] * (num_epochs - len(values))
 
     def save_checkpoint(self, filename: str) -> None:
         """nnU-Net's checkpoint plus our settings, never half-written; then the portable file.
@@ -449,24 +433,10 @@ class SSLTrainer(nnUNetTrainer):
         if self.disable_checkpointing:
             self.print_to_log_file("No checkpoint written, checkpointing is disabled")
             return
-        scaler = self.grad_scaler
         epochs_done = self.current_epoch + is_epoch_finished
-        logged = self.logger.get_checkpoint()
-        checkpoint = {
-            "network_weights": self.network.state_dict(),
-            "optimizer_state": self.optimizer.state_dict(),
-            "grad_scaler_state": scaler.state_dict() if scaler is not None else None,
-            "logging": {name: values[:epochs_done] for name, values in logged.items()},
-            "_best_ema": self._best_ema,
-            "current_epoch": epochs_done,
-            "epoch_outputs": [] if is_epoch_finished else self._epoch_outputs,
-            "init_args": self.my_init_kwargs,
-            "trainer_name": self.__class__.__name__,
-            "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
-            "settings": self.settings.as_plain(),
-        }
+        outputs = [] if is_epoch_finished else self._epoch_outputs
         with replaced_atomically(filename) as temporary:
-            torch.save(checkpoint, temporary)
+            torch.save(checkpoint_of(self, epochs_done, outputs), temporary)
         if Path(filename).name != "checkpoint_best.pth":
             weights, about = self.portable_weights()
             about = {**about, "epochs_done": epochs_done}
@@ -477,16 +447,12 @@ class SSLTrainer(nnUNetTrainer):
         with self._without_reducer():
             super().load_checkpoint(filename_or_checkpoint)
         self._resumed = True
-        self._add_log_keys()
+        self._fill_log(self.current_epoch)
         for group in self.optimizer.param_groups:
             # The optimiser's state brings its own; changed settings shall count.
             group["momentum"] = self.settings.momentum
             group["weight_decay"] = self.weight_decay
         stored = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=True)
         self._begin_epoch_with(stored["epoch_outputs"])
-        for name, value in self.settings.as_plain().items():
-            before = stored["settings"].get(name)
-            if before != value:
-                self.print_to_log_file(
-                    f"WARNING: setting {name} was {before} and is now {value}; going on with it"
-                )
+        for change in changes_of(stored["settings"], self.settings.as_plain()):
+            self.print_to_log_file(f"WARNING: {change}; going on with it")

@@ -95,10 +95,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as results:
         os.environ.update(nnUNet_results=results)
         trainer = measured_trainer(args, seconds)(
-            {**json.loads((folder / f"{args.plans}.json").read_text()), "continue_training": False},
+            {
+                **json.loads((folder / f"{args.plans}.json").read_text(encoding="utf-8")),
+                "continue_training": False,
+            },
             args.configuration,
             "all",
-            json.loads((folder / "dataset.json").read_text()),
+            json.loads((folder / "dataset.json").read_text(encoding="utf-8")),
             torch.device(args.device),
         )
         trainer.run_training()

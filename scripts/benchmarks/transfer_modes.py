@@ -210,8 +210,8 @@ def main() -> None:
 
     plans = PlansManager(str(args.data / f"{args.plans}.json"))
     configuration = plans.get_configuration(args.configuration)
-    dataset = json.loads((args.data / "dataset.json").read_text())
-    split = json.loads((args.data / "splits_final.json").read_text())[args.fold]
+    dataset = json.loads((args.data / "dataset.json").read_text(encoding="utf-8"))
+    split = json.loads((args.data / "splits_final.json").read_text(encoding="utf-8"))[args.fold]
     args.batch_dice = configuration.batch_dice
     folder = args.data / configuration.data_identifier
     patch_size = args.patch or configuration.patch_size
@@ -222,7 +222,7 @@ def main() -> None:
 
     begin, results = time.time(), {}
     if args.output and args.output.is_file():
-        results = json.loads(args.output.read_text())
+        results = json.loads(args.output.read_text(encoding="utf-8"))
     ways = arms(math.ceil(args.iterations / EPOCH))
     for seed in args.seeds:
         for number in args.labelled:

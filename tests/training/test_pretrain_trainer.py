@@ -391,6 +391,23 @@ def test_a_loss_that_is_not_finite_is_skipped_and_named_and_ends_the_run_in_time
             trainer.train_step(broken)
 
 
+def test_an_epoch_without_a_finite_loss_keeps_every_log_in_step(dataset):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    accumulate = trainer.accumulate_gradients
+
+    def spoil_the_first_epoch(batch, generator, scale):
+        if trainer.current_epoch == 0:
+            batch["target"].mul_(math.nan)
+        return accumulate(batch, generator, scale)
+
+    trainer.accumulate_gradients = spoil_the_first_epoch
+    trainer.run_training()
+    logged = trainer.logger.local_logger.my_fantastic_logging
+    for key in ("train_losses", "train_restoration", "train_gradient_norm"):
+        assert len(logged[key]) == 2, key
+        assert math.isnan(logged[key][0]) and math.isfinite(logged[key][1]), key
+
+
 def test_a_pretraining_network_refuses_to_segment(dataset):
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
     trainer.initialize()
