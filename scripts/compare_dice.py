@@ -31,11 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("evaluations", nargs="+", help="NAME=SUMMARY.json")
     pairs = (e.split("=", 1) for e in parser.parse_args().evaluations)
-    print(
-        dice_table(
-            {name: json.loads(Path(path).read_text(encoding="utf-8")) for name, path in pairs}
-        )
-    )
+    print(dice_table({name: json.loads(Path(path).read_text()) for name, path in pairs}))
 
 
 if __name__ == "__main__":

@@ -148,10 +148,7 @@ def generate_dataset(
     }
     folder = Path(raw_folder) / f"Dataset{dataset_id:03d}_{name}"
     record = folder / "generated.json"
-    if (
-        record.is_file()
-        and (present := json.loads(record.read_text(encoding="utf-8"))) == parameters
-    ):
+    if record.is_file() and (present := json.loads(record.read_text())) == parameters:
         return folder
     if folder.is_dir() and any(folder.iterdir()):
         found = f"was generated with {present}" if record.is_file() else f"has no {record.name}"

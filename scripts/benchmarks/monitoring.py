@@ -96,12 +96,12 @@ def main() -> None:
         os.environ.update(nnUNet_results=results)
         trainer = measured_trainer(args, seconds)(
             {
-                **json.loads((folder / f"{args.plans}.json").read_text(encoding="utf-8")),
+                **json.loads((folder / f"{args.plans}.json").read_text()),
                 "continue_training": False,
             },
             args.configuration,
             "all",
-            json.loads((folder / "dataset.json").read_text(encoding="utf-8")),
+            json.loads((folder / "dataset.json").read_text()),
             torch.device(args.device),
         )
         trainer.run_training()
