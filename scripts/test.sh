@@ -10,6 +10,8 @@ python -m ruff check .
 python -m ruff format --check .
 # More threads would only wait for one another on the tests' tiny tensors.
 export OMP_NUM_THREADS=1
+# Whatever the machine's language: outputs and files of the tests are UTF-8.
+export PYTHONUTF8=1
 # nnU-Net's commands take all cores all the same: let waiting threads sleep, not spin.
 export OMP_WAIT_POLICY=passive
 # Two processes; a file stays together, because its tests share what takes long to prepare, and

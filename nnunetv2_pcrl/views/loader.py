@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -20,16 +21,32 @@ from nnunetv2_pcrl.views.samples import RegionSample, ViewSamples
 BATCH_DIMS = {"target": 0, "global_views": 1, "local_views": 1}
 
 
-def _end_only_with_the_parent(_worker: int) -> None:
-    """Lets a worker live on after SIGTERM, unless the process that it serves sent it.
+# Schedulers send SIGTERM to every process of a job, and the last step still needs its views.
+_TERMINATION = {signal.SIGTERM}
+_CAN_WAIT_FOR_SIGNALS = hasattr(signal, "sigwaitinfo")
 
-    Schedulers send the signal to every process of a job, and the last step still needs its views.
-    """
-    signals = {signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+
+@contextmanager
+def _termination_blocked() -> Iterator[None]:
+    """Keeps SIGTERM waiting; workers that are started here inherit that."""
+    if not _CAN_WAIT_FOR_SIGNALS:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATION)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_only_with_the_parent(_worker: int) -> None:
+    """Lets a worker live on after SIGTERM, unless the process that it serves sent it."""
+    if not _CAN_WAIT_FOR_SIGNALS:
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATION)
 
     def wait() -> None:
-        while signal.sigwaitinfo(signals).si_pid != os.getppid():
+        while signal.sigwaitinfo(_TERMINATION).si_pid != os.getppid():
             pass
         os._exit(0)
 
@@ -131,12 +148,13 @@ class BatchStream:
             batch_size=None,
             sampler=self._samples.numbers(),
             num_workers=self._num_workers,
-            worker_init_fn=_end_only_with_the_parent if hasattr(signal, "sigwaitinfo") else None,
+            worker_init_fn=_end_only_with_the_parent,
             pin_memory=self._device.type == "cuda",
             # A generator of its own, so that the global one is left as it is.
             generator=torch.Generator(),
         )
-        return iter(loader)
+        with _termination_blocked():
+            return iter(loader)
 
     def close(self) -> None:
         """Ends the workers. A later batch would begin the stream anew."""
