@@ -19,7 +19,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def run_on_ranks(function: Callable, num_ranks: int, *arguments, timeout_s: float = 120) -> list:
+def run_on_ranks(function: Callable, num_ranks: int, *arguments, timeout_s: float = 300) -> list:
     """Calls function(*arguments) in every process; the results, None of a process that died.
 
     The processes are forked: they see what is already imported. An error in one of them is raised.

@@ -54,7 +54,7 @@ def start_both(trainer: str, *more: str) -> list[subprocess.Popen]:
     return [start_node(node, port, trainer, *more) for node in range(2)]
 
 
-def outputs_of(nodes: list[subprocess.Popen], timeout_s: float = 100) -> list[str]:
+def outputs_of(nodes: list[subprocess.Popen], timeout_s: float = 300) -> list[str]:
     try:
         return [node.communicate(timeout=timeout_s)[0] for node in nodes]
     finally:
@@ -100,7 +100,7 @@ def _trainer_class(name: str) -> type:
     return variants.__getattr__(name)
 
 
-def wait_for(path: Path, timeout_s: float = 60) -> None:
+def wait_for(path: Path, timeout_s: float = 300) -> None:
     deadline = time.monotonic() + timeout_s
     while not path.is_file():
         assert time.monotonic() < deadline, f"{path} was not written"
@@ -122,7 +122,7 @@ def test_a_rank_that_dies_ends_the_other_machine_and_sigterm_saves_on_both(datas
     try:
         wait_for(latest)
         os.kill(training_process(nodes[1]), signal.SIGKILL)
-        outputs = outputs_of(nodes, timeout_s=60)
+        outputs = outputs_of(nodes)
     finally:
         outputs_of(nodes, timeout_s=1)
     assert all(node.returncode for node in nodes)
@@ -137,7 +137,7 @@ def test_a_rank_that_dies_ends_the_other_machine_and_sigterm_saves_on_both(datas
             assert all(node.poll() is None for node in nodes)
         # One machine is told; the step after which all of them stop is agreed upon.
         os.kill(training_process(nodes[1]), signal.SIGTERM)
-        outputs = outputs_of(nodes, timeout_s=60)
+        outputs = outputs_of(nodes)
     finally:
         outputs_of(nodes, timeout_s=1)
     assert "SIGTERM: stopped after step" in outputs[0]

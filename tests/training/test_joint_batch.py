@@ -139,7 +139,7 @@ def message_of_the_survivor() -> str:
 def test_a_process_that_dies_ends_the_others_with_a_message():
     begin = time.monotonic()
     text, nothing = run_on_ranks(message_of_the_survivor, 2)
-    assert nothing is None and time.monotonic() - begin < 20
+    assert nothing is None and time.monotonic() - begin < 60
     assert "Rank 0 lost the connection to another rank" in text and "--c" in text
 
 

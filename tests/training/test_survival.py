@@ -175,7 +175,7 @@ def test_twenty_kills_lose_no_finished_epoch_and_no_file(make_dataset):
     for kill in range(20):
         process = context.Process(target=run, args=(dataset, kill > 0))
         process.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         # Half of the kills at any time after the first checkpoint, half while a file is written.
         while not any(folder.glob("checkpoint_latest*")) and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -422,7 +422,7 @@ def test_a_dead_worker_ends_the_stream_with_an_error_and_never_hangs(folder):
             [sys.executable, "-c", KILL_A_WORKER, str(folder)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         assert run.returncode == 1
         assert "RuntimeError: A background worker that makes views died" in run.stderr
