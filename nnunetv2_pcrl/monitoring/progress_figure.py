@@ -60,7 +60,10 @@ def _draw(ax: Axes, chart: Chart) -> None:
     if chart.from_zero:
         low, high = ax.dataLim.intervaly
         ax.set_ylim(min(0.0, low), (1.08 * high if high > 0 else None))
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    if max(len(curve.values) for curve in chart.curves) == 1:
+        # Around a single value matplotlib would count parts of an epoch.
+        ax.set_xlim(0, 2)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     ax.grid(alpha=0.25)
     ax.tick_params(labelsize=10)
     for side in ("top", "right"):
