@@ -13,7 +13,7 @@ import SimpleITK
 
 from nnunetv2_pcrl.datasets.headers import Header, differences, read_header
 from nnunetv2_pcrl.datasets.labels import read_label
-from nnunetv2_pcrl.datasets.parallel import run_cases
+from nnunetv2_pcrl.datasets.parallel import listed, run_cases
 from nnunetv2_pcrl.datasets.placing import place, write_image
 from nnunetv2_pcrl.datasets.raw import (
     DATASET_JSON,
@@ -108,7 +108,7 @@ def convert(benchmark: Benchmark, folder: Path, link: bool, num_processes: int) 
     """
     check_may_write(folder, benchmark.title, benchmark.labels)
     if not benchmark.cases:
-        raise ValueError(f"No case of {benchmark.title} was found.{_listed(benchmark.odd)}")
+        raise ValueError(f"No case of {benchmark.title} was found.{listed(benchmark.odd)}")
     benchmark = _without_doubles(benchmark)
     folder.mkdir(parents=True, exist_ok=True)
     ending = _most_common_ending(benchmark.cases)
@@ -121,7 +121,7 @@ def convert(benchmark: Benchmark, folder: Path, link: bool, num_processes: int) 
         _remove(folder, identifier, len(benchmark.channels), ending)
     good = [case for case in benchmark.cases if case.identifier not in failed]
     if not good:
-        raise ValueError(f"No case of {benchmark.title} could be converted.{_listed(failed)}")
+        raise ValueError(f"No case of {benchmark.title} could be converted.{listed(failed)}")
     num_test = sum(case.is_test for case in good)
     content = {
         MADE_BY: benchmark.title,
@@ -281,7 +281,3 @@ def _wrong_counts(benchmark: Benchmark) -> dict[str, str]:
         if found != published and not (name == "test cases" and found == 0):
             texts[name] = f"{found} were found, {benchmark.title} has {published}"
     return texts
-
-
-def _listed(texts: Mapping[str, str]) -> str:
-    return "".join(f"\n  {name}: {reason}" for name, reason in texts.items())

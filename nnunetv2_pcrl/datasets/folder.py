@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from nnunetv2_pcrl.datasets.dicom import Series, check_slices, find_series, is_dicom, write_series
 from nnunetv2_pcrl.datasets.headers import Header, read_header
+from nnunetv2_pcrl.datasets.parallel import listed
 from nnunetv2_pcrl.datasets.placing import place
 from nnunetv2_pcrl.datasets.raw import (
     DATASET_JSON,
@@ -84,7 +85,7 @@ def build_from_folder(
     kept, odd = _of_most_axes(found)
     failed |= odd
     if not kept:
-        raise ValueError(f"There are no usable images in {images}.{_listed(failed)}")
+        raise ValueError(f"There are no usable images in {images}.{listed(failed)}")
     target.mkdir(parents=True, exist_ok=True)
     cases, rows = {}, []
     for image in tqdm(kept, desc="Images"):
@@ -241,7 +242,3 @@ def _bring(image: Found, target: Path, link: bool) -> list[str]:
         names.append(f"imagesTr/{image.identifier}_{channel:04d}{_ending(file)}")
         place(file, target / names[-1], link=True)
     return names
-
-
-def _listed(failed: dict[str, str]) -> str:
-    return "".join(f"\n  {source}: {reason}" for source, reason in failed.items())

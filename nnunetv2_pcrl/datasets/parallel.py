@@ -89,3 +89,8 @@ def _call(
         # What readers raise on a damaged file is of almost any type.
         message = str(error) or said.getvalue() or type(error).__name__
         return " ".join(message.split()), None
+
+
+def listed(failed: Mapping[str, str]) -> str:
+    """Reasons by case or file for a message, a line each."""
+    return "".join(f"\n  {name}: {reason}" for name, reason in failed.items())

@@ -4,15 +4,24 @@ import math
 from collections.abc import Mapping
 
 from nnunetv2_pcrl.monitoring.log_names import RESTORATION_ERROR, of_level
+from nnunetv2_pcrl.planning.settings import SMALL_COMPARISON_BATCH
 
 # Below the rounding error of half precision, differences between images are noise.
 COLLAPSE_BELOW = 1e-3
 # Fewer directions than this tell hardly more than one property of an image.
 LEAST_EFFECTIVE_RANK = 2.0
-SMALL_COMPARISON_BATCH = 8
 # From this epoch on, a restoration that is no better than the view's own mean is stuck.
 FIRST_EPOCH_OF_RESTORATION = 5
 STUCK_ABOVE = 0.95
+
+
+def small_batch_text(batch_size: int) -> str:
+    """What is wrong with a comparison batch below `SMALL_COMPARISON_BATCH`."""
+    return (
+        f"with a comparison batch of {batch_size} the batch normalisation of the heads says "
+        f"little about the images; below {SMALL_COMPARISON_BATCH} the comparison hardly teaches "
+        f"anything."
+    )
 
 
 def health_warnings(logged: Mapping[str, list], num_levels: int, batch_size: int) -> dict[str, str]:
@@ -49,9 +58,8 @@ def health_warnings(logged: Mapping[str, list], num_levels: int, batch_size: int
         )
     if batch_size < SMALL_COMPARISON_BATCH:
         found["small batch"] = (
-            f"with a comparison batch of {batch_size} the batch normalisation of the heads says "
-            f"little about the images; below {SMALL_COMPARISON_BATCH} the comparison hardly "
-            f'teaches anything. Set "batch_size" in the plans: memory does not depend on it.'
+            f"{small_batch_text(batch_size)} "
+            f'Set "batch_size" in the plans: memory does not depend on it.'
         )
     error = last[f"val_{RESTORATION_ERROR}"]
     num_epochs = len(logged["val_restoration"])

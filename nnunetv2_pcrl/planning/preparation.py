@@ -13,6 +13,7 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
 )
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 
+from nnunetv2_pcrl.datasets.parallel import listed
 from nnunetv2_pcrl.datasets.raw import environment_folder, read_json, write_json
 from nnunetv2_pcrl.planning.image_fingerprint import combine_measurements, measure_cases
 from nnunetv2_pcrl.planning.planned_for import PLANNED_FOR, planned_for
@@ -120,7 +121,7 @@ def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
     failed = measure_cases(raw.cases, channels, reader, measurements, settings.num_processes)
     usable = {name: images for name, images in raw.cases.items() if name not in failed}
     if not usable:
-        raise ValueError(f"No image of {raw.name} can be used:{_listed(failed)}")
+        raise ValueError(f"No image of {raw.name} can be used:{listed(failed)}")
     fingerprint = combine_measurements(list(usable), raw.num_channels, measurements)
     needs_clean = _write_what_training_reads(folder, raw, fingerprint, settings.num_processes)
     if not plans_file.is_file():
@@ -249,7 +250,3 @@ def _extract_stock_fingerprint(raw: RawDataset, num_processes: int) -> bool:
         # A damaged image ends nnU-Net's extraction, with almost any error, but not ours.
         return False
     return True
-
-
-def _listed(failed: Mapping[str, str]) -> str:
-    return "".join(f"\n  {identifier}: {reason}" for identifier, reason in failed.items())

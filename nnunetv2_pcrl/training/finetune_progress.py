@@ -18,7 +18,7 @@ from nnunetv2_pcrl.monitoring.pretraining_monitor import EXPECTED_PROGRESS_S, SH
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
 from nnunetv2_pcrl.training.monitored_run import data_of, run_of
-from nnunetv2_pcrl.weights.portable import CITATIONS
+from nnunetv2_pcrl.weights.portable import APA_CITATIONS
 
 OWN_NAMES = ("train_gradient_norm", "images_per_second")
 
@@ -76,7 +76,7 @@ class FinetuneProgress:
                         "weight_decay": trainer.weight_decay,
                     },
                     "num_epochs": trainer.num_epochs,
-                    "citations": [text for c in CITATIONS for text in c["apa_citations"]],
+                    "citations": APA_CITATIONS,
                     "logged": logged,
                 },
             )

@@ -103,6 +103,12 @@ class JointBatch:
             dist.all_reduce(values)
         return values / self.num_ranks
 
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether the flag is up in any of the processes, which meet on the device."""
+        if self.num_ranks == 1:
+            return flag
+        return bool(self.mean(torch.tensor(float(flag), device=device)))
+
     def collect(self, values: list) -> list:
         """Lists of all processes, joined; for small things that are seldom sent."""
         if self.num_ranks == 1:

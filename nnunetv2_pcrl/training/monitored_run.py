@@ -10,9 +10,9 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 import nnunetv2_pcrl
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.pretraining_monitor import MonitoredRun
-from nnunetv2_pcrl.training.cases import usable_cases
 from nnunetv2_pcrl.training.results import how_to_fine_tune
-from nnunetv2_pcrl.weights.portable import CITATIONS, FILE_NAME
+from nnunetv2_pcrl.weights.channels import channel_names_of
+from nnunetv2_pcrl.weights.portable import APA_CITATIONS, FILE_NAME
 
 
 def run_of(trainer: nnUNetTrainer) -> dict[str, Any]:
@@ -45,8 +45,9 @@ def data_of(trainer: nnUNetTrainer) -> dict[str, Any]:
 
 def channel_names(trainer: nnUNetTrainer) -> list[str]:
     """Names of the image's channels, in the order of the channels."""
-    names = trainer.dataset_json.get("channel_names") or trainer.dataset_json.get("modality") or {}
-    return [str(names.get(str(c), f"channel {c}")) for c in range(trainer.num_input_channels)]
+    names = channel_names_of(trainer.dataset_json) or ()
+    unnamed = range(len(names), trainer.num_input_channels)
+    return [*names, *(f"channel {c}" for c in unnamed)]
 
 
 def class_names(trainer: nnUNetTrainer) -> dict[int, str]:
@@ -68,21 +69,16 @@ def class_names(trainer: nnUNetTrainer) -> dict[int, str]:
     return names
 
 
-def monitored_run(
-    trainer: nnUNetTrainer, training_cases: list[str], validation_cases: list[str], guard: Guard
-) -> MonitoredRun:
+def monitored_run(trainer: nnUNetTrainer, guard: Guard) -> MonitoredRun:
     """A pretraining as its monitor sees it.
 
     Args:
-        trainer: initialised.
-        training_cases, validation_cases: of the split.
+        trainer: initialised, with its streams of views.
         guard: of this trainer.
     """
     folder = Path(trainer.preprocessed_dataset_folder)
-    training, validation = (
-        usable_cases(folder, cases, trainer.num_input_channels, 0)[0]
-        for cases in (training_cases, validation_cases)
-    )
+    training = trainer.dataloader_train.identifiers
+    validation = trainer.dataloader_val.identifiers
     settings = trainer.settings
     strides = trainer.configuration_manager.network_arch_init_kwargs["strides"]
     return MonitoredRun(
@@ -113,6 +109,6 @@ def monitored_run(
                 trainer.plans_manager.plans,
                 trainer.configuration_name,
             ),
-            "citations": [text for c in CITATIONS for text in c["apa_citations"]],
+            "citations": APA_CITATIONS,
         },
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 import nnunetv2_pcrl
 from nnunetv2_pcrl.losses.pcrlv2 import Levels, draw_levels, level_restoration_weight
 from nnunetv2_pcrl.monitoring.epoch_line import epoch_line
-from nnunetv2_pcrl.monitoring.health import health_warnings
+from nnunetv2_pcrl.monitoring.health import health_warnings, small_batch_text
 from nnunetv2_pcrl.monitoring.log_names import (
     PROBE,
     STATE,
@@ -80,11 +80,7 @@ class PCRLv2PretrainTrainer(SSLTrainer):
             {**overrides, **self.variant},
         )
         if settings.batch_size < SMALL_COMPARISON_BATCH:
-            self.print_to_log_file(
-                f"WARNING: with a comparison batch of {settings.batch_size} the batch "
-                f"normalisation of the heads says little about the images; below "
-                f"{SMALL_COMPARISON_BATCH} the comparison hardly teaches anything."
-            )
+            self.print_to_log_file(f"WARNING: {small_batch_text(settings.batch_size)}")
         return settings
 
     def _planned_strides(self) -> list:
@@ -220,7 +216,7 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         if self.local_rank != 0:
             return
         with self.guard("the monitoring"):
-            run = monitored_run(self, *self.cases, self.guard)
+            run = monitored_run(self, self.guard)
             has_record = self._resumed and (Path(self.output_folder) / RECORD_NAME).is_file()
             earlier = read_record(self.output_folder) if has_record else None
             self._monitor = PretrainingMonitor(run, earlier)

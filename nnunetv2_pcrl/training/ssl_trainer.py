@@ -187,7 +187,7 @@ class SSLTrainer(nnUNetTrainer):
 
     def get_dataloaders(self):
         """Streams of views: training goes on where it stopped, validation is always the same."""
-        self.cases = train_cases, val_cases = self.do_split()
+        train_cases, val_cases = self.do_split()
         num_workers = get_allowed_n_proc_DA()
         source = StreamSource(
             Path(self.preprocessed_dataset_folder),
@@ -299,8 +299,7 @@ class SSLTrainer(nnUNetTrainer):
 
     def _stop_if_asked_to(self) -> None:
         """After SIGTERM to any of the processes: saves what is done of the epoch, and ends."""
-        received = torch.tensor(float(self._termination.received), device=self.device)
-        if not self.joint_batch.mean(received):
+        if not self.joint_batch.any(self._termination.received, self.device):
             return
         file = os.path.join(self.output_folder, "checkpoint_latest.pth")
         self._write_checkpoint(file, is_epoch_finished=False)

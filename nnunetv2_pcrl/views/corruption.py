@@ -1,6 +1,6 @@
 """Corruption of a view's input: patch swaps, cut-outs, blur, noise, gamma and contrast.
 
-Everything is drawn first (`draw_corruption`) and applied second (`corrupt`), on a copy: the clean
+Everything is drawn first (`draw_corruption`) and applied second (`corrupt_`), on a copy: the clean
 view stays what the network has to restore. In between, `prepare_corruption` brings the draws of
 many views into tensors, so that applying them takes few operations, on any device.
 """
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from nnunetv2_pcrl.views.boxes import Box, draw_box_within
-from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.intensity import (
     adjust_contrast_,
     adjust_gamma_,
@@ -165,19 +164,6 @@ def prepare_corruption(
         noise_stds=per_channel("noise_stds", 0.0),
         noise_keys=torch.tensor(keys, dtype=torch.int32),
     )
-
-
-def corrupt(view: Tensor, corruption: Corruption) -> Tensor:
-    """The corrupted view as a new tensor; `view` is not modified.
-
-    Args:
-        view: shape [C, (D,) H, W], any range.
-        corruption: drawn for this size and number of channels.
-    """
-    corrupted = view.clone(memory_format=torch.contiguous_format)[None]
-    prepared = prepare_corruption([corruption], view.shape[1:], view.shape[0])
-    corrupt_(corrupted, on_device(prepared, view.device))
-    return corrupted[0]
 
 
 def corrupt_(views: Tensor, corruption: PreparedCorruption) -> None:

@@ -111,6 +111,11 @@ class BatchStream:
         self.views_on_device = device.type == "cuda" if views_on_device is None else views_on_device
         self._iterator: Iterator | None = None
 
+    @property
+    def identifiers(self) -> list[str]:
+        """The cases that samples are drawn from."""
+        return self._samples.identifiers
+
     def __iter__(self):
         return self
 

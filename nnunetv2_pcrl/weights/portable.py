@@ -31,6 +31,7 @@ CITATIONS = [
         ],
     },
 ]
+APA_CITATIONS = [text for citation in CITATIONS for text in citation["apa_citations"]]
 
 
 def write_weights(

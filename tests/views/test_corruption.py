@@ -11,11 +11,11 @@ from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.corruption import (
     Corruption,
     CorruptionRanges,
-    corrupt,
     corrupt_,
     draw_corruption,
     prepare_corruption,
 )
+from nnunetv2_pcrl.views.devices import on_device
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -49,6 +49,14 @@ SIZES = [
 
 def noise_view(size, channels: int = 3) -> torch.Tensor:
     return 2 * torch.randn(channels, *size, generator=torch.Generator().manual_seed(1)) - 1
+
+
+def corrupt(view, corruption):
+    """One view, corrupted on a copy."""
+    corrupted = view.clone(memory_format=torch.contiguous_format)[None]
+    prepared = prepare_corruption([corruption], view.shape[1:], view.shape[0])
+    corrupt_(corrupted, on_device(prepared, view.device))
+    return corrupted[0]
 
 
 def untouched(channels: int, **changes) -> Corruption:
