@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "": set(),
     "nnunet_ext": {"training"},
     "cli": {
+        "experiments",
         "training",
         "monitoring",
         "planning",
@@ -31,12 +32,13 @@ MAY_IMPORT = {
     "monitoring": {"planning", "networks", "views", "weights"},
     "planning": {"views", "weights", "datasets"},
     "datasets": {"weights"},
+    "experiments": {"training", "planning", "weights"},
     "networks": set(),
     "losses": set(),
     "views": set(),
     "weights": set(),
 }
-MAY_KNOW_NNUNET = ("training/", "planning/", "cli/", "views/loader.py", "launch.py")
+MAY_KNOW_NNUNET = ("training/", "planning/", "experiments/", "cli/", "views/loader.py", "launch.py")
 
 
 def name_of(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""Label-efficiency experiments: the grid of trainings, and their comparison."""

@@ -1,0 +1,34 @@
+"""Where a training's results lie, and whether it is finished."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SUMMARY = Path("validation") / "summary.json"
+FINAL_CHECKPOINT = "checkpoint_final.pth"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of nnU-Net.
+
+    Attributes:
+        trainer: class name, e.g. nnUNetTrainer_5epochs.
+        plans: e.g. nnUNetPlans.
+        configuration: e.g. 3d_fullres.
+        fold: number or "all".
+    """
+
+    trainer: str
+    plans: str
+    configuration: str
+    fold: int | str
+
+    def folder(self, dataset_results: Path) -> Path:
+        """Its result folder in the data set's folder of nnUNet_results."""
+        name = f"{self.trainer}__{self.plans}__{self.configuration}"
+        return dataset_results / name / f"fold_{self.fold}"
+
+    def is_validated(self, dataset_results: Path) -> bool:
+        """Whether a segmentation training and its validation are over."""
+        folder = self.folder(dataset_results)
+        return (folder / SUMMARY).is_file() and (folder / FINAL_CHECKPOINT).is_file()

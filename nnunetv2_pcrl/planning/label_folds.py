@@ -1,0 +1,64 @@
+"""Label folds: folds of splits_final.json that train on a part of another fold's cases."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+TABLE_NAME = "label_folds.json"
+
+
+@dataclass(frozen=True)
+class LabelFold:
+    """One fold that trains on some of the cases of an ordinary fold and validates on all of its.
+
+    Attributes:
+        fold: its number in splits_final.json.
+        of_fold: the ordinary fold whose cases it takes.
+        num_cases: labelled training cases.
+        fraction: these, as a part of the training cases of `of_fold`.
+        repeat: 0, 1, ...; repeats draw different cases.
+    """
+
+    fold: int
+    of_fold: int
+    num_cases: int
+    fraction: float
+    repeat: int
+
+    def as_plain(self) -> dict[str, Any]:
+        """As written to the table."""
+        return asdict(self)
+
+
+def read_label_folds(preprocessed: Path) -> tuple[LabelFold, ...]:
+    """The table of label folds; empty if there is none.
+
+    Args:
+        preprocessed: folder of the data set in nnUNet_preprocessed.
+
+    Raises:
+        ValueError: if the file is not such a table.
+    """
+    path = preprocessed / TABLE_NAME
+    if not path.is_file():
+        return ()
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["label_folds"]
+        return tuple(LabelFold(**row) for row in rows)
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is no table of label folds ({type(error).__name__}: {error}). Restore it, or "
+            f"delete it together with the folds that nnUNetv2_pcrl_label_folds appended to "
+            f"splits_final.json."
+        ) from error
+
+
+def ordinary_fold(folds: Sequence[LabelFold], fold: int | str) -> int | str:
+    """The ordinary fold that a fold is a part of; itself if it is no label fold.
+
+    Both validate on the same cases, so weights pretrained on its training images have seen none
+    of them.
+    """
+    return next((f.of_fold for f in folds if f.fold == fold), fold)
