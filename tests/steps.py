@@ -7,13 +7,14 @@ import torch
 from planned_networks import GEOMETRIES, planned_network
 from torch import nn
 
-from nnunetv2_pcrl.losses.pcrlv2 import Levels
+from nnunetv2_pcrl.losses.pcrlv2 import Levels, LossWeights
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.training.step import ViewBatch, pcrlv2_step
 from nnunetv2_pcrl.training.two_pass import MicroBatch, accumulate_gradients
 
-BATCH_SIZE, NUM_LOCAL, BETA = 5, 6, 0.7
+BATCH_SIZE, NUM_LOCAL = 5, 6
+WEIGHTS = LossWeights(level_restoration=0.7)
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,22 @@ def gradients(network) -> dict[str, torch.Tensor | None]:
     return {name: p.grad for name, p in network.named_parameters()}
 
 
-def naive(case: Case, levels: Levels):
+def naive(case: Case, levels: Levels, weights: LossWeights = WEIGHTS):
     network = copy.deepcopy(case.network)
     result = pcrlv2_step(network, case.views, levels)
-    result.terms.total(BETA).backward()
+    result.terms.total(weights).backward()
     return result, gradients(network)
 
 
-def two_pass(case: Case, levels: Levels, micro_batch: MicroBatch, **kwargs):
+def two_pass(
+    case: Case,
+    levels: Levels,
+    micro_batch: MicroBatch,
+    weights: LossWeights = WEIGHTS,
+    **kwargs,
+):
     network = copy.deepcopy(case.network)
-    result = accumulate_gradients(network, case.views, levels, BETA, micro_batch, **kwargs)
+    result = accumulate_gradients(network, case.views, levels, weights, micro_batch, **kwargs)
     return result, gradients(network)
 
 

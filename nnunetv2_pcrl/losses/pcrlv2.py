@@ -125,14 +125,28 @@ class PCRLv2Terms:
     global_comparison: Tensor
     local_comparison: Tensor
 
-    def total(self, level_restoration_weight: float) -> Tensor:
-        """L = R_full + beta R_k + S_k(v0, v1) + 1/(2N) sum_n [...].
+    def total(self, weights: "LossWeights") -> Tensor:
+        """L = R_full + beta R_k + S_k(v0, v1) + 1/(2N) sum_n [...], each with its weight.
 
         Source: Zhou et al. 2023 (PCRLv2).
         """
         return (
-            self.restoration
-            + level_restoration_weight * self.level_restoration
-            + self.global_comparison
-            + self.local_comparison
+            weights.restoration * self.restoration
+            + weights.level_restoration * self.level_restoration
+            + weights.comparison * (self.global_comparison + self.local_comparison)
         )
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms in the loss, each >= 0; 0 ablates a term.
+
+    Attributes:
+        restoration: of R_full.
+        level_restoration: of R_k, beta included.
+        comparison: of the global and the local comparison.
+    """
+
+    restoration: float = 1.0
+    level_restoration: float = 1.0
+    comparison: float = 1.0

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from nnunetv2_pcrl.planning.pretraining_variants import METHODS
 from nnunetv2_pcrl.weights.transfer import TRANSFER_MODES
 
 COUNTS = ("warmup_new_epochs", "warmup_epochs", "freeze_encoder_epochs")
@@ -15,7 +16,12 @@ class FinetuneSettings:
     """What PCRLv2FinetuneTrainer reads from the plans file.
 
     Attributes:
+        from_scratch: start from no weights: the twin that tells weights and schedule apart.
         weights: path of the weights to start from; None searches for them.
+        pretraining: the pretraining variant whose weights are searched for, one of `METHODS`; None
+            takes those of the method itself.
+        transductive: take weights of fold all only, which has seen the images (not the labels)
+            that the fold validates on; for results that are to be told apart.
         transfer: which part of them is loaded, one of `TRANSFER_MODES`.
         other_dimension: whether weights of a 2D network may start a 3D one and the other way.
         finetune_lr: initial learning rate; None is nnU-Net's own.
@@ -25,7 +31,10 @@ class FinetuneSettings:
         freeze_encoder_epochs: epochs, from the first one, in which the encoder stays as loaded.
     """
 
+    from_scratch: bool = False
     weights: str | None = None
+    pretraining: str | None = None
+    transductive: bool = False
     transfer: str = "encoder"
     other_dimension: bool = False
     finetune_lr: float | None = None
@@ -57,10 +66,14 @@ class FinetuneSettings:
             )
         if settings.weights is not None and not isinstance(settings.weights, str):
             raise ValueError(f'"weights" must be the path of a file, got {settings.weights!r}')
-        if not isinstance(settings.other_dimension, bool):
+        if settings.pretraining not in (None, *METHODS):
             raise ValueError(
-                f'"other_dimension" must be true or false, got {settings.other_dimension!r}'
+                f'"pretraining" must be one of {", ".join(METHODS)}, got {settings.pretraining!r}'
             )
+        for name in ("from_scratch", "transductive", "other_dimension"):
+            value = getattr(settings, name)
+            if not isinstance(value, bool):
+                raise ValueError(f'"{name}" must be true or false, got {value!r}')
         rate = settings.finetune_lr
         if rate is not None and (
             isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1
@@ -78,11 +91,19 @@ def settings_of_variant(word: str) -> dict[str, Any] | None:
 
     `encoder`, `heSkip` and `zeroSkip` say what is loaded, `warmup10` warms the new parts up for 10
     epochs and the whole network for 10 more, `frozen10` keeps the encoder for 10 epochs, `lr1en3`
-    is an initial learning rate of 1e-3 (nnU-Net's way to write it).
+    is an initial learning rate of 1e-3 (nnU-Net's way to write it). `fromScratch` starts from no
+    weights, `authors`, `restorationOnly` and `comparisonOnly` from those of that pretraining
+    variant, `transductive` from those of fold all.
     """
     transfers = dict(zip(("encoder", "heSkip", "zeroSkip"), TRANSFER_MODES, strict=True))
     if word in transfers:
         return {"transfer": transfers[word]}
+    if word == "fromScratch":
+        return {"from_scratch": True}
+    if word == "transductive":
+        return {"transductive": True}
+    if word in METHODS:
+        return {"pretraining": word}
     if match := re.fullmatch(r"warmup([1-9]\d*)", word):
         return {"warmup_new_epochs": int(match[1]), "warmup_epochs": int(match[1])}
     if match := re.fullmatch(r"frozen([1-9]\d*)", word):

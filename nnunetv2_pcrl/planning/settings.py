@@ -17,9 +17,14 @@ class PCRLv2Settings(ViewSettings):
     Attributes:
         batch_size: images whose views are compared with one another in a step.
         num_epochs, num_iterations_per_epoch, num_val_iterations_per_epoch: length of the training.
+        restoration_weight, comparison_weight: of both restorations, and of both comparisons, in
+            the loss; 0 ablates them.
         initial_lr, momentum, weight_decay: of SGD with a cosine schedule per epoch.
         seed: of network initialisation, views and levels.
         min_cases: fewest cases to train on.
+        global_views_at_a_time: views that pass the backbone together, and of local views as many as
+            have the same voxels; None takes what fits into the memory of a segmentation step. It
+            changes memory and speed only.
         shared_level: whether all comparisons of a step take place at one drawn level.
         restorations_every: epochs between pictures of restorations at least; 0 for none.
         probe_every: epochs between probes of labelled cases; 0 for none, so that no label is read.
@@ -29,11 +34,14 @@ class PCRLv2Settings(ViewSettings):
     num_epochs: int = 240
     num_iterations_per_epoch: int = 100
     num_val_iterations_per_epoch: int = 10
+    restoration_weight: float = 1.0
+    comparison_weight: float = 1.0
     initial_lr: float = 1e-3
     momentum: float = 0.9
     weight_decay: float = 1e-4
     seed: int = 0
     min_cases: int = 2
+    global_views_at_a_time: int | None = None
     shared_level: bool = False
     restorations_every: int = 1
     probe_every: int = 10
@@ -130,6 +138,8 @@ def check_settings(settings: PCRLv2Settings, total_stride: Sequence[int]) -> Non
         _demand_integer(settings, name, 2 if name == "batch_size" else 1)
     for name in ("num_val_iterations_per_epoch", "num_cut_outs", "seed"):
         _demand_integer(settings, name, 1 if name == "num_val_iterations_per_epoch" else 0)
+    if settings.global_views_at_a_time is not None:
+        _demand_integer(settings, "global_views_at_a_time", 1)
     for name in ("restorations_every", "probe_every"):
         _demand_integer(settings, name, 0)
     _demand(
@@ -143,6 +153,12 @@ def check_settings(settings: PCRLv2Settings, total_stride: Sequence[int]) -> Non
     for name in ("patch_part", "cut_out_part"):
         _demand_range(settings, name, 0.01, 1.0)
     _demand_range(settings, "rotation_degrees", 0.0, 180.0)
+    for name in ("restoration_weight", "comparison_weight"):
+        _demand_range(settings, name, 0.0, 100.0)
+    _demand(
+        settings.restoration_weight + settings.comparison_weight > 0,
+        '"restoration_weight" and "comparison_weight" are both 0: there is nothing to learn',
+    )
     for name in ("blur_sigma", "noise_std", "log_gamma", "weight_decay", "initial_lr"):
         _demand_range(settings, name, 0.0, 100.0)
 

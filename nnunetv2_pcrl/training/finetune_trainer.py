@@ -14,6 +14,7 @@ from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings, settings_of_variant
+from nnunetv2_pcrl.planning.label_folds import ordinary_fold, read_label_folds
 from nnunetv2_pcrl.planning.overrides import check_names, read_section
 from nnunetv2_pcrl.planning.settings import PCRLv2Settings
 from nnunetv2_pcrl.training.finetune_progress import FinetuneProgress
@@ -22,7 +23,12 @@ from nnunetv2_pcrl.training.finetune_schedule import (
     FinetuneSchedule,
     parameter_groups,
 )
-from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE, FoundWeights, find_weights
+from nnunetv2_pcrl.training.results import (
+    WEIGHTS_VARIABLE,
+    FoundWeights,
+    Wanted,
+    find_weights,
+)
 from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
 from nnunetv2_pcrl.weights.channels import InputChannels, channel_names_of
 from nnunetv2_pcrl.weights.remarks import remarks_on, remedy_for
@@ -36,7 +42,8 @@ REPORT_NAME = "transfer_report.json"
 class PCRLv2FinetuneTrainer(nnUNetTrainer):
     """Differs from nnUNetTrainer in the weights it starts from, and in nothing else by default.
 
-    `-tr nnUNetTrainer` with the same plans is its from-scratch twin. Weights are loaded at the
+    `-tr nnUNetTrainer` with the same plans is its from-scratch twin, and so is the variant
+    `_fromScratch`, with the same schedule. Weights are loaded at the
     start of a fresh training only; resuming, validation and prediction need no weights file.
     """
 
@@ -115,25 +122,35 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
     def _start_from_pretrained_weights(self) -> None:
         if not torch.equal(self._stem(), self._stem_at_initialisation):
             # nnU-Net loads the file of -pretrained_weights before it starts the training.
+            if self.finetune_settings.from_scratch:
+                raise ValueError(
+                    f"{type(self).__name__} starts from no weights, but -pretrained_weights gave "
+                    f"some. Leave them out, or use -tr PCRLv2FinetuneTrainer."
+                )
             self.print_to_log_file("Keeping the weights given by -pretrained_weights")
             return
+        if self.finetune_settings.from_scratch:
+            self.print_to_log_file("Training from scratch, with the schedule of fine-tuning")
+            return
         dataset, plans = self.plans_manager.dataset_name, self.plans_manager.plans_name
-        found = find_weights(
-            os.environ.get(WEIGHTS_VARIABLE),
-            self.finetune_settings.weights,
+        settings = self.finetune_settings
+        wanted = Wanted(
             Path(nnUNet_results.require()) / dataset,
             plans,
             self._pretrained_configuration(),
-            self.fold,
+            ordinary_fold(read_label_folds(Path(self.preprocessed_dataset_folder_base)), self.fold),
+            settings.pretraining,
+            settings.transductive,
         )
+        found = find_weights(os.environ.get(WEIGHTS_VARIABLE), settings.weights, wanted)
         try:
             source = read_source(found.path)
             report = transfer_weights(
                 source.weights,
                 self._planned_network(),
-                self.finetune_settings.transfer,
+                settings.transfer,
                 self._input_channels(source),
-                self.finetune_settings.other_dimension,
+                settings.other_dimension,
                 remedy_for(source, dataset, self._pretrained_configuration(), plans),
             )
         except ValueError as error:

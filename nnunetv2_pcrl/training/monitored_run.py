@@ -106,6 +106,7 @@ def monitored_run(trainer: nnUNetTrainer, guard: Guard) -> MonitoredRun:
             "num_levels": trainer.network.num_levels,
             "usage": how_to_fine_tune(
                 Path(trainer.output_folder) / FILE_NAME,
+                type(trainer).__name__,
                 trainer.plans_manager.plans,
                 trainer.configuration_name,
             ),

@@ -11,7 +11,12 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor
 
 import nnunetv2_pcrl
-from nnunetv2_pcrl.losses.pcrlv2 import Levels, draw_levels, level_restoration_weight
+from nnunetv2_pcrl.losses.pcrlv2 import (
+    Levels,
+    LossWeights,
+    draw_levels,
+    level_restoration_weight,
+)
 from nnunetv2_pcrl.monitoring.epoch_line import epoch_line
 from nnunetv2_pcrl.monitoring.health import health_warnings, small_batch_text
 from nnunetv2_pcrl.monitoring.log_names import (
@@ -32,6 +37,7 @@ from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
 from nnunetv2_pcrl.planning.overrides import check_names, read_section
 from nnunetv2_pcrl.planning.planned_for import planned_for
+from nnunetv2_pcrl.planning.pretraining_variants import authors_settings, settings_of_variant
 from nnunetv2_pcrl.planning.settings import (
     SMALL_COMPARISON_BATCH,
     PCRLv2Settings,
@@ -57,6 +63,7 @@ class PCRLv2PretrainTrainer(SSLTrainer):
     Source: Zhou et al. 2023 (PCRLv2).
     """
 
+    has_authors_settings = False
     # In the first process only.
     _monitor: PretrainingMonitor | None = None
     # What the last epoch was warned about. A small batch is said before the first one.
@@ -65,19 +72,32 @@ class PCRLv2PretrainTrainer(SSLTrainer):
     @classmethod
     def variant_of_length(cls, num_epochs: int) -> dict[str, Any]:
         """Class attributes of the variant that trains for so many epochs."""
-        return {"variant": {"num_epochs": num_epochs}}
+        return {"variant": {**cls.variant, "num_epochs": num_epochs}}
+
+    @classmethod
+    def variant_of_word(cls, word: str) -> dict[str, Any] | None:
+        """Class attributes of the variant of that name, e.g. authors; None if there is none."""
+        if word == "authors":
+            return {"has_authors_settings": True}
+        settings = settings_of_variant(word)
+        return settings and {"variant": {**cls.variant, **settings}}
 
     def derive_settings(self) -> PCRLv2Settings:
-        """Settings from the plan, the plans' `"pcrlv2"` section and the variant, in this order."""
+        """Settings from the plan, the plans' `"pcrlv2"` section and the variant, in this order.
+
+        The authors' settings take the place of those from the plan.
+        """
         configuration = self.configuration_manager
         section = read_section(configuration.configuration)
         check_names(section, PCRLv2Settings.names() | FinetuneSettings.names())
         overrides = {k: v for k, v in section.items() if k in PCRLv2Settings.names()}
+        num_axes = len(configuration.patch_size)
+        authors = authors_settings(num_axes) if self.has_authors_settings else {}
         settings = derive_settings(
             configuration.patch_size,
             np.prod(self._planned_strides(), axis=0).tolist(),
             configuration.spacing,
-            {**overrides, **self.variant},
+            {**authors, **overrides, **self.variant},
         )
         if settings.batch_size < SMALL_COMPARISON_BATCH:
             self.print_to_log_file(f"WARNING: {small_batch_text(settings.batch_size)}")
@@ -143,7 +163,11 @@ class PCRLv2PretrainTrainer(SSLTrainer):
                 )
             return
         self._micro_batch = MicroBatch.of_plan(
-            plan.batch_size, plan.patch_size, settings.global_size, settings.local_size
+            plan.batch_size,
+            plan.patch_size,
+            settings.global_size,
+            settings.local_size,
+            settings.global_views_at_a_time,
         )
         self.print_to_log_file(
             f"Views that pass the backbone at a time: {self._micro_batch.global_views} global or "
@@ -154,17 +178,17 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         self, batch: dict[str, Any], generator: torch.Generator, scale: float | Tensor
     ) -> StepLoss:
         """The gradient of the PCRLv2 loss at levels drawn for this step."""
-        beta = self._level_restoration_weight
+        weights = self._loss_weights(self._level_restoration_weight)
         result = accumulate_gradients(
             self.network,
             _views_of(batch),
             self._draw_levels(generator),
-            beta,
+            weights,
             self._micro_batch,
             Precision(self.autocast, scale),
             self.joint_batch,
         )
-        return self._step_loss(batch, result, beta)
+        return self._step_loss(batch, result, weights)
 
     def evaluate(self, batch: dict[str, Any], generator: torch.Generator) -> StepLoss:
         """The PCRLv2 loss with beta = 1, so that epochs can be compared."""
@@ -172,7 +196,7 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         result = evaluate(
             self.network, _views_of(batch), levels, self._micro_batch, self.joint_batch
         )
-        step = self._step_loss(batch, result, 1.0)
+        step = self._step_loss(batch, result, self._loss_weights(1.0))
         return StepLoss(step.loss, {**step.numbers, **self._state(result)})
 
     def _state(self, result: Evaluation) -> dict[str, Tensor]:
@@ -190,14 +214,24 @@ class PCRLv2PretrainTrainer(SSLTrainer):
             self.network.num_levels, settings.num_local, generator, settings.shared_level
         )
 
-    def _step_loss(self, batch: dict[str, Any], result: StepResult, beta: float) -> StepLoss:
+    def _loss_weights(self, beta: float) -> LossWeights:
+        settings = self.settings
+        return LossWeights(
+            settings.restoration_weight,
+            settings.restoration_weight * beta,
+            settings.comparison_weight,
+        )
+
+    def _step_loss(
+        self, batch: dict[str, Any], result: StepResult, weights: LossWeights
+    ) -> StepLoss:
         numbers = {name: getattr(result.terms, name) for name in TERMS}
         variances = batch["target"].flatten(2).var(dim=2, unbiased=False)
         numbers["target_variance"] = self.joint_batch.weight * variances.mean()
         for level in range(self.network.num_levels):
             numbers[f"z_std_level_{level}"] = result.projection_spreads[level]
             numbers[f"feature_spread_level_{level}"] = result.feature_spreads[level]
-        return StepLoss(result.terms.total(beta), numbers)
+        return StepLoss(result.terms.total(weights), numbers)
 
     @property
     def _level_restoration_weight(self) -> float:

@@ -1,12 +1,13 @@
 """What lies in nnU-Net's result folders: keeping earlier results, finding pretrained weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from nnunetv2_pcrl.planning.planned_for import planned_for
+from nnunetv2_pcrl.planning.pretraining_variants import METHODS
 from nnunetv2_pcrl.weights.portable import FILE_NAME
 
 WEIGHTS_VARIABLE = "nnUNet_pcrl_weights"
@@ -33,18 +34,28 @@ def keep_previous_results(output_folder: Path) -> Path | None:
     return target
 
 
-def how_to_fine_tune(weights: Path, plans: Mapping[str, Any], configuration: str) -> str:
+def method_of(trainer: str) -> str | None:
+    """Which of `METHODS` a trainer's name has; None for PCRLv2 itself."""
+    return next((word for word in trainer.split("_") if word in METHODS), None)
+
+
+def how_to_fine_tune(
+    weights: Path, trainer: str, plans: Mapping[str, Any], configuration: str
+) -> str:
     """What to type after a pretraining.
 
     Args:
         weights: the portable file.
+        trainer: that made it.
         plans: of the pretraining.
         configuration: e.g. 3d_fullres.
     """
     origin = planned_for(plans)
+    method = method_of(trainer)
+    finetune_trainer = "PCRLv2FinetuneTrainer" + (f"_{method}" if method else "")
     command = (
         f"nnUNetv2_train {origin['dataset_name']} {configuration} FOLD "
-        f"-tr PCRLv2FinetuneTrainer -p {origin['plans_name']}"
+        f"-tr {finetune_trainer} -p {origin['plans_name']}"
     )
     if all(plans[name] == value for name, value in origin.items()):
         return (
@@ -68,28 +79,60 @@ class FoundWeights:
     origin: str
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which pretraining results suit a fine-tuning.
+
+    Attributes:
+        dataset_results: result folder of the data set.
+        plans_name: e.g. nnUNetPlans.
+        configuration: e.g. 3d_fullres.
+        fold: the ordinary fold of the fine-tuning, or "all".
+        method: one of `METHODS`; None for PCRLv2 itself.
+        transductive: whether to take results of fold all only.
+    """
+
+    dataset_results: Path
+    plans_name: str
+    configuration: str
+    fold: int | str
+    method: str | None = None
+    transductive: bool = False
+
+    @property
+    def pattern(self) -> str:
+        """Names of the result folders, those of other methods included."""
+        return f"{PRETRAIN_TRAINER}*__{self.plans_name}__{self.configuration}"
+
+    def files(self) -> dict[str | None, list[Path]]:
+        """Weights of the folds in question, by method."""
+        found: dict[str | None, list[Path]] = {}
+        fold = "all" if self.transductive else "*"
+        for file in self.dataset_results.glob(f"{self.pattern}/fold_{fold}/{FILE_NAME}"):
+            trainer = file.parents[1].name.split("__")[0]
+            found.setdefault(method_of(trainer), []).append(file)
+        return found
+
+    @property
+    def trainer(self) -> str:
+        """The trainer that makes them."""
+        return "_".join([PRETRAIN_TRAINER, *([self.method] if self.method else [])])
+
+
 def find_weights(
-    from_environment: str | None,
-    from_plans: str | None,
-    dataset_results: Path,
-    plans_name: str,
-    configuration: str,
-    fold: int | str,
+    from_environment: str | None, from_plans: str | None, wanted: Wanted
 ) -> FoundWeights:
     """The pretrained weights to start from.
 
     Looked up in this order: the environment variable `nnUNet_pcrl_weights`, the plans file, the
-    newest pretraining result of the same data set, plans and configuration. Of those, one of the
-    same fold or of fold all comes before that of another fold, which has seen the images that this
-    fold validates on.
+    newest pretraining result of the same data set, plans, configuration and method. Of those, one
+    of the same fold or of fold all comes before that of another fold, which has seen the images
+    that this fold validates on.
 
     Args:
         from_environment: value of the environment variable, if set.
         from_plans: value of "weights" in the plans, if set.
-        dataset_results: result folder of the data set.
-        plans_name: e.g. nnUNetPlans.
-        configuration: e.g. 3d_fullres.
-        fold: fold of the fine-tuning.
+        wanted: which results suit.
 
     Raises:
         ValueError: if nothing is found, naming all three places.
@@ -100,24 +143,39 @@ def find_weights(
         )
     if from_plans:
         return FoundWeights(Path(from_plans).expanduser(), '"weights" in the plans file')
-    pattern = f"{PRETRAIN_TRAINER}*__{plans_name}__{configuration}"
-    files = list(dataset_results.glob(f"{pattern}/fold_*/{FILE_NAME}"))
+    by_method = wanted.files()
+    files = by_method.get(wanted.method, [])
     if not files:
-        raise ValueError(
-            f"No pretrained weights were found. Looked in (1) the environment variable "
-            f"{WEIGHTS_VARIABLE}: not set; (2) "
-            f'"pcrlv2": {{"weights": PATH}} in configuration {configuration} of {plans_name}.json: '
-            f"not set; (3) {dataset_results / pattern}/fold_*/{FILE_NAME}: no such file. "
-            f"Pretrain with nnUNetv2_train {dataset_results.name} {configuration} all "
-            f"-tr {PRETRAIN_TRAINER} -p {plans_name}, or train from scratch with -tr nnUNetTrainer."
-        )
-    same_images = {f"fold_{fold}", "fold_all"}
-    near = files if fold == "all" else [f for f in files if f.parent.name in same_images]
+        raise ValueError(_nothing_found(wanted, by_method))
+    same_images = {f"fold_{wanted.fold}", "fold_all"}
+    near = files if wanted.fold == "all" else [f for f in files if f.parent.name in same_images]
     path = max(near or files, key=lambda file: file.stat().st_mtime)
     origin = "newest pretraining result of the same data set, plans and configuration"
     if not near:
         origin += (
             f". WARNING: it is of {path.parent.name}, whose training images include those that "
-            f"fold {fold} validates on (their labels were not used)"
+            f"fold {wanted.fold} validates on (their labels were not used)"
         )
     return FoundWeights(path, origin)
+
+
+def _nothing_found(wanted: Wanted, by_method: Mapping[str | None, Sequence[Path]]) -> str:
+    plans, configuration = wanted.plans_name, wanted.configuration
+    fold = "all" if wanted.transductive else "*"
+    place = wanted.dataset_results / wanted.pattern.replace(PRETRAIN_TRAINER, wanted.trainer)
+    text = (
+        f"No pretrained weights were found. Looked in (1) the environment variable "
+        f"{WEIGHTS_VARIABLE}: not set; (2) "
+        f'"pcrlv2": {{"weights": PATH}} in configuration {configuration} of {plans}.json: '
+        f"not set; (3) {place}/fold_{fold}/{FILE_NAME}: no such file. "
+    )
+    if by_method:
+        others = ", ".join(sorted(m or "PCRLv2 itself" for m in by_method))
+        text += (
+            f"There are weights of another method ({others}); a fine-tuning trainer takes them if "
+            f"its name has that word, as in PCRLv2FinetuneTrainer_{METHODS[0]}. "
+        )
+    return text + (
+        f"Pretrain with nnUNetv2_train {wanted.dataset_results.name} {configuration} all "
+        f"-tr {wanted.trainer} -p {plans}, or train from scratch with -tr nnUNetTrainer."
+    )

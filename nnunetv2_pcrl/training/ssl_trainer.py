@@ -390,7 +390,9 @@ class SSLTrainer(nnUNetTrainer):
             return
         self.print_to_log_file(
             f"Pretraining complete. Weights: {weights}\n"
-            + how_to_fine_tune(weights, self.plans_manager.plans, self.configuration_name)
+            + how_to_fine_tune(
+                weights, type(self).__name__, self.plans_manager.plans, self.configuration_name
+            )
         )
 
     # Logs and checkpoints

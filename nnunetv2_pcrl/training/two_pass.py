@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.losses.pcrlv2 import Levels, PCRLv2Terms
+from nnunetv2_pcrl.losses.pcrlv2 import Levels, LossWeights, PCRLv2Terms
 from nnunetv2_pcrl.losses.restoration import restoration_error
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.training.joint_batch import JointBatch
@@ -53,13 +53,17 @@ class MicroBatch:
         patch_size: Sequence[int],
         global_size: Sequence[int],
         local_size: Sequence[int],
+        global_views: int | None = None,
     ) -> "MicroBatch":
         """As many views as have half the voxels of a segmentation step of the plan, at least one.
 
         Half, so that the views of the whole comparison batch find room beside them: with all of
-        its voxels the step was measured to need slightly more memory than segmentation.
+        its voxels the step was measured to need slightly more memory than segmentation. If a
+        number of global views is given, as many voxels as these.
         """
         voxels = batch_size * math.prod(patch_size) // 2
+        if global_views is not None:
+            voxels = global_views * math.prod(global_size)
         return cls(
             max(1, voxels // math.prod(global_size)), max(1, voxels // math.prod(local_size))
         )
@@ -98,7 +102,7 @@ def accumulate_gradients(
     network: PCRLv2Network,
     views: ViewBatch,
     levels: Levels,
-    level_restoration_weight: float,
+    weights: LossWeights,
     micro_batch: MicroBatch | None,
     precision: Precision | None = None,
     joint: JointBatch | None = None,
@@ -112,7 +116,8 @@ def accumulate_gradients(
             micro-batch.
         views: of this process's images.
         levels: drawn by `draw_levels`.
-        level_restoration_weight: beta.
+        weights: of the terms. Views of a comparison without weight get no gradient and are passed
+            once only.
         micro_batch: views at a time; None for a single pass.
         precision: mixed precision; none by default.
         joint: how the B >= 2 images of the batch, the population of the comparison, are shared; by
@@ -126,7 +131,7 @@ def accumulate_gradients(
     if micro_batch is None or micro_batch.holds(views):
         with precision.autocast():
             result = pcrlv2_step(network, views, levels, joint)
-        (precision.scale * result.terms.total(level_restoration_weight)).backward()
+        (precision.scale * result.terms.total(weights)).backward()
         return _detached(result)
 
     local_views = views.local_views.flatten(0, 1)
@@ -143,15 +148,16 @@ def accumulate_gradients(
     with precision.autocast():
         gathered = gather(pooled, joint, len(levels.local))
         global_term, local_term = comparisons(network, gathered, levels)
-    (precision.scale * (global_term + local_term)).backward()
+    (precision.scale * weights.comparison * (global_term + local_term)).backward()
 
-    _hand_on(network, second, pooled.second, micro_batch.global_views, precision)
-    _hand_on(network, local_views, pooled.local, micro_batch.local_views, precision)
+    if weights.comparison:
+        _hand_on(network, second, pooled.second, micro_batch.global_views, precision)
+        _hand_on(network, local_views, pooled.local, micro_batch.local_views, precision)
     full, level, all_pooled = _restore_and_hand_on(
         network,
         views,
         levels,
-        (joint.weight, joint.weight * level_restoration_weight),
+        (joint.weight * weights.restoration, joint.weight * weights.level_restoration),
         pooled.first,
         micro_batch,
         precision,

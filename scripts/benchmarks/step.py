@@ -23,7 +23,7 @@ from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from torch import nn
 
-from nnunetv2_pcrl.losses.pcrlv2 import draw_levels
+from nnunetv2_pcrl.losses.pcrlv2 import LossWeights, draw_levels
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.planning.settings import PCRLv2Settings, derive_settings
@@ -107,7 +107,13 @@ def pretraining_step(args: argparse.Namespace, in_parts: bool) -> Callable[[], N
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         levels = draw_levels(network.num_levels, NUM_LOCAL, generator)
-        accumulate_gradients(network, views, levels, 0.5, micro_batch if in_parts else None)
+        accumulate_gradients(
+            network,
+            views,
+            levels,
+            LossWeights(level_restoration=0.5),
+            micro_batch if in_parts else None,
+        )
         optimizer.step()
 
     return step

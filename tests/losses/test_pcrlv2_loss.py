@@ -10,6 +10,7 @@ from planned_networks import random_images
 
 from nnunetv2_pcrl.losses.pcrlv2 import (
     Levels,
+    LossWeights,
     PCRLv2Terms,
     comparison,
     draw_levels,
@@ -178,11 +179,18 @@ def test_both_comparisons_are_minus_one_at_perfect_agreement(num_local):
 
 def test_the_total_weights_only_the_level_restoration():
     terms = PCRLv2Terms(*(torch.tensor(x) for x in (0.5, 4.0, -0.25, -0.125)))
-    assert terms.total(0.0) == 0.125
-    assert terms.total(0.5) == 2.125
-    assert terms.total(1.0) == 4.125
+    assert terms.total(LossWeights(level_restoration=0.0)) == 0.125
+    assert terms.total(LossWeights(level_restoration=0.5)) == 2.125
+    assert terms.total(LossWeights()) == 4.125
+
+
+def test_a_weight_of_zero_takes_both_restorations_or_both_comparisons_out_of_the_total():
+    terms = PCRLv2Terms(*(torch.tensor(x) for x in (0.5, 4.0, -0.25, -0.125)))
+    assert terms.total(LossWeights(comparison=0.0)) == 4.5
+    assert terms.total(LossWeights(0.0, 0.0)) == -0.375
+    assert terms.total(LossWeights(2.0, 0.5, 4.0)) == 1.5
 
 
 def test_the_total_at_perfect_agreement_is_minus_two_plus_the_restorations():
     terms = PCRLv2Terms(*(torch.tensor(x) for x in (0.0, 0.0, -1.0, -1.0)))
-    assert terms.total(level_restoration_weight(0, 240)) == -2
+    assert terms.total(LossWeights(1.0, level_restoration_weight(0, 240))) == -2

@@ -39,6 +39,9 @@ def test_weights_that_are_no_path_are_refused_with_their_value(weights):
     ("section", "message"),
     [
         ({"other_dimension": 1}, '"other_dimension" must be true or false, got 1'),
+        ({"from_scratch": "yes"}, "\"from_scratch\" must be true or false, got 'yes'"),
+        ({"transductive": 0}, '"transductive" must be true or false, got 0'),
+        ({"pretraining": "mine"}, "\"pretraining\" must be one of authors, .* got 'mine'"),
         ({"finetune_lr": 0}, '"finetune_lr" must be above 0 and at most 1, got 0'),
         ({"finetune_lr": "1e-3"}, "above 0 and at most 1, got '1e-3'"),
         ({"warmup_epochs": -1}, '"warmup_epochs" must be a whole number of epochs, got -1'),
@@ -60,6 +63,10 @@ def test_values_that_do_not_fit_are_refused_with_their_value(section, message):
         ("warmup10", {"warmup_new_epochs": 10, "warmup_epochs": 10}),
         ("frozen25", {"freeze_encoder_epochs": 25}),
         ("lr3en3", {"finetune_lr": 0.003}),
+        ("fromScratch", {"from_scratch": True}),
+        ("comparisonOnly", {"pretraining": "comparisonOnly"}),
+        ("authors", {"pretraining": "authors"}),
+        ("transductive", {"transductive": True}),
     ],
 )
 def test_words_of_variants_stand_for_settings(word, settings):

@@ -224,6 +224,12 @@ def test_plain_settings_survive_json_and_derive_the_same_settings(plan):
         ({"log_gamma": -0.3}, r'"log_gamma" must be a number in \[0.0, .*got -0.3'),
         ({"weight_decay": -1e-4}, r'"weight_decay" must be a number in \[0.0, .*got -0.0001'),
         ({"initial_lr": -1}, r'"initial_lr" must be a number in \[0.0, .*got -1'),
+        ({"comparison_weight": -1}, r'"comparison_weight" must be a number in .* got -1'),
+        (
+            {"comparison_weight": 0, "restoration_weight": 0.0},
+            "both 0: there is nothing to learn",
+        ),
+        ({"global_views_at_a_time": 0}, r'"global_views_at_a_time" must be an integer >= 1, got 0'),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_with_its_name_and_value(overrides, message):

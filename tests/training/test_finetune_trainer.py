@@ -257,6 +257,50 @@ def test_everything_but_the_start_is_nnunets_own(dataset):
     }
 
 
+def test_the_from_scratch_twin_loads_nothing_and_needs_nothing(dataset):
+    def weights_of(trainer):
+        torch.manual_seed(5)
+        trainer.initialize()
+        trainer.on_train_start()
+        return trainer.network.state_dict()
+
+    twin = dataset.trainer(variant("PCRLv2FinetuneTrainer_fromScratch"), "3d_fullres", "all")
+    stock = weights_of(dataset.trainer(nnUNetTrainer, "3d_fullres", "all"))
+    assert all(torch.equal(value, stock[name]) for name, value in weights_of(twin).items())
+    assert "from scratch" in log_text(twin)
+    assert not (Path(twin.output_folder) / "transfer_report.json").exists()
+
+
+def test_the_from_scratch_twin_refuses_weights_from_the_command_line(dataset):
+    twin = dataset.trainer(variant("PCRLv2FinetuneTrainer_fromScratch"), "3d_fullres", "all")
+    twin.initialize()
+    with torch.no_grad():
+        next(twin.network.parameters()).fill_(1)
+    with pytest.raises(ValueError, match="starts from no weights, but -pretrained_weights gave"):
+        twin.on_train_start()
+
+
+def test_an_ablation_is_fine_tuned_from_its_own_pretraining(dataset):
+    pretrain(dataset)
+    weights = pretrain(dataset, trainer=variant("PCRLv2PretrainTrainer_comparisonOnly"))
+    tuned = started(dataset, trainer=variant("PCRLv2FinetuneTrainer_comparisonOnly"))
+    assert_encoder_from(tuned, weights)
+
+
+def test_a_label_fold_starts_from_the_pretraining_of_its_fold(dataset):
+    cases = [f"case_{number}" for number in range(4)]
+    splits = [{"train": cases[:2], "val": cases[2:]}, {"train": cases[2:], "val": cases[:2]}]
+    splits.append({"train": cases[:1], "val": cases[2:]})
+    (dataset.folder / "splits_final.json").write_text(json.dumps(splits))
+    row = {"fold": 2, "of_fold": 0, "num_cases": 1, "fraction": 0.5, "repeat": 0}
+    (dataset.folder / "label_folds.json").write_text(json.dumps({"label_folds": [row]}))
+    own = pretrain(dataset, fold=0)
+    pretrain(dataset, fold=1)
+    tuned = started(dataset, fold=2)
+    assert_encoder_from(tuned, own)
+    assert "WARNING: it is of" not in log_text(tuned)
+
+
 def test_a_variants_name_sets_the_number_of_epochs(dataset):
     trainer = dataset.trainer(variant("PCRLv2FinetuneTrainer_17epochs"), "3d_fullres")
     assert trainer.num_epochs == 17

@@ -8,7 +8,15 @@ import pytest
 import torch
 import torch.distributed as dist
 from ranks import run_on_ranks
-from steps import BATCH_SIZE, BETA, all_draws, assert_equal_gradients, gradients, make_case, naive
+from steps import (
+    BATCH_SIZE,
+    WEIGHTS,
+    all_draws,
+    assert_equal_gradients,
+    gradients,
+    make_case,
+    naive,
+)
 from torch import nn
 
 from nnunetv2_pcrl.training import joint_batch
@@ -41,7 +49,9 @@ def steps_of_a_rank(architecture: str, geometry: str, micro_batch: MicroBatch | 
     for levels in draws():
         case = make_case(architecture, geometry)
         views = own_views(case.views, joint)
-        result = accumulate_gradients(case.network, views, levels, BETA, micro_batch, joint=joint)
+        result = accumulate_gradients(
+            case.network, views, levels, WEIGHTS, micro_batch, joint=joint
+        )
         joint.average_gradients(case.network)
         evaluated = evaluate(case.network, views, levels, micro_batch, joint)
         outcomes.append(

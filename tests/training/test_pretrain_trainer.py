@@ -224,6 +224,32 @@ def test_variants_are_found_for_any_number_of_epochs():
             variant(name)
 
 
+def test_a_variants_name_stands_for_settings(dataset):
+    def settings(name):
+        return dataset.trainer(variant(f"PCRLv2PretrainTrainer_{name}"), "3d_fullres").settings
+
+    restoration, comparison = settings("restorationOnly"), settings("comparisonOnly")
+    assert (restoration.restoration_weight, restoration.comparison_weight) == (1, 0)
+    assert (comparison.restoration_weight, comparison.comparison_weight) == (0, 1)
+    several = settings("restorationOnly_seed3_lr2en2_7epochs")
+    assert several.comparison_weight == 0 and several.num_epochs == 7
+    assert (several.seed, several.initial_lr) == (3, 0.02)
+    with pytest.raises(AttributeError, match="no trainer variant"):
+        variant("PCRLv2PretrainTrainer_somethingOnly")
+
+
+@pytest.mark.parametrize("configuration, swaps", [("2d", 0.0), ("3d_fullres", 0.2)])
+def test_the_authors_settings_come_by_name_and_the_plans_before_them(dataset, configuration, swaps):
+    trainer = dataset.trainer(variant("PCRLv2PretrainTrainer_authors_9epochs"), configuration)
+    settings = trainer.settings
+    assert (settings.swapped_part, settings.num_epochs) == (swaps, 9)
+    plain = dataset.trainer(PCRLv2PretrainTrainer, configuration).settings
+    assert settings.local_scale != plain.local_scale
+    assert settings.global_size == plain.global_size
+    # The data set's plans give their own, others than the authors'.
+    assert (settings.batch_size, settings.initial_lr) == (plain.batch_size, plain.initial_lr)
+
+
 def test_a_variants_length_comes_before_the_plans(dataset):
     trainer = dataset.trainer(variant("PCRLv2PretrainTrainer_3epochs"), "3d_fullres")
     assert trainer.num_epochs == trainer.settings.num_epochs == 3

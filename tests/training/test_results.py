@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from nnunetv2_pcrl.training.results import find_weights, keep_previous_results
+from nnunetv2_pcrl.training.results import (
+    Wanted,
+    find_weights,
+    how_to_fine_tune,
+    keep_previous_results,
+)
 
 PLANS, CONFIGURATION = "nnUNetPlans", "3d_fullres"
 
@@ -35,8 +40,9 @@ def pretrained(
     return file
 
 
-def find(results: Path, fold: int | str = 0, environment=None, plans=None):
-    return find_weights(environment, plans, results, PLANS, CONFIGURATION, fold)
+def find(results: Path, fold: int | str = 0, environment=None, plans=None, **kwargs):
+    wanted = Wanted(results, PLANS, CONFIGURATION, fold, **kwargs)
+    return find_weights(environment, plans, wanted)
 
 
 def test_the_environment_comes_before_the_plans_and_the_plans_before_results(results):
@@ -95,6 +101,35 @@ def test_folders_of_trainer_variants_are_found_too(results):
     pretrained(results, "all", age=50)
     variant = pretrained(results, "all", age=5, trainer="PCRLv2PretrainTrainer_100epochs")
     assert find(results).path == variant
+
+
+def test_weights_of_another_method_are_taken_only_by_name(results):
+    ablation = pretrained(results, trainer="PCRLv2PretrainTrainer_restorationOnly_40epochs")
+    with pytest.raises(ValueError, match=r"weights of another method \(restorationOnly\)"):
+        find(results)
+    own = pretrained(results, age=100)
+    assert find(results).path == own
+    assert find(results, method="restorationOnly").path == ablation
+    with pytest.raises(ValueError, match="-tr PCRLv2PretrainTrainer_comparisonOnly") as caught:
+        find(results, method="comparisonOnly")
+    assert "(PCRLv2 itself, restorationOnly)" in str(caught.value)
+
+
+def test_a_transductive_fine_tuning_takes_weights_of_fold_all_only(results):
+    pretrained(results, 0)
+    with pytest.raises(ValueError, match="fold_all/pretrained_weights.pth: no such file"):
+        find(results, transductive=True)
+    of_all = pretrained(results, "all", age=100)
+    assert find(results, transductive=True).path == of_all
+
+
+def test_what_to_type_names_the_method():
+    plans = {"dataset_name": "Dataset004_Hippocampus", "plans_name": PLANS}
+    for trainer, expected in (
+        ("PCRLv2PretrainTrainer_5epochs", "-tr PCRLv2FinetuneTrainer -p"),
+        ("PCRLv2PretrainTrainer_authors_5epochs", "-tr PCRLv2FinetuneTrainer_authors -p"),
+    ):
+        assert expected in how_to_fine_tune(Path("w.pth"), trainer, plans, CONFIGURATION)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from planned_networks import GEOMETRIES, pretraining_network, random_images, shaken
 from torch import Tensor
 
-from nnunetv2_pcrl.losses.pcrlv2 import Levels, draw_levels
+from nnunetv2_pcrl.losses.pcrlv2 import Levels, LossWeights, draw_levels
 from nnunetv2_pcrl.monitoring.health import COLLAPSE_BELOW
 from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.training.step import ViewBatch, pcrlv2_step
@@ -114,7 +114,7 @@ def test_the_step_equals_the_loss_written_out_with_all_gradients(architecture, g
     levels = Levels(shared, ((2, 0), (1, 1)))
     expected, expected_terms = literal_loss(network, views, levels, BETA)
     terms = pcrlv2_step(network, views, levels).terms
-    total = terms.total(BETA)
+    total = terms.total(LossWeights(level_restoration=BETA))
     ours = [
         terms.restoration,
         terms.level_restoration,
@@ -136,7 +136,7 @@ def test_the_step_equals_the_loss_written_out_with_six_crops_and_drawn_levels():
     for _ in range(4):
         levels = draw_levels(network.num_levels, 6, generator)
         expected, _ = literal_loss(network, views, levels, BETA)
-        total = pcrlv2_step(network, views, levels).terms.total(BETA)
+        total = pcrlv2_step(network, views, levels).terms.total(LossWeights(level_restoration=BETA))
         torch.testing.assert_close(total, expected, rtol=1e-10, atol=1e-12)
 
 
@@ -236,8 +236,8 @@ def test_the_crops_are_normalised_jointly():
 def test_the_three_populations_do_not_depend_on_the_order_of_training_and_validation():
     network, views = make_network(), make_views()
     levels = Levels(1, ((0, 2), (2, 0)))
-    training = pcrlv2_step(network.train(), views, levels).terms.total(1.0)
-    validation = pcrlv2_step(network.eval(), views, levels).terms.total(1.0)
+    training = pcrlv2_step(network.train(), views, levels).terms.total(LossWeights())
+    validation = pcrlv2_step(network.eval(), views, levels).terms.total(LossWeights())
     assert torch.equal(training, validation)
 
 
@@ -323,7 +323,9 @@ def test_views_are_not_modified():
 def test_every_parameter_gets_gradient_in_a_run_over_all_levels(architecture, geometry):
     network, views = make_network(architecture, geometry), make_views(geometry)
     total = sum(
-        pcrlv2_step(network, views, Levels(level, ((level, level),) * 2)).terms.total(BETA)
+        pcrlv2_step(network, views, Levels(level, ((level, level),) * 2)).terms.total(
+            LossWeights(level_restoration=BETA)
+        )
         for level in range(NUM_LEVELS)
     )
     without = {
@@ -365,7 +367,7 @@ def test_on_one_batch_the_restoration_falls_and_the_projections_stay_apart():
     for _ in range(40):
         result = pcrlv2_step(network, views, draw_levels(network.num_levels, 2, generator))
         optimizer.zero_grad()
-        result.terms.total(1.0).backward()
+        result.terms.total(LossWeights()).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 12)
         optimizer.step()
         restorations.append(result.terms.restoration.item())

@@ -6,8 +6,8 @@ import pytest
 import torch
 from steps import (
     BATCH_SIZE,
-    BETA,
     NUM_LOCAL,
+    WEIGHTS,
     all_draws,
     assert_equal_gradients,
     gradients,
@@ -17,7 +17,7 @@ from steps import (
 )
 from torch import nn
 
-from nnunetv2_pcrl.losses.pcrlv2 import Levels, draw_levels
+from nnunetv2_pcrl.losses.pcrlv2 import Levels, LossWeights, draw_levels
 from nnunetv2_pcrl.training.step import comparisons
 from nnunetv2_pcrl.training.two_pass import (
     MicroBatch,
@@ -51,9 +51,36 @@ def test_a_batch_that_fits_passes_once_with_equal_gradients(micro_batch):
     passes = []
     network = copy.deepcopy(case.network)
     network.backbone.register_forward_hook(lambda *_: passes.append(1))
-    accumulate_gradients(network, case.views, levels, BETA, micro_batch)
+    accumulate_gradients(network, case.views, levels, WEIGHTS, micro_batch)
     assert len(passes) == 3
     assert_equal_gradients(gradients(network), naive(case, levels)[1])
+
+
+@pytest.mark.parametrize(
+    "weights", [LossWeights(comparison=0.0), LossWeights(0.0, 0.0), LossWeights(0.5, 0.25, 2.0)]
+)
+def test_ablations_have_the_naive_gradient_and_pass_no_view_in_vain(weights):
+    case = make_case("PlainConvUNet", "2d")
+    levels = draw_levels(3, NUM_LOCAL, torch.Generator().manual_seed(1))
+    _, expected = naive(case, levels, weights)
+    _, ours = two_pass(case, levels, MicroBatch(2, 7), weights)
+    assert_equal_gradients(ours, without_zeros(expected))
+    assert without_zeros(ours).keys() == without_zeros(expected).keys()
+    with_gradient = []
+
+    def count(_module, inputs, _output):
+        if torch.is_grad_enabled():
+            with_gradient.append(len(inputs[0]))
+
+    case.network.backbone.register_forward_hook(count)
+    accumulate_gradients(case.network, case.views, levels, weights, MicroBatch(2, 7))
+    num_views = BATCH_SIZE if weights.comparison == 0 else BATCH_SIZE * (2 + NUM_LOCAL)
+    assert sum(with_gradient) == num_views
+
+
+def without_zeros(values):
+    """A term without weight leaves a gradient of zero or none at all: both mean the same."""
+    return {n: g for n, g in values.items() if g is not None and g.any()}
 
 
 def test_the_scale_multiplies_the_gradient_once():
@@ -77,7 +104,7 @@ def test_no_more_views_than_a_micro_batch_pass_at_a_time():
 
     case.network.backbone.register_forward_hook(count)
     levels = Levels(1, ((0, 1),) * NUM_LOCAL)
-    accumulate_gradients(case.network, case.views, levels, BETA, MicroBatch(2, 4))
+    accumulate_gradients(case.network, case.views, levels, WEIGHTS, MicroBatch(2, 4))
     assert max(counts["global"]) == 2 and max(counts["local"]) == 4
     # Two passes of every view.
     assert sum(counts["global"]) == 2 * 2 * BATCH_SIZE
@@ -114,3 +141,7 @@ def test_the_micro_batch_has_no_more_than_half_the_voxels_of_the_plans_own_batch
     assert MicroBatch.of_plan(2, (128,) * 3, (96,) * 3, (64,) * 3) == MicroBatch(2, 8)
     assert MicroBatch.of_plan(2, (28, 192, 192), (20, 160, 160), (12, 96, 96)) == MicroBatch(2, 9)
     assert MicroBatch.of_plan(1, (32, 32), (48, 48), (32, 32)) == MicroBatch(1, 1)
+
+
+def test_a_given_number_of_global_views_takes_the_place_of_the_plans_memory():
+    assert MicroBatch.of_plan(2, (56, 40), (40, 32), (24, 16), 12) == MicroBatch(12, 40)
