@@ -32,16 +32,17 @@ class LabelFold:
         return asdict(self)
 
 
-def read_label_folds(preprocessed: Path) -> tuple[LabelFold, ...]:
+def read_label_folds(preprocessed: Path, name: str = TABLE_NAME) -> tuple[LabelFold, ...]:
     """The table of label folds; empty if there is none.
 
     Args:
         preprocessed: folder of the data set in nnUNet_preprocessed.
+        name: of the file.
 
     Raises:
         ValueError: if the file is not such a table.
     """
-    path = preprocessed / TABLE_NAME
+    path = preprocessed / name
     if not path.is_file():
         return ()
     try:

@@ -45,7 +45,16 @@ def find_raw_folder(dataset: int | str) -> Path:
     Raises:
         ValueError: if there is none.
     """
-    root = environment_folder("nnUNet_raw")
+    return find_dataset_folder("nnUNet_raw", dataset)
+
+
+def find_dataset_folder(variable: str, dataset: int | str) -> Path:
+    """Folder of a data set in one of nnU-Net's folders, e.g. nnUNet_preprocessed.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    root = environment_folder(variable)
     if str(dataset).isdigit():
         found = sorted(p for p in root.glob(f"Dataset{int(dataset):03d}_*") if p.is_dir())
         if len(found) != 1:

@@ -1,0 +1,89 @@
+"""nnUNetv2_pcrl_label_folds: folds with fewer labels, for measuring how many are needed."""
+
+import argparse
+from collections.abc import Sequence
+
+from nnunetv2.configuration import default_num_processes
+
+from nnunetv2_pcrl.cli.reports import exit_with_error
+from nnunetv2_pcrl.datasets.raw import environment_folder
+from nnunetv2_pcrl.planning.label_folds import LabelFold
+from nnunetv2_pcrl.planning.label_folds_appending import Appended, append_label_folds
+from nnunetv2_pcrl.planning.label_folds_request import Request
+from nnunetv2_pcrl.planning.label_folds_results import remove_label_folds
+from nnunetv2_pcrl.planning.raw_cases import find_dataset_folder
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="nnUNetv2_pcrl_label_folds",
+        description="Appends folds to splits_final.json that train on some of the cases of a fold "
+        "and validate on all of its. Smaller subsets are parts of larger ones. Folds that are "
+        "there stay as they are; a rerun appends what is missing.",
+    )
+    add = parser.add_argument
+    add("-d", required=True, metavar="ID", help="data set, preprocessed")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--fractions", nargs="+", type=float, metavar="PART", help="parts of the training cases"
+    )
+    what.add_argument(
+        "--cases", nargs="+", type=int, metavar="NUMBER", help="numbers of training cases"
+    )
+    what.add_argument(
+        "--remove", action="store_true", help="take all label folds out, if none has results"
+    )
+    add("--folds", nargs="+", type=int, metavar="FOLD", help="default: 0 1 2 3 4")
+    add("--repeats", type=int, default=3, help="draws of each subset (default: 3)")
+    add("--seed", type=int, help="default: 0, or that of the label folds that are there")
+    add("-np", type=int, default=default_num_processes, help="labels to read at a time")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    args = build_parser().parse_args(arguments)
+    with exit_with_error():
+        preprocessed = find_dataset_folder("nnUNet_preprocessed", args.d)
+        dataset_results = environment_folder("nnUNet_results") / preprocessed.name
+        if args.remove:
+            count = remove_label_folds(preprocessed, dataset_results)
+            print(f"{preprocessed.name}: {count} label folds were taken out.")
+            return
+        request = Request(
+            fractions=tuple(args.fractions or ()),
+            counts=tuple(args.cases or ()),
+            folds=None if args.folds is None else tuple(args.folds),
+            repeats=args.repeats,
+            seed=args.seed,
+        )
+        appended = append_label_folds(preprocessed, dataset_results, request, args.np)
+    _report(preprocessed.name, appended)
+
+
+def _report(dataset: str, appended: Appended) -> None:
+    for line in _table_lines(appended.folds):
+        print(line)
+    print(
+        f"\n{dataset} has {len(appended.folds)} label folds, {appended.num_new} of them new. "
+        f"Train any of them, with any trainer:"
+    )
+    first = appended.folds[0]
+    print(f"  nnUNetv2_train {dataset} CONFIG {first.fold} -tr nnUNetTrainer")
+    print(f"  nnUNetv2_train {dataset} CONFIG {first.fold} -tr PCRLv2FinetuneTrainer")
+    for warning in appended.warnings:
+        print(f"WARNING: {warning}")
+
+
+def _table_lines(folds: Sequence[LabelFold]) -> list[str]:
+    rows = [
+        (str(f.fold), str(f.num_cases), f"{100 * f.fraction:.3g} %", str(f.of_fold), str(f.repeat))
+        for f in folds
+    ]
+    header = ("fold", "cases", "fraction", "of fold", "repeat")
+    return ["  ".join(f"{cell:>8}" for cell in row) for row in (header, *rows)]
+
+
+if __name__ == "__main__":
+    main()

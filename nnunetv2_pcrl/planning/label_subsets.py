@@ -1,0 +1,110 @@
+"""Nested subsets of labelled cases: how many, which, and in which order. Reads no files."""
+
+import math
+from collections.abc import Mapping, Sequence, Set
+
+import numpy as np
+import torch
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from nnunetv2_pcrl.views.seeding import seeded_generator
+
+# Tells these draws apart from others of the same seed.
+SUBSET_STREAM = 11
+# Bounds the search for the fewest cases in data sets with a hundred labels to some seconds.
+_SEARCH_NODES = 100
+
+
+def counts_of_fractions(fractions: Sequence[float], available: int, fold: int) -> tuple[int, ...]:
+    """Numbers of cases, ascending: rounded to the nearest, at least 1.
+
+    Args:
+        fractions: parts of the training cases, each above 0 and at most 1.
+        available: training cases of the fold.
+        fold: for messages.
+
+    Raises:
+        ValueError: if two fractions are the same number of cases.
+    """
+    counts: dict[int, float] = {}
+    for fraction in sorted(fractions):
+        # 0.29 * 50 is slightly less than 14.5.
+        count = max(1, math.floor(round(fraction * available, 6) + 0.5))
+        if count in counts:
+            raise ValueError(
+                f"The fractions {counts[count]:g} and {fraction:g} of the {available} training "
+                f"cases of fold {fold} are both {count} {'case' if count == 1 else 'cases'}: leave "
+                f"one of them out."
+            )
+        counts[count] = fraction
+    return tuple(counts)
+
+
+def draw_order(
+    labels: Mapping[str, Set[str]], seed: int, fold: int, repeat: int
+) -> tuple[list[str], int]:
+    """A random order of cases, which begins with as few cases as hold all labels together.
+
+    Each prefix of the order is a subset, so smaller ones are parts of larger ones, and sizes asked
+    for later fit those that are there. Among equally small beginnings chance decides; where single
+    cases hold all labels, the order is the random one but for the first case.
+
+    Args:
+        labels: names of the labels that occur, by case.
+        seed: of the draw; with `fold` and `repeat` it decides the order.
+        fold: the ordinary fold.
+        repeat: 0, 1, ...
+
+    Returns:
+        The cases in order, and how many of the first hold all labels that occur in any.
+    """
+    names = sorted(labels)
+    generator = seeded_generator(seed, SUBSET_STREAM, fold, repeat)
+    shuffled = [names[i] for i in torch.randperm(len(names), generator=generator).tolist()]
+    cover = _greedy_cover(shuffled, labels)
+    # One case, or two where no single one does, cannot be beaten.
+    if len(cover) > 2:
+        fewest = _fewest_cover(shuffled, labels)
+        if fewest is not None and len(fewest) < len(cover):
+            cover = _greedy_cover(fewest, labels)
+    return cover + [case for case in shuffled if case not in cover], len(cover)
+
+
+def _greedy_cover(cases: Sequence[str], labels: Mapping[str, Set[str]]) -> list[str]:
+    """Cases that hold all labels, those with most further labels first, ties by their order."""
+    missing = set().union(*labels.values())
+    cover = []
+    while missing:
+        # max() gives the first of several.
+        cover.append(max(cases, key=lambda case: len(labels[case] & missing)))
+        missing -= labels[cover[-1]]
+    return cover
+
+
+def _fewest_cover(cases: Sequence[str], labels: Mapping[str, Set[str]]) -> list[str] | None:
+    """As few cases as hold all labels; None if the bounded search found nothing."""
+    occurring = sorted(set().union(*labels.values()))
+    holds = np.array([[label in labels[case] for case in cases] for label in occurring])
+    found = milp(
+        np.ones(len(cases)),
+        constraints=LinearConstraint(holds.astype(float), lb=1),
+        integrality=np.ones(len(cases)),
+        bounds=Bounds(0, 1),
+        options={"node_limit": _SEARCH_NODES},
+    )
+    return None if found.x is None else [c for c, x in zip(cases, found.x, strict=True) if x > 0.5]
+
+
+def order_through(subsets: Sequence[Sequence[str]], order: Sequence[str]) -> list[str]:
+    """The order, changed as little as makes each of the subsets a prefix.
+
+    Subsets drawn earlier stay prefixes if labels were corrected since, or if another version of a
+    library draws otherwise.
+
+    Args:
+        subsets: nested in one another.
+        order: of all cases.
+    """
+    members = [set(subset) for subset in subsets]
+    # A stable sort: equal ones keep their order.
+    return sorted(order, key=lambda case: sum(case not in subset for subset in members))
