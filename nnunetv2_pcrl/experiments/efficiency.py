@@ -1,0 +1,53 @@
+"""Label efficiency: how many labels training from scratch needs for the same Dice."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.optimize import isotonic_regression
+
+
+@dataclass(frozen=True)
+class LabelEfficiency:
+    """What labels are worth.
+
+    Attributes:
+        twin_cases: labelled cases with which the twin reaches the same Dice.
+        factor: these, divided by the labelled cases that were used.
+        bound: "" if the twin's curve reaches the Dice, ">=" or "<=" if both numbers are bounds.
+    """
+
+    twin_cases: float
+    factor: float
+    bound: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.bound} {self.factor:.2f}".strip()
+
+
+def label_efficiency(
+    dice: float, num_cases: float, twin_dice: Sequence[float], twin_cases: Sequence[float]
+) -> LabelEfficiency:
+    """Reads off the twin's curve how many labels it needs.
+
+    The curve is made to rise by isotonic regression and is linear in the logarithm of the number
+    of cases between its points. Beyond them nothing is extrapolated.
+
+    Args:
+        dice: that was reached.
+        num_cases: labelled cases with which it was reached.
+        twin_dice: of the twin, at least one.
+        twin_cases: labelled cases of each, rising.
+    """
+    rising = isotonic_regression(twin_dice).x
+    above = [index for index, value in enumerate(rising) if value >= dice]
+    if not above:
+        return LabelEfficiency(twin_cases[-1], twin_cases[-1] / num_cases, ">=")
+    end = above[0]
+    if end == 0:
+        bound = "<=" if rising[0] > dice else ""
+        return LabelEfficiency(twin_cases[0], twin_cases[0] / num_cases, bound)
+    share = (dice - rising[end - 1]) / (rising[end] - rising[end - 1])
+    low, high = math.log(twin_cases[end - 1]), math.log(twin_cases[end])
+    cases = math.exp(low + share * (high - low))
+    return LabelEfficiency(cases, cases / num_cases)

@@ -1,0 +1,156 @@
+import csv
+import json
+
+import pytest
+from results_tree import LENGTH, NAME, ResultsTree, segmentation
+
+from nnunetv2_pcrl.cli.compare import main
+from nnunetv2_pcrl.planning.label_folds import LabelFold
+
+SCRATCH, PRETRAINED = "PCRLv2FinetuneTrainer_fromScratch_3epochs", "PCRLv2FinetuneTrainer_3epochs"
+# Two repeats with 5 and two with 10 labelled cases.
+FOLDS = [LabelFold(5 + n, 0, 5 + 5 * (n // 2), 0.1, n % 2) for n in range(4)]
+CASES = ("a", "b", "c")
+
+
+def predictions(shifts: tuple[int, ...]):
+    return {case: segmentation(shift) for case, shift in zip(CASES, shifts, strict=True)}
+
+
+@pytest.fixture
+def tree(nnunet_folders):
+    """From scratch: both organs off by 3 with 5 labels, and by 1 with 10; pretrained: by 2."""
+    made = ResultsTree(nnunet_folders, FOLDS, predictions((0, 0, 0)))
+    for fold in (5, 6):
+        made.add_run(SCRATCH, fold, predictions((3, 3, 3)))
+        made.add_run(PRETRAINED, fold, predictions((2, 2, 2)))
+    made.add_run(SCRATCH, 7, predictions((1, 1, 1)))
+    made.add_run(SCRATCH, 8, predictions((1, 1, 1)))
+    made.add_run(PRETRAINED, 7, predictions((2, 0, 0)))
+    return made
+
+
+def compare(*more: str) -> None:
+    main(["-d", "998", "-c", "3d_fullres", *more])
+
+
+def rows_of(path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def row_of(folder, **wanted: str) -> dict[str, str]:
+    (row,) = [
+        row
+        for row in rows_of(folder / "comparison.csv")
+        if all(row[name] == value for name, value in wanted.items())
+    ]
+    return row
+
+
+def test_the_command_writes_tables_and_figures_of_all_finished_runs(tree, capsys):
+    compare()
+    folder = tree.results / "comparison_3d_fullres_nnUNetPlans"
+    figures = ["cases_against_twin", "dice_over_epochs", "dice_over_labels"]
+    assert {path.name for path in folder.iterdir()} == {
+        "cases.csv",
+        "comparison.csv",
+        "comparison.md",
+        "measured.json",
+        *(f"{name}.{ending}" for name in figures for ending in ("png", "svg")),
+    }
+    # One organ is hit exactly, the other is off by a slice more.
+    row = row_of(folder, trainer=PRETRAINED, cases="5", label="mean", metric="dice")
+    step = 1 / LENGTH / 2
+    assert float(row["mean"]) == pytest.approx(1 - 2 * step, abs=1e-5)
+    assert float(row["difference"]) == pytest.approx(step, abs=1e-5)
+    assert float(row["difference_case_low"]) == pytest.approx(step, abs=1e-5)
+    assert float(row["run_difference"]) == pytest.approx(step, abs=1e-5)
+    assert (row["runs_better"], row["paired_runs"], row["twin"]) == ("2", "2", SCRATCH)
+    # Three equal differences: 2 of 8 sign patterns.
+    assert float(row["wilcoxon_p"]) <= float(row["wilcoxon_p_holm"]) <= 1
+    # Half way between the twin's curve at 5 (off by 3) and at 10 (off by 1).
+    assert float(row["twin_cases_for_same"]) == pytest.approx(50**0.5, abs=1e-3)
+    assert float(row["label_efficiency"]) == pytest.approx(2**0.5, abs=1e-4)
+    text = (folder / "comparison.md").read_text()
+    assert capsys.readouterr().out.startswith(text)
+    assert "- runs: 7 of 8 finished\n- validation cases: 3" in text
+
+
+def test_a_missing_run_is_shown_and_does_not_bias_the_difference(tree):
+    compare("--no_surface")
+    folder = tree.results / "comparison_3d_fullres_nnUNetPlans"
+    text = (folder / "comparison.md").read_text()
+    assert "| 10    | PCRLv2FinetuneTrainer             | 1 of 2 runs |" in text
+    assert f"nnUNetv2_train {NAME} 3d_fullres 8 -tr {PRETRAINED} -p nnUNetPlans\n```" in text
+    row = row_of(folder, trainer=PRETRAINED, cases="10", label="mean", metric="dice")
+    # Against the twin on fold 7 alone: one slice worse, one better, one better.
+    assert float(row["difference"]) == pytest.approx(1 / LENGTH / 2 / 3, abs=1e-5)
+    assert (row["runs"], row["runs_planned"], row["paired_runs"]) == ("1", "2", "1")
+    assert row["label_efficiency_bound"] == ">="
+    assert row["run_difference_low"] == row["label_efficiency_low"] == ""
+    assert {row["metric"] for row in rows_of(folder / "comparison.csv")} == {"dice"}
+    # Not a trainer of these label folds at all: every run is missing.
+    compare("--no_surface", "--trainers", SCRATCH, "nnUNetTrainer_3epochs", "--cases", "5")
+    text = (folder / "comparison.md").read_text()
+    assert "- runs: 2 of 4 finished" in text
+    assert "| 5     | nnUNetTrainer                     | 0 of 2 runs | missing " in text
+    # Nothing is paired now, and the picture of the call before is gone.
+    assert (folder / "dice_over_labels.png").exists()
+    assert not (folder / "cases_against_twin.png").exists()
+
+
+def test_cases_have_a_row_each_and_single_runs_are_told_apart(tree, tmp_path):
+    output = tmp_path / "elsewhere"
+    output.mkdir()
+    (output / "notes.txt").write_text("mine")
+    compare("-o", str(output), "--cases", "10", "--twin", PRETRAINED)
+    rows = rows_of(output / "cases.csv")
+    assert len(rows) == 3 * len(CASES)
+    found = {(row["trainer"], row["fold"], row["case"]): row["dice first"] for row in rows}
+    assert float(found[PRETRAINED, "7", "a"]) == pytest.approx(1 - 2 / LENGTH, abs=1e-5)
+    assert float(found[PRETRAINED, "7", "b"]) == 1
+    # Two slices of 2 mm.
+    distances = {row["case"]: row["hd95_mm first"] for row in rows if row["trainer"] == PRETRAINED}
+    assert float(distances["a"]) == 4
+    assert row_of(output, trainer=SCRATCH, label="mean", metric="dice")["twin"] == PRETRAINED
+    assert (output / "notes.txt").read_text() == "mine"
+    # The same numbers make the same files.
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    compare("-o", str(output), "--cases", "10", "--twin", PRETRAINED)
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_what_was_looked_for_is_said_where_nothing_is_found(tree):
+    with pytest.raises(SystemExit, match=r"No trainer .* label folds \(5 to 8\).*__OtherPlans__3d"):
+        compare("-p", "OtherPlans")
+    with pytest.raises(SystemExit, match=r"None of the 4 runs .*fold_5.*\n  nnUNetv2_train .* 5 -"):
+        compare("--trainers", "nnUNetTrainer")
+    with pytest.raises(SystemExit, match="no label folds with 7 cases, only with 5, 10"):
+        compare("--cases", "5", "7")
+    with pytest.raises(SystemExit, match="--twin"):
+        compare("--trainers", PRETRAINED)
+    (tree.preprocessed / "label_folds.json").unlink()
+    with pytest.raises(SystemExit, match="nnUNetv2_pcrl_label_folds -d 998"):
+        compare()
+    with pytest.raises(SystemExit, match="ERROR: Could not find a dataset with the ID 997"):
+        main(["-d", "997", "-c", "3d_fullres"])
+
+
+def test_a_checkpoint_that_cannot_be_read_costs_its_curve_only(tree, capsys):
+    for fold in (5, 6):
+        (tree.folder(PRETRAINED, fold) / "checkpoint_final.pth").write_bytes(b"cut off")
+    compare("--no_surface", "--cases", "5")
+    out = capsys.readouterr().out
+    assert "2 runs are not in the figure of epochs:" in out
+    assert "dice_over_epochs.png" in out
+    assert "- runs: 4 of 4 finished" in out
+
+
+def test_runs_on_other_validation_cases_are_not_compared(tree):
+    path = tree.folder(PRETRAINED, 5) / "validation" / "summary.json"
+    content = json.loads(path.read_text())
+    content["metric_per_case"].pop()
+    path.write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match=r"holds 2 cases, the fold validates on 3 \(missing: c"):
+        compare("--no_surface")
