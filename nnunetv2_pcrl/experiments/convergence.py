@@ -66,12 +66,12 @@ def draw_convergence(
     rows = -(-len(panels) // columns)
     width = max(PANEL_WIDTH * columns, 8.2)
     foot = legend_height(list(looks.values()), width)
-    height = PANEL_HEIGHT * rows + 0.5 + foot
+    height = PANEL_HEIGHT * rows + 0.65 + foot
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(
         left=0.65 / width,
         right=1 - 0.2 / width,
-        top=1 - 0.85 / height,
+        top=1 - 1.0 / height,
         bottom=(foot + 0.55) / height,
         wspace=0.2,
         hspace=0.38,
@@ -86,12 +86,12 @@ def draw_convergence(
         if number >= len(panels) - columns:
             ax.set_xlabel("epoch", fontsize=10)
     figure.suptitle(
-        f"{experiment.dataset}, {experiment.configuration}: Dice of validation patches over epochs",
+        f"{experiment.dataset}, {experiment.configuration}\nDice of validation patches over epochs",
         x=0.65 / width,
         y=1 - 0.12 / height,
         ha="left",
         va="top",
-        fontsize=13,
+        fontsize=12,
         fontweight="bold",
     )
     add_legend(figure, list(looks.values()), width)

@@ -1,6 +1,6 @@
 """Colours, marks and files that all pictures of a comparison share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 # Okabe and Ito's colours, told apart by colour-blind people too; without yellow, too pale here.
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+TWIN_COLOUR = "#000000"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 FORMATS = ("png", "svg")
 # Inches.
@@ -28,17 +29,22 @@ class Look:
     mark: str
 
 
-def looks_of(names: dict[str, str], twin: str) -> dict[str, Look]:
+def looks_of(names: Mapping[str, str], twin: str) -> dict[str, Look]:
     """Looks by trainer; the twin is black.
 
     Args:
         names: what each is called in the legend.
         twin: drawn as the reference.
     """
-    order = sorted(names, key=lambda trainer: trainer != twin)
+    others = [trainer for trainer in names if trainer != twin]
     return {
-        trainer: Look(names[trainer], COLOURS[n % len(COLOURS)], MARKS[n % len(MARKS)])
-        for n, trainer in enumerate(order)
+        twin: Look(names[twin], TWIN_COLOUR, MARKS[0]),
+        **{
+            trainer: Look(
+                names[trainer], COLOURS[n % len(COLOURS)], MARKS[1 + n % (len(MARKS) - 1)]
+            )
+            for n, trainer in enumerate(others)
+        },
     }
 
 

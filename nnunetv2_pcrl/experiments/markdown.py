@@ -25,7 +25,7 @@ DIFFERENCES_NOTE = """\
   They hold for these trainings on these labelled cases.
 - over runs: mean difference, and its 95 % t-interval over the runs, paired by label fold; better
   in: runs with the higher Dice. They include the chance of the training and of the choice of
-  labelled cases: trust them where the two disagree.
+  labelled cases, but runs of one fold share their validation cases: believe what both say.
 - label efficiency: labelled cases that the twin needs for the same Dice, divided by those used, at
   the difference and at both ends of its interval over the runs. The twin's curve is held fixed,
   made to rise, and linear in the logarithm of the number of cases; >= and <= where it does not
@@ -84,7 +84,7 @@ def _results(experiment: Experiment, rows: Rows, names: Mapping[str, str]) -> li
             if with_surfaces:
                 distances = [rows[trainer, amount, m, MEAN] for m in (HAUSDORFF, AVERAGE_DISTANCE)]
                 cells += [_number(row.spread.mean, 2) for row in distances]
-                cells.append(str(distances[0].spread.num_infinite))
+                cells.append(str(distances[0].spread.num_infinite) if mean.spread.num_runs else "")
             body.append(cells)
     mean_note = "Each is the mean of the labels." if labels else ""
     notes = [RESULTS_NOTE.format(mean=mean_note).rstrip()]

@@ -142,8 +142,8 @@ def _case_distances(
                 f"by nnUNetv2_train with --val, references by preprocessing; or do without: "
                 f"--no_surface."
             )
-    # Names of labels are part of the key: they may have been changed.
-    key = "/".join([*folder.parts[-3:], case, *dataset.labels.values()])
+    # Labels are part of the key: they may have been changed.
+    key = "/".join([*folder.parts[-3:], case, str(dict(dataset.labels))])
     return measured.get(
         key, (prediction, reference), lambda: _measure(dataset, prediction, reference)
     )
