@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "": set(),
     "nnunet_ext": {"training"},
     "cli": {
+        "comparison",
         "experiments",
         "training",
         "monitoring",
@@ -32,13 +33,22 @@ MAY_IMPORT = {
     "monitoring": {"planning", "networks", "views", "weights"},
     "planning": {"views", "weights", "datasets"},
     "datasets": {"weights"},
-    "experiments": {"training", "planning", "weights"},
+    "comparison": {"experiments", "planning", "weights"},
+    "experiments": {"monitoring", "training", "planning", "weights"},
     "networks": set(),
     "losses": set(),
     "views": set(),
     "weights": set(),
 }
-MAY_KNOW_NNUNET = ("training/", "planning/", "experiments/", "cli/", "views/loader.py", "launch.py")
+MAY_KNOW_NNUNET = (
+    "training/",
+    "planning/",
+    "experiments/",
+    "comparison/",
+    "cli/",
+    "views/loader.py",
+    "launch.py",
+)
 
 
 def name_of(path: Path) -> str:

@@ -8,22 +8,22 @@ from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_datas
 from tqdm import tqdm
 
 from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
-from nnunetv2_pcrl.datasets.raw import environment_folder
-from nnunetv2_pcrl.experiments.amounts import Amount, amounts_of
-from nnunetv2_pcrl.experiments.comparison import Experiment, ScoresOfRuns, compare
-from nnunetv2_pcrl.experiments.convergence import CONVERGENCE, draw_convergence, read_curve
-from nnunetv2_pcrl.experiments.dice_figures import (
+from nnunetv2_pcrl.comparison.amounts import Amount, amounts_of
+from nnunetv2_pcrl.comparison.comparison import Experiment, ScoresOfRuns, compare
+from nnunetv2_pcrl.comparison.convergence import CONVERGENCE, draw_convergence, read_curve
+from nnunetv2_pcrl.comparison.dice_figures import (
     CASES_AGAINST_TWIN,
     DICE_OVER_LABELS,
     draw_cases_against_twin,
     draw_dice_over_labels,
 )
-from nnunetv2_pcrl.experiments.looks import looks_of, paths_of
-from nnunetv2_pcrl.experiments.markdown import write_up
-from nnunetv2_pcrl.experiments.measured import Measured
-from nnunetv2_pcrl.experiments.scores import read_dataset, read_scores
-from nnunetv2_pcrl.experiments.tables import write_cases, write_comparison
-from nnunetv2_pcrl.experiments.trainers import choose_twin, short_names, trainers_with_results
+from nnunetv2_pcrl.comparison.looks import looks_of, paths_of
+from nnunetv2_pcrl.comparison.markdown import write_up
+from nnunetv2_pcrl.comparison.measured import Measured
+from nnunetv2_pcrl.comparison.scores import read_dataset, read_scores
+from nnunetv2_pcrl.comparison.tables import write_cases, write_comparison
+from nnunetv2_pcrl.comparison.trainers import choose_twin, short_names, trainers_with_results
+from nnunetv2_pcrl.datasets.raw import environment_folder
 from nnunetv2_pcrl.planning.label_folds import TABLE_NAME, read_label_folds
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 

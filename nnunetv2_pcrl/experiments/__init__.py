@@ -1,1 +1,1 @@
-"""Label-efficiency experiments: the grid of trainings, and their comparison."""
+"""Trainings with fewer labels: which, how they are started, and what of them is finished."""

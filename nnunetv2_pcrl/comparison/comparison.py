@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnunetv2_pcrl.experiments.amounts import Amount
-from nnunetv2_pcrl.experiments.efficiency import LabelEfficiency, label_efficiency
-from nnunetv2_pcrl.experiments.runs import Run
-from nnunetv2_pcrl.experiments.scores import DICE, MEAN, Scores
-from nnunetv2_pcrl.experiments.statistics import (
+from nnunetv2_pcrl.comparison.amounts import Amount
+from nnunetv2_pcrl.comparison.efficiency import LabelEfficiency, label_efficiency
+from nnunetv2_pcrl.comparison.scores import DICE, MEAN, Scores
+from nnunetv2_pcrl.comparison.statistics import (
     Difference,
     Spread,
     Values,
@@ -17,6 +16,7 @@ from nnunetv2_pcrl.experiments.statistics import (
     holm,
     spread,
 )
+from nnunetv2_pcrl.experiments.runs import Run
 
 
 @dataclass(frozen=True)

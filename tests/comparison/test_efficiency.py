@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from nnunetv2_pcrl.experiments.efficiency import label_efficiency
+from nnunetv2_pcrl.comparison.efficiency import label_efficiency
 
 DICE, CASES = [0.5, 0.7, 0.9], [5, 20, 80]
 

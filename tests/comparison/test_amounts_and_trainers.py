@@ -1,7 +1,7 @@
 import pytest
 
-from nnunetv2_pcrl.experiments.amounts import amounts_of
-from nnunetv2_pcrl.experiments.trainers import choose_twin, short_names
+from nnunetv2_pcrl.comparison.amounts import amounts_of
+from nnunetv2_pcrl.comparison.trainers import choose_twin, short_names
 from nnunetv2_pcrl.planning.label_folds import LabelFold
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_pcrl.experiments.comparison import Experiment, Row, ScoresOfRuns
+from nnunetv2_pcrl.comparison.comparison import Experiment, Row, ScoresOfRuns
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 COMPARISON_COLUMNS = (

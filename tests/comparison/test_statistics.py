@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nnunetv2_pcrl.experiments.statistics import (
+from nnunetv2_pcrl.comparison.statistics import (
     bootstrap_interval,
     difference,
     holm,

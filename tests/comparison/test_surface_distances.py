@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from nnunetv2_pcrl.experiments.surface_distances import SurfaceDistances, surface_distances
+from nnunetv2_pcrl.comparison.surface_distances import SurfaceDistances, surface_distances
 
 
 def box(start: int, stop: int, width: int = 4) -> np.ndarray:

@@ -11,10 +11,10 @@ from nnunetv2.evaluation.evaluate_predictions import region_or_label_to_mask
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from nnunetv2_pcrl.experiments.measured import Measured
+from nnunetv2_pcrl.comparison.measured import Measured
+from nnunetv2_pcrl.comparison.summaries import LabelKey, read_dice
+from nnunetv2_pcrl.comparison.surface_distances import surface_distances
 from nnunetv2_pcrl.experiments.runs import SUMMARY
-from nnunetv2_pcrl.experiments.summaries import LabelKey, read_dice
-from nnunetv2_pcrl.experiments.surface_distances import surface_distances
 
 DICE, HAUSDORFF, AVERAGE_DISTANCE = "dice", "hd95_mm", "assd_mm"
 MEAN = "mean"

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from nnunetv2_pcrl.experiments.comparison import Experiment, Row, ScoresOfRuns, values_of
-from nnunetv2_pcrl.experiments.looks import Look, add_legend, legend_height, save, tidy
-from nnunetv2_pcrl.experiments.scores import DICE, MEAN
-from nnunetv2_pcrl.experiments.statistics import case_means, paired_values, run_means
+from nnunetv2_pcrl.comparison.comparison import Experiment, Row, ScoresOfRuns, values_of
+from nnunetv2_pcrl.comparison.looks import Look, add_legend, legend_height, save, tidy
+from nnunetv2_pcrl.comparison.scores import DICE, MEAN
+from nnunetv2_pcrl.comparison.statistics import case_means, paired_values, run_means
 
 DICE_OVER_LABELS, CASES_AGAINST_TWIN = "dice_over_labels", "cases_against_twin"
 # Trainers stand beside one another within this part of the gap between two numbers of labels.

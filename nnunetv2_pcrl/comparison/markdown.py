@@ -3,10 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from nnunetv2_pcrl.experiments.comparison import Experiment, Row, ScoresOfRuns
+from nnunetv2_pcrl.comparison.comparison import Experiment, Row, ScoresOfRuns
+from nnunetv2_pcrl.comparison.scores import AVERAGE_DISTANCE, DICE, HAUSDORFF, MEAN
+from nnunetv2_pcrl.comparison.trainers import short_names
 from nnunetv2_pcrl.experiments.runs import Run
-from nnunetv2_pcrl.experiments.scores import AVERAGE_DISTANCE, DICE, HAUSDORFF, MEAN
-from nnunetv2_pcrl.experiments.trainers import short_names
 
 RESULTS_NOTE = """\
 - Dice and distances: mean over the validation cases of the mean over the runs; +- is the standard

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nnunetv2_pcrl.experiments.comparison import Experiment
-from nnunetv2_pcrl.experiments.looks import Look, add_legend, legend_height, save, tidy
-from nnunetv2_pcrl.experiments.measured import Measured
+from nnunetv2_pcrl.comparison.comparison import Experiment
+from nnunetv2_pcrl.comparison.looks import Look, add_legend, legend_height, save, tidy
+from nnunetv2_pcrl.comparison.measured import Measured
 from nnunetv2_pcrl.experiments.runs import FINAL_CHECKPOINT, Run
 from nnunetv2_pcrl.weights.reading import load_safely
 

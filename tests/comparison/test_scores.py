@@ -7,8 +7,8 @@ import pytest
 from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 from results_tree import LENGTH, SPACING_MM, ResultsTree, segmentation
 
-from nnunetv2_pcrl.experiments.measured import Measured
-from nnunetv2_pcrl.experiments.scores import label_names, read_dataset, read_scores
+from nnunetv2_pcrl.comparison.measured import Measured
+from nnunetv2_pcrl.comparison.scores import label_names, read_dataset, read_scores
 from nnunetv2_pcrl.planning.label_folds import LabelFold
 
 FOLDS = [LabelFold(5, 0, 3, 0.01, 0)]

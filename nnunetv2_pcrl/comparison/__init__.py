@@ -1,0 +1,1 @@
+"""What trainings with fewer labels achieved: measured, compared with their twin, and shown."""
