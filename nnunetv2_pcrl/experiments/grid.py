@@ -1,0 +1,156 @@
+"""The grid of an experiment: trainers x label folds, and the pretrainings that they need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.trainers import Trainer
+from nnunetv2_pcrl.planning.label_folds import LabelFold
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A training of the grid.
+
+    Attributes:
+        run: the training.
+        weights_of: the pretraining whose weights it starts from; None if from none.
+        label_fold: what it trains on; None for a pretraining.
+    """
+
+    run: Run
+    weights_of: Run | None = None
+    label_fold: LabelFold | None = None
+
+    @property
+    def is_pretraining(self) -> bool:
+        """Whether it needs no labels."""
+        return self.label_fold is None
+
+    def __str__(self) -> str:
+        """For a person."""
+        name = f"{self.run.trainer}, fold {self.run.fold}"
+        if self.label_fold is None:
+            return name
+        part = self.label_fold
+        return f"{name} ({part.num_cases} cases of fold {part.of_fold}, repeat {part.repeat})"
+
+
+def choose_label_folds(
+    table: Sequence[LabelFold],
+    dataset: str,
+    cases: Sequence[int] | None = None,
+    folds: Sequence[int] | None = None,
+    num_repeats: int | None = None,
+) -> tuple[LabelFold, ...]:
+    """The label folds that are asked for; None takes all that there are.
+
+    Args:
+        table: all label folds of the data set.
+        dataset: number or name, for the message.
+        cases: numbers of labelled cases.
+        folds: ordinary folds.
+        num_repeats: the first so many repeats.
+
+    Returns:
+        In the order in which to run them: a repeat is complete before the next begins.
+
+    Raises:
+        ValueError: if some are not in the table, with the command that adds them.
+    """
+    repeats = None if num_repeats is None else range(num_repeats)
+
+    def chosen(part: LabelFold) -> bool:
+        asked = ((cases, part.num_cases), (folds, part.of_fold), (repeats, part.repeat))
+        return all(values is None or value in values for values, value in asked)
+
+    found = sorted(
+        (part for part in table if chosen(part)), key=lambda f: (f.repeat, f.of_fold, f.num_cases)
+    )
+    missing = [
+        (number, fold, repeat)
+        for number, fold, repeat in product(cases or [None], folds or [None], repeats or [None])
+        if not any(
+            number in (None, f.num_cases)
+            and fold in (None, f.of_fold)
+            and repeat in (None, f.repeat)
+            for f in found
+        )
+    ]
+    if missing:
+        raise ValueError(_how_to_add(missing, table, dataset, cases, folds, num_repeats))
+    return tuple(found)
+
+
+def _how_to_add(
+    missing: Sequence[tuple],
+    table: Sequence[LabelFold],
+    dataset: str,
+    cases: Sequence[int] | None,
+    folds: Sequence[int] | None,
+    num_repeats: int | None,
+) -> str:
+    if not table:
+        problem = "The data set has no label folds"
+    else:
+        names = ("cases", "of fold", "repeat")
+        first = ", ".join(
+            f"{n} {v}" for n, v in zip(names, missing[0], strict=True) if v is not None
+        )
+        problem = f"Label folds that are asked for do not exist ({len(missing)}, first: {first})"
+    wanted = {
+        "cases": cases or sorted({f.num_cases for f in table}) or [5, 10, 20],
+        "folds": folds or sorted({f.of_fold for f in table}) or [0],
+        "repeats": [num_repeats or max((f.repeat + 1 for f in table), default=3)],
+    }
+    options = " ".join(f"--{name} {' '.join(map(str, values))}" for name, values in wanted.items())
+    return f"{problem}. Add them with\n  nnUNetv2_pcrl_label_folds -d {dataset} {options}"
+
+
+def check_splits(
+    splits: Sequence[Mapping[str, Sequence[str]]], label_folds: Sequence[LabelFold], dataset: str
+) -> None:
+    """Refuses a table that is not about the folds that nnU-Net will use.
+
+    nnU-Net makes a random split, without an error, for a fold that the file does not have.
+
+    Args:
+        splits: content of splits_final.json.
+        label_folds: that are to be trained on.
+        dataset: number or name, for the message.
+
+    Raises:
+        ValueError: naming the first label fold that does not fit.
+    """
+    for part in label_folds:
+        if max(part.fold, part.of_fold) < len(splits):
+            split, whole = splits[part.fold], splits[part.of_fold]
+            is_part = set(split["train"]) <= set(whole["train"]) and split["val"] == whole["val"]
+            if is_part and len(split["train"]) == part.num_cases:
+                continue
+        raise ValueError(
+            f"splits_final.json was changed since label fold {part.fold} was added: it should hold "
+            f"{part.num_cases} training cases of fold {part.of_fold} there. Restore it, or see "
+            f"nnUNetv2_pcrl_label_folds -d {dataset} --help."
+        )
+
+
+def build_grid(
+    trainers: Sequence[Trainer],
+    label_folds: Sequence[LabelFold],
+    plans: str,
+    configuration: str,
+) -> tuple[PlannedRun, ...]:
+    """All trainings of the experiment; a pretraining comes right before the first that needs it."""
+    grid: dict[PlannedRun, None] = {}
+    for part, trainer in product(label_folds, trainers):
+        weights_of = None
+        if trainer.pretraining is not None:
+            # The ordinary fold validates on the same cases as the label fold.
+            fold = "all" if trainer.transductive else part.of_fold
+            weights_of = Run(trainer.pretraining, plans, configuration, fold)
+            grid.setdefault(PlannedRun(weights_of))
+        run = Run(trainer.name, plans, configuration, part.fold)
+        grid.setdefault(PlannedRun(run, weights_of, part))
+    return tuple(grid)

@@ -1,0 +1,100 @@
+"""What of a grid is done already, by the files in nnU-Net's result folders."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from nnunetv2_pcrl.experiments.grid import PlannedRun
+from nnunetv2_pcrl.experiments.runs import FINAL_CHECKPOINT, Run
+from nnunetv2_pcrl.training.finetune_trainer import REPORT_NAME
+from nnunetv2_pcrl.weights.portable import FILE_NAME
+
+# From which nnU-Net's --c goes on.
+_CHECKPOINTS = (FINAL_CHECKPOINT, "checkpoint_latest.pth", "checkpoint_best.pth")
+
+
+class State(Enum):
+    """How far a training is; the value is the flag with which nnU-Net goes on, None at the end."""
+
+    MISSING = ""
+    INTERRUPTED = "--c"
+    NOT_VALIDATED = "--val"
+    FINISHED = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that is not finished, and how far it is."""
+
+    planned: PlannedRun
+    state: State
+
+
+def state_of(planned: PlannedRun, dataset_results: Path) -> State:
+    """How far a training is."""
+    folder = planned.run.folder(dataset_results)
+    is_trained = (folder / FINAL_CHECKPOINT).is_file()
+    if planned.is_pretraining:
+        finished = is_trained and weights_file(planned.run, dataset_results).is_file()
+    else:
+        finished = planned.run.is_validated(dataset_results)
+    if finished:
+        return State.FINISHED
+    if is_trained and not planned.is_pretraining:
+        return State.NOT_VALIDATED
+    if any((folder / name).is_file() for name in _CHECKPOINTS):
+        return State.INTERRUPTED
+    return State.MISSING
+
+
+def weights_file(pretraining: Run, dataset_results: Path) -> Path:
+    """Where a pretraining leaves its weights."""
+    return pretraining.folder(dataset_results) / FILE_NAME
+
+
+def jobs_left(grid: Sequence[PlannedRun], dataset_results: Path) -> list[Job]:
+    """What is not finished, in the order of the grid.
+
+    A pretraining counts only if a training is left that has to load its weights.
+    """
+    states = {planned: state_of(planned, dataset_results) for planned in grid}
+    needed = {planned.weights_of for planned, state in states.items() if state is State.MISSING}
+    return [
+        Job(planned, state)
+        for planned, state in states.items()
+        if state is not State.FINISHED
+        and not (planned.is_pretraining and planned.run not in needed)
+    ]
+
+
+def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
+    """Refuses results that started from other weights than this experiment gives them.
+
+    Names of fine-tuning trainers do not say how long the pretraining was.
+
+    Raises:
+        ValueError: naming the results and both files.
+    """
+    for planned in grid:
+        if planned.weights_of is None or state_of(planned, dataset_results) is State.MISSING:
+            continue
+        folder = planned.run.folder(dataset_results)
+        wanted = weights_file(planned.weights_of, dataset_results)
+        used = _weights_used(folder)
+        # The folder of all results may have moved.
+        if used is not None and used.parts[-3:] != wanted.parts[-3:]:
+            raise ValueError(
+                f"{folder} started from {used}, and this experiment would start it from {wanted}. "
+                f"Results of both cannot lie in the same folder: move the earlier ones away, or "
+                f"run the experiment with a copy of the plans under another name (-p)."
+            )
+
+
+def _weights_used(folder: Path) -> Path | None:
+    """As the report of the fine-tuning says; None if there is none."""
+    try:
+        return Path(json.loads((folder / REPORT_NAME).read_text(encoding="utf-8"))["weights"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

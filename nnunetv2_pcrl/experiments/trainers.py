@@ -1,0 +1,133 @@
+"""The trainers of an experiment: their full names, and the pretraining that each starts from."""
+
+import difflib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+
+from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
+from nnunetv2_pcrl.training.finetune_trainer import PCRLv2FinetuneTrainer
+from nnunetv2_pcrl.training.results import PRETRAIN_TRAINER
+from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
+
+_LENGTH = re.compile(r"_(\d+)epochs?(?=_|$)")
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A segmentation trainer of the grid.
+
+    Attributes:
+        name: full class name, e.g. nnUNetTrainer_5epochs.
+        pretraining: class name of the pretraining whose weights it starts from; None for a trainer
+            that starts from scratch.
+        transductive: whether that pretraining sees the images of all cases, not of its fold only.
+    """
+
+    name: str
+    pretraining: str | None = None
+    transductive: bool = False
+
+    @property
+    def num_epochs(self) -> int | None:
+        """As its name says; None for the trainer's own default."""
+        match = _LENGTH.search(self.name)
+        return int(match[1]) if match else None
+
+
+def planned_trainers(
+    names: Sequence[str],
+    section: Mapping[str, Any],
+    budget: int | None = None,
+    pretrain_epochs: int | None = None,
+    transductive: bool = False,
+) -> tuple[Trainer, ...]:
+    """Completes the names of trainers and looks every class up as nnUNetv2_train does.
+
+    Args:
+        names: of segmentation trainers, without the words that the other arguments add.
+        section: `"pcrlv2"` section of the configuration, which counts where a name says nothing.
+        budget: epochs of every trainer, added to its name; None leaves the names as they are.
+        pretrain_epochs: of every pretraining; None is the length that the plans say.
+        transductive: pretrain on all images; the trainers that use these weights are named so.
+
+    Raises:
+        ValueError: if nnU-Net knows no such trainer, naming those it knows.
+    """
+    planned = []
+    for name in dict.fromkeys(names):
+        full_name = _with_length(name, budget)
+        trainer_class = _find_trainer(full_name)
+        if issubclass(trainer_class, SSLTrainer):
+            raise ValueError(
+                f"{name} is a pretraining. Name segmentation trainers, e.g. PCRLv2FinetuneTrainer: "
+                f"the pretrainings that they need are added."
+            )
+        settings = _settings_of(trainer_class, section)
+        if settings.from_scratch:
+            planned.append(Trainer(full_name))
+            continue
+        if transductive and not settings.transductive:
+            full_name = _with_length(f"{name}_transductive", budget)
+            settings = _settings_of(_find_trainer(full_name), section)
+        words = [PRETRAIN_TRAINER, *([settings.pretraining] if settings.pretraining else [])]
+        pretraining = _with_length("_".join(words), pretrain_epochs)
+        planned.append(Trainer(full_name, pretraining, settings.transductive))
+    return tuple(planned)
+
+
+def _settings_of(trainer_class: type, section: Mapping[str, Any]) -> FinetuneSettings:
+    """As the trainer will read them; other trainers than ours start from scratch."""
+    if not issubclass(trainer_class, PCRLv2FinetuneTrainer):
+        return FinetuneSettings(from_scratch=True)
+    return FinetuneSettings.from_section({**section, **trainer_class.variant})
+
+
+def _with_length(name: str, num_epochs: int | None) -> str:
+    if num_epochs is None:
+        return name
+    if _LENGTH.search(name):
+        raise ValueError(
+            f"{name} has a length in its name already: leave it out, or leave --budget out."
+        )
+    return f"{name}_{num_epochs}epoch{'' if num_epochs == 1 else 's'}"
+
+
+def _find_trainer(name: str) -> type:
+    try:
+        # It tells where it searches.
+        with redirect_stdout(io.StringIO()):
+            return recursive_find_trainer_class_by_name(name)
+    except RuntimeError as error:
+        raise ValueError(f"nnU-Net knows no trainer {name}. {_remedy(name)}") from error
+
+
+def _remedy(name: str) -> str:
+    # The search that failed has imported all of nnU-Net's trainers.
+    known = _names_below(nnUNetTrainer)
+    base = _LENGTH.sub("", name)
+    lengths = sorted(
+        int(match[1]) for other in known if (match := re.fullmatch(base + _LENGTH.pattern, other))
+    )
+    if _LENGTH.search(name) and lengths:
+        return (
+            f"{base} exists for {', '.join(map(str, lengths))} epochs: choose one of these, or put "
+            f"a trainer of another length into a folder that nnUNet_extTrainer names."
+        )
+    near = difflib.get_close_matches(name, known)
+    return (
+        f"Did you mean {' or '.join(near)}?" if near else "See the trainers in its documentation."
+    )
+
+
+def _names_below(base: type) -> set[str]:
+    names = {base.__name__}
+    for subclass in base.__subclasses__():
+        names |= _names_below(subclass)
+    return names

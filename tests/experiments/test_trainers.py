@@ -1,0 +1,75 @@
+import pytest
+
+from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
+
+FINETUNE, PRETRAIN = "PCRLv2FinetuneTrainer", "PCRLv2PretrainTrainer"
+
+
+def plan(*names, section=None, **options) -> list[Trainer]:
+    return list(planned_trainers(names, section or {}, **options))
+
+
+def test_every_trainer_gets_the_weights_of_its_own_pretraining():
+    names = ("nnUNetTrainer", FINETUNE, f"{FINETUNE}_fromScratch", f"{FINETUNE}_zeroSkip")
+    assert plan(*names, f"{FINETUNE}_heSkip_restorationOnly") == [
+        Trainer("nnUNetTrainer"),
+        Trainer(FINETUNE, PRETRAIN),
+        Trainer(f"{FINETUNE}_fromScratch"),
+        Trainer(f"{FINETUNE}_zeroSkip", PRETRAIN),
+        Trainer(f"{FINETUNE}_heSkip_restorationOnly", f"{PRETRAIN}_restorationOnly"),
+    ]
+
+
+def test_lengths_of_trainings_and_pretrainings_come_into_their_names():
+    trainers = plan("nnUNetTrainer", f"{FINETUNE}_authors", budget=1, pretrain_epochs=20)
+    assert trainers == [
+        Trainer("nnUNetTrainer_1epoch"),
+        Trainer(f"{FINETUNE}_authors_1epoch", f"{PRETRAIN}_authors_20epochs"),
+    ]
+    assert [trainer.num_epochs for trainer in trainers] == [1, 1]
+    assert [t.num_epochs for t in plan("nnUNetTrainer", f"{FINETUNE}_7epochs_heSkip")] == [None, 7]
+
+
+def test_transductive_is_a_word_of_the_name_so_that_results_do_not_mix():
+    assert plan("nnUNetTrainer", FINETUNE, budget=5, transductive=True) == [
+        Trainer("nnUNetTrainer_5epochs"),
+        Trainer(f"{FINETUNE}_transductive_5epochs", PRETRAIN, True),
+    ]
+    named = [Trainer(f"{FINETUNE}_transductive", PRETRAIN, True)]
+    assert plan(f"{FINETUNE}_transductive") == named
+    assert plan(f"{FINETUNE}_transductive", transductive=True) == named
+
+
+def test_what_the_plans_say_counts_where_the_name_says_nothing():
+    section = {"pretraining": "authors", "batch_size": 8}
+    trainers = plan(FINETUNE, f"{FINETUNE}_comparisonOnly", section=section)
+    assert [t.pretraining for t in trainers] == [
+        f"{PRETRAIN}_authors",
+        f"{PRETRAIN}_comparisonOnly",
+    ]
+    assert plan(FINETUNE, section={"from_scratch": True}) == [Trainer(FINETUNE)]
+
+
+def test_a_trainer_named_twice_counts_once():
+    assert plan("nnUNetTrainer", "nnUNetTrainer") == [Trainer("nnUNetTrainer")]
+
+
+def test_a_length_that_nnunet_does_not_have_is_answered_by_those_it_has():
+    with pytest.raises(
+        ValueError, match="no trainer nnUNetTrainer_7epochs.* 1, 5, 10, 20, 50, 100"
+    ):
+        plan(FINETUNE, "nnUNetTrainer", budget=7)
+
+
+def test_a_misspelled_trainer_is_answered_by_the_nearest():
+    with pytest.raises(ValueError, match="no trainer nnUNetTrainr. Did you mean nnUNetTrainer"):
+        plan("nnUNetTrainr")
+    with pytest.raises(ValueError, match=f"{FINETUNE}_fromScrach. Did you mean .*{FINETUNE}"):
+        plan(f"{FINETUNE}_fromScrach")
+
+
+def test_a_pretraining_in_the_grid_and_two_lengths_are_refused():
+    with pytest.raises(ValueError, match=f"{PRETRAIN} is a pretraining"):
+        plan(PRETRAIN)
+    with pytest.raises(ValueError, match="nnUNetTrainer_5epochs has a length"):
+        plan("nnUNetTrainer_5epochs", budget=5)
