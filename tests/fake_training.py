@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnunetv2_pcrl.experiments.grid import PlannedRun
 from nnunetv2_pcrl.experiments.runs import Run
-from nnunetv2_pcrl.planning.label_folds import LabelFold
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 
 DATASET = "Dataset999_Fake"
 CONFIGURATION = "2d"

@@ -24,7 +24,7 @@ from nnunetv2_pcrl.comparison.scores import read_dataset, read_scores
 from nnunetv2_pcrl.comparison.tables import write_cases, write_comparison
 from nnunetv2_pcrl.comparison.trainers import choose_twin, short_names, trainers_with_results
 from nnunetv2_pcrl.datasets.raw import environment_folder
-from nnunetv2_pcrl.planning.label_folds import TABLE_NAME, read_label_folds
+from nnunetv2_pcrl.planning.label_folds.table import TABLE_NAME, read_label_folds
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 FIGURES = (DICE_OVER_LABELS, CONVERGENCE, CASES_AGAINST_TWIN)

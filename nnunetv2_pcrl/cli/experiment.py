@@ -20,7 +20,7 @@ from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.schedule import Outcome, Schedule
 from nnunetv2_pcrl.experiments.states import check_weights, jobs_left
 from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
-from nnunetv2_pcrl.planning.label_folds import read_label_folds
+from nnunetv2_pcrl.planning.label_folds.table import read_label_folds
 from nnunetv2_pcrl.planning.overrides import read_section
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE
 from nnunetv2_pcrl.weights.sources import resolved_configuration

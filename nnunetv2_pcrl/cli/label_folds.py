@@ -7,10 +7,10 @@ from nnunetv2.configuration import default_num_processes
 
 from nnunetv2_pcrl.cli.reports import exit_with_error
 from nnunetv2_pcrl.datasets.raw import environment_folder
-from nnunetv2_pcrl.planning.label_folds import LabelFold
-from nnunetv2_pcrl.planning.label_folds_appending import Appended, append_label_folds
-from nnunetv2_pcrl.planning.label_folds_request import Request
-from nnunetv2_pcrl.planning.label_folds_results import remove_label_folds
+from nnunetv2_pcrl.planning.label_folds.appending import Appended, append_label_folds
+from nnunetv2_pcrl.planning.label_folds.request import Request
+from nnunetv2_pcrl.planning.label_folds.results import remove_label_folds
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 from nnunetv2_pcrl.planning.raw_cases import find_dataset_folder
 
 

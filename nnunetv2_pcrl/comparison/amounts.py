@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nnunetv2_pcrl.planning.label_folds import LabelFold
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 
 # Ordinary folds differ in size by a case or so, and the same fraction of them does too.
 MOST_DIFFERENCE = 1.1

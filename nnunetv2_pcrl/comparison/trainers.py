@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nnunetv2_pcrl.experiments.runs import Run
-from nnunetv2_pcrl.planning.label_folds import LabelFold
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 
 
 def trainers_with_results(

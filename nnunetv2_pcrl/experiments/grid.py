@@ -6,7 +6,7 @@ from itertools import product
 
 from nnunetv2_pcrl.experiments.runs import Run
 from nnunetv2_pcrl.experiments.trainers import Trainer
-from nnunetv2_pcrl.planning.label_folds import LabelFold
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings, settings_of_variant
-from nnunetv2_pcrl.planning.label_folds import ordinary_fold, read_label_folds
+from nnunetv2_pcrl.planning.label_folds.table import ordinary_fold, read_label_folds
 from nnunetv2_pcrl.planning.overrides import check_names, read_section
 from nnunetv2_pcrl.planning.settings import PCRLv2Settings
 from nnunetv2_pcrl.training.finetune_progress import FinetuneProgress

@@ -2,7 +2,7 @@ import pytest
 
 from nnunetv2_pcrl.comparison.amounts import amounts_of
 from nnunetv2_pcrl.comparison.trainers import choose_twin, short_names
-from nnunetv2_pcrl.planning.label_folds import LabelFold
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 
 
 def label_fold(number: int, of_fold: int, num_cases: int, repeat: int = 0) -> LabelFold:

@@ -9,7 +9,7 @@ from results_tree import LENGTH, SPACING_MM, ResultsTree, segmentation
 
 from nnunetv2_pcrl.comparison.measured import Measured
 from nnunetv2_pcrl.comparison.scores import label_names, read_dataset, read_scores
-from nnunetv2_pcrl.planning.label_folds import LabelFold
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 
 FOLDS = [LabelFold(5, 0, 3, 0.01, 0)]
 REGIONS = {

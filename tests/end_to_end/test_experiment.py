@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from nnunetv2_pcrl.cli.experiment import main
-from nnunetv2_pcrl.planning.label_folds import TABLE_NAME, LabelFold
+from nnunetv2_pcrl.planning.label_folds.table import TABLE_NAME, LabelFold
 from nnunetv2_pcrl.registration import register
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,11 @@ import collections
 
 import pytest
 
-from nnunetv2_pcrl.planning.label_subsets import counts_of_fractions, draw_order, order_through
+from nnunetv2_pcrl.planning.label_folds.subsets import (
+    counts_of_fractions,
+    draw_order,
+    order_through,
+)
 
 
 def test_a_fraction_is_the_nearest_number_of_cases_and_at_least_one():

@@ -4,22 +4,22 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_pcrl.planning.label_folds import LabelFold
-from nnunetv2_pcrl.planning.label_folds_files import (
+from nnunetv2_pcrl.planning.label_folds.files import (
     finish_interrupted,
     read_table,
     table_of,
     write_folds,
 )
-from nnunetv2_pcrl.planning.label_folds_request import Request, counts_of, ordinary_folds
-from nnunetv2_pcrl.planning.label_folds_results import (
+from nnunetv2_pcrl.planning.label_folds.presence import labels_by_case
+from nnunetv2_pcrl.planning.label_folds.request import Request, counts_of, ordinary_folds
+from nnunetv2_pcrl.planning.label_folds.results import (
     check_numbers_are_free,
     check_seed,
     check_unchanged,
 )
-from nnunetv2_pcrl.planning.label_presence import labels_by_case
-from nnunetv2_pcrl.planning.label_subsets import draw_order, order_through
-from nnunetv2_pcrl.planning.splits import make_splits, read_splits
+from nnunetv2_pcrl.planning.label_folds.splits import make_splits, read_splits
+from nnunetv2_pcrl.planning.label_folds.subsets import draw_order, order_through
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 from raw_images import write_image
 
-from nnunetv2_pcrl.planning import label_folds_files
-from nnunetv2_pcrl.planning.label_folds import LabelFold, ordinary_fold, read_label_folds
-from nnunetv2_pcrl.planning.label_folds_appending import append_label_folds
-from nnunetv2_pcrl.planning.label_folds_request import Request
-from nnunetv2_pcrl.planning.label_folds_results import remove_label_folds
+from nnunetv2_pcrl.planning.label_folds import files
+from nnunetv2_pcrl.planning.label_folds.appending import append_label_folds
+from nnunetv2_pcrl.planning.label_folds.request import Request
+from nnunetv2_pcrl.planning.label_folds.results import remove_label_folds
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold, ordinary_fold, read_label_folds
 
 NAME = "Dataset007_Labelled"
 RARE = ("case03", "case20")
@@ -277,7 +277,7 @@ def test_a_kill_between_the_two_files_is_repaired_by_the_next_call(
 ):
     append(counts=(3,), folds=(0,))
     former = splits_of(dataset)
-    replace = label_folds_files.os.replace
+    replace = files.os.replace
 
     def killed(source, target):
         if str(target).endswith(killed_before):
@@ -285,7 +285,7 @@ def test_a_kill_between_the_two_files_is_repaired_by_the_next_call(
         replace(source, target)
 
     # The temporary file of an atomic write is renamed by the same function.
-    monkeypatch.setattr(label_folds_files.os, "replace", killed)
+    monkeypatch.setattr(files.os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         append(counts=(3, 6), folds=(0,))
     monkeypatch.undo()

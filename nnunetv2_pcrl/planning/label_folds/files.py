@@ -14,8 +14,8 @@ from pathlib import Path
 from batchgenerators.utilities.file_and_folder_operations import save_json
 
 from nnunetv2_pcrl.datasets.raw import read_json, write_json
-from nnunetv2_pcrl.planning.label_folds import TABLE_NAME, LabelFold, read_label_folds
-from nnunetv2_pcrl.planning.splits import SPLITS_NAME, Split, read_splits
+from nnunetv2_pcrl.planning.label_folds.splits import SPLITS_NAME, Split, read_splits
+from nnunetv2_pcrl.planning.label_folds.table import TABLE_NAME, LabelFold, read_label_folds
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 # The next table, while splits_final.json is being replaced.

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnunetv2.utilities.crossval_split import generate_crossval_split
 
-from nnunetv2_pcrl.planning.label_presence import labelled_cases
+from nnunetv2_pcrl.planning.label_folds.presence import labelled_cases
 
 SPLITS_NAME = "splits_final.json"
 # As in nnUNetTrainer.do_split.

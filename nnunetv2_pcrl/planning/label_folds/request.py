@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nnunetv2_pcrl.planning.label_folds import LabelFold
-from nnunetv2_pcrl.planning.label_folds_files import joined
-from nnunetv2_pcrl.planning.label_subsets import counts_of_fractions
-from nnunetv2_pcrl.planning.splits import NUM_FOLDS, SPLITS_NAME, Split
+from nnunetv2_pcrl.planning.label_folds.files import joined
+from nnunetv2_pcrl.planning.label_folds.splits import NUM_FOLDS, SPLITS_NAME, Split
+from nnunetv2_pcrl.planning.label_folds.subsets import counts_of_fractions
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 
 
 @dataclass(frozen=True)

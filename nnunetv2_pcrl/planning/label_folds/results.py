@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from nnunetv2_pcrl.planning.label_folds import TABLE_NAME
-from nnunetv2_pcrl.planning.label_folds_files import (
+from nnunetv2_pcrl.planning.label_folds.files import (
     Table,
     disagreeing_folds,
     finish_interrupted,
@@ -12,7 +11,8 @@ from nnunetv2_pcrl.planning.label_folds_files import (
     read_table,
     take_out_folds,
 )
-from nnunetv2_pcrl.planning.splits import SPLITS_NAME, read_splits
+from nnunetv2_pcrl.planning.label_folds.splits import SPLITS_NAME, read_splits
+from nnunetv2_pcrl.planning.label_folds.table import TABLE_NAME
 
 
 def folds_with_results(dataset_results: Path, folds: Iterable[int]) -> dict[int, list[Path]]:

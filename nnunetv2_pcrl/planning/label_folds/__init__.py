@@ -1,0 +1,1 @@
+"""Label folds: folds with fewer labelled cases, appended to those of nnU-Net."""
