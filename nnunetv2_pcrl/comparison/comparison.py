@@ -161,12 +161,11 @@ def _with_efficiency(row: Row, rows: Sequence[Row], twin: str) -> Row:
         for r in rows
         if (r.trainer, r.metric, r.label) == (twin, DICE, row.label) and r.spread.num_runs
     ]
-    start = next(r.spread.mean for r in curve if r.amount == row.amount)
 
     def at(difference: float) -> LabelEfficiency:
         # Through the difference, so that a missing run of one of them moves neither point.
         return label_efficiency(
-            start + difference,
+            difference,
             row.amount.num_cases,
             [r.spread.mean for r in curve],
             [r.amount.num_cases for r in curve],

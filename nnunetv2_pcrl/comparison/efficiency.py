@@ -26,7 +26,7 @@ class LabelEfficiency:
 
 
 def label_efficiency(
-    dice: float, num_cases: float, twin_dice: Sequence[float], twin_cases: Sequence[float]
+    difference: float, num_cases: float, twin_dice: Sequence[float], twin_cases: Sequence[float]
 ) -> LabelEfficiency:
     """Reads off the twin's curve how many labels it needs.
 
@@ -34,19 +34,24 @@ def label_efficiency(
     of cases between its points. Beyond them nothing is extrapolated.
 
     Args:
-        dice: that was reached.
-        num_cases: labelled cases with which it was reached.
-        twin_dice: of the twin, at least one.
+        difference: of the Dice to the twin's.
+        num_cases: labelled cases of both, one of `twin_cases`.
+        twin_dice: of the twin.
         twin_cases: labelled cases of each, rising.
     """
     rising = isotonic_regression(twin_dice).x
-    above = [index for index, value in enumerate(rising) if value >= dice]
-    if not above:
+    own = twin_cases.index(num_cases)
+    # From the curve that is read: what equals its twin is worth as many labels as it was given.
+    dice = rising[own] + difference
+    equal = [index for index, value in enumerate(rising) if value == dice]
+    if equal:
+        cases = twin_cases[min(equal, key=lambda index: abs(index - own))]
+        return LabelEfficiency(cases, cases / num_cases)
+    if dice > rising[-1]:
         return LabelEfficiency(twin_cases[-1], twin_cases[-1] / num_cases, ">=")
-    end = above[0]
-    if end == 0:
-        bound = "<=" if rising[0] > dice else ""
-        return LabelEfficiency(twin_cases[0], twin_cases[0] / num_cases, bound)
+    if dice < rising[0]:
+        return LabelEfficiency(twin_cases[0], twin_cases[0] / num_cases, "<=")
+    end = next(index for index, value in enumerate(rising) if value > dice)
     share = (dice - rising[end - 1]) / (rising[end] - rising[end - 1])
     low, high = math.log(twin_cases[end - 1]), math.log(twin_cases[end])
     cases = math.exp(low + share * (high - low))
