@@ -130,7 +130,7 @@ def _compare(
             f"None of the {len(missing)} runs of {', '.join(experiment.trainers)} on label folds "
             f"is finished: looked for {missing[0].folder(results)} and others, with "
             f"validation/summary.json and checkpoint_final.pth. Run them, for example with\n"
-            f"  {experiment.command(missing[0])}"
+            f"  {experiment.command(missing[0], results)}"
         )
     dataset = read_dataset(preprocessed, experiment.plans)
     output.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,8 @@ def _compare(
         # After an error or Ctrl-C too: distances take long.
         measured.save()
     rows = compare(experiment, scores)
-    text = write_up(experiment, rows, scores, missing)
+    commands = [experiment.command(run, results) for run in missing]
+    text = write_up(experiment, rows, scores, commands)
     print(text)
     print_failed(without_curve, "runs are not in the figure of epochs")
     tables = [output / name for name in ("comparison.md", "comparison.csv", "cases.csv")]

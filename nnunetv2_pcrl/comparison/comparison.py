@@ -56,12 +56,13 @@ class Experiment:
         """Runs that are not trained and validated."""
         return [run for run in self.runs() if not run.is_validated(dataset_results)]
 
-    def command(self, run: Run) -> str:
-        """What to type for a run."""
-        return (
+    def command(self, run: Run, dataset_results: Path) -> str:
+        """What to type for the rest of a run; without its flag nnU-Net would begin it anew."""
+        command = (
             f"nnUNetv2_train {self.dataset} {run.configuration} {run.fold} -tr {run.trainer} "
             f"-p {run.plans}"
         )
+        return f"{command} {run.state(dataset_results).value or ''}".strip()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from nnunetv2_pcrl.comparison.comparison import Experiment, Row, ScoresOfRuns
 from nnunetv2_pcrl.comparison.scores import AVERAGE_DISTANCE, DICE, HAUSDORFF, MEAN
 from nnunetv2_pcrl.comparison.trainers import short_names
-from nnunetv2_pcrl.experiments.runs import Run
 
 RESULTS_NOTE = """\
 - Dice and distances: mean over the validation cases of the mean over the runs; +- is the standard
@@ -31,9 +30,19 @@ DIFFERENCES_NOTE = """\
   made to rise, and linear in the logarithm of the number of cases; >= and <= where it does not
   reach that far."""
 
+MISSING_TEXT = """\
+## Missing runs
+
+{count} runs are not finished. nnUNetv2_pcrl_experiment runs them, and the pretrainings that they
+need; by hand, unless one of them is running now:
+
+```
+{commands}
+```"""
+
 
 def write_up(
-    experiment: Experiment, rows: Sequence[Row], scores: ScoresOfRuns, missing: Sequence[Run]
+    experiment: Experiment, rows: Sequence[Row], scores: ScoresOfRuns, missing: Sequence[str]
 ) -> str:
     """The Markdown text.
 
@@ -41,21 +50,18 @@ def write_up(
         experiment: what is compared.
         rows: as `compare` makes them.
         scores: that they were made from.
-        missing: runs that are not finished.
+        missing: commands of the runs that are not finished.
     """
     by_key = {(r.trainer, r.amount, r.metric, r.label): r for r in rows}
     names = short_names(experiment.trainers)
     parts = [_header(experiment, scores, missing), *_results(experiment, by_key, names)]
     parts += _differences(experiment, by_key, names)
     if missing:
-        commands = "\n".join(experiment.command(run) for run in missing)
-        parts += [
-            f"## Missing runs\n\n{len(missing)} runs are not finished:\n\n```\n{commands}\n```"
-        ]
+        parts += [MISSING_TEXT.format(count=len(missing), commands="\n".join(missing))]
     return "\n\n".join(parts) + "\n"
 
 
-def _header(experiment: Experiment, scores: ScoresOfRuns, missing: Sequence[Run]) -> str:
+def _header(experiment: Experiment, scores: ScoresOfRuns, missing: Sequence[str]) -> str:
     cases = {case for metrics in scores.values() for case in metrics[DICE][MEAN]}
     trainers = [f"{t} (twin)" if t == experiment.twin else t for t in experiment.trainers]
     return (

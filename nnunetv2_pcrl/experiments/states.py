@@ -3,25 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from nnunetv2_pcrl.experiments.grid import PlannedRun
-from nnunetv2_pcrl.experiments.runs import FINAL_CHECKPOINT, Run
+from nnunetv2_pcrl.experiments.runs import Run, State
 from nnunetv2_pcrl.training.finetune_trainer import REPORT_NAME
 from nnunetv2_pcrl.weights.portable import FILE_NAME
-
-# From which nnU-Net's --c goes on.
-_CHECKPOINTS = (FINAL_CHECKPOINT, "checkpoint_latest.pth", "checkpoint_best.pth")
-
-
-class State(Enum):
-    """How far a training is; the value is the flag with which nnU-Net goes on, None at the end."""
-
-    MISSING = ""
-    INTERRUPTED = "--c"
-    NOT_VALIDATED = "--val"
-    FINISHED = None
 
 
 @dataclass(frozen=True)
@@ -34,19 +21,12 @@ class Job:
 
 def state_of(planned: PlannedRun, dataset_results: Path) -> State:
     """How far a training is."""
-    folder = planned.run.folder(dataset_results)
-    is_trained = (folder / FINAL_CHECKPOINT).is_file()
-    if planned.is_pretraining:
-        finished = is_trained and weights_file(planned.run, dataset_results).is_file()
-    else:
-        finished = planned.run.is_validated(dataset_results)
-    if finished:
-        return State.FINISHED
-    if is_trained and not planned.is_pretraining:
-        return State.NOT_VALIDATED
-    if any((folder / name).is_file() for name in _CHECKPOINTS):
-        return State.INTERRUPTED
-    return State.MISSING
+    state = planned.run.state(dataset_results)
+    if not planned.is_pretraining or state in (State.MISSING, State.INTERRUPTED):
+        return state
+    # A pretraining is not validated; it is over when its weights are there.
+    has_weights = weights_file(planned.run, dataset_results).is_file()
+    return State.FINISHED if has_weights else State.INTERRUPTED
 
 
 def weights_file(pretraining: Run, dataset_results: Path) -> Path:

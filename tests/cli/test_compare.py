@@ -100,6 +100,18 @@ def test_a_missing_run_is_shown_and_does_not_bias_the_difference(tree):
     assert not (folder / "cases_against_twin.png").exists()
 
 
+def test_the_command_of_a_missing_run_does_not_begin_anew_what_is_there(tree):
+    trained, interrupted = (tree.folder("nnUNetTrainer_3epochs", fold) for fold in (5, 6))
+    for folder, name in ((trained, "checkpoint_final.pth"), (interrupted, "checkpoint_best.pth")):
+        folder.mkdir(parents=True)
+        (folder / name).touch()
+    compare("--no_surface", "--trainers", SCRATCH, "nnUNetTrainer_3epochs")
+    text = (tree.results / "comparison_3d_fullres_nnUNetPlans" / "comparison.md").read_text()
+    command = "-tr nnUNetTrainer_3epochs -p nnUNetPlans"
+    commands = [line.split(" 3d_fullres ")[1] for line in text.splitlines() if command in line]
+    assert commands == [f"5 {command} --val", f"6 {command} --c", f"7 {command}", f"8 {command}"]
+
+
 def test_cases_have_a_row_each_and_single_runs_are_told_apart(tree, tmp_path):
     output = tmp_path / "elsewhere"
     output.mkdir()
