@@ -20,10 +20,12 @@ from nnunetv2_pcrl.comparison.dice_figures import (
 from nnunetv2_pcrl.comparison.looks import looks_of, paths_of
 from nnunetv2_pcrl.comparison.markdown import write_up
 from nnunetv2_pcrl.comparison.measured import Measured
+from nnunetv2_pcrl.comparison.provenance import remarks_on
 from nnunetv2_pcrl.comparison.scores import read_dataset, read_scores
 from nnunetv2_pcrl.comparison.tables import write_cases, write_comparison
 from nnunetv2_pcrl.comparison.trainers import choose_twin, short_names, trainers_with_results
 from nnunetv2_pcrl.datasets.raw import environment_folder
+from nnunetv2_pcrl.experiments.states import weights_used
 from nnunetv2_pcrl.planning.label_folds.table import TABLE_NAME, read_label_folds
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
@@ -150,7 +152,10 @@ def _compare(
         measured.save()
     rows = compare(experiment, scores)
     commands = [experiment.command(run, results) for run in missing]
-    text = write_up(experiment, rows, scores, commands)
+    epochs = {run: len(curve) for run, curve in curves.items() if curve}
+    weights = {run: path for run in finished if (path := weights_used(run.folder(results)))}
+    remarks = remarks_on(experiment, epochs, weights)
+    text = write_up(experiment, rows, scores, commands, remarks)
     print(text)
     print_failed(without_curve, "runs are not in the figure of epochs")
     tables = [output / name for name in ("comparison.md", "comparison.csv", "cases.csv")]

@@ -7,6 +7,8 @@ from nnunetv2_pcrl.comparison.comparison import Experiment, Row, ScoresOfRuns
 from nnunetv2_pcrl.comparison.scores import AVERAGE_DISTANCE, DICE, HAUSDORFF, MEAN
 from nnunetv2_pcrl.comparison.trainers import short_names
 
+INCOMPLETE = """; while some are missing, only the differences are of the same runs and cases on
+  both sides: means of different rows, and the curve behind the label efficiency, may not be"""
 RESULTS_NOTE = """\
 - Dice and distances: mean over the validation cases of the mean over the runs; +- is the standard
   deviation over the runs of their mean Dice. {mean}"""
@@ -42,7 +44,11 @@ need; by hand, unless one of them is running now:
 
 
 def write_up(
-    experiment: Experiment, rows: Sequence[Row], scores: ScoresOfRuns, missing: Sequence[str]
+    experiment: Experiment,
+    rows: Sequence[Row],
+    scores: ScoresOfRuns,
+    missing: Sequence[str],
+    remarks: Sequence[str],
 ) -> str:
     """The Markdown text.
 
@@ -51,23 +57,26 @@ def write_up(
         rows: as `compare` makes them.
         scores: that they were made from.
         missing: commands of the runs that are not finished.
+        remarks: what to know before believing in a difference.
     """
     by_key = {(r.trainer, r.amount, r.metric, r.label): r for r in rows}
     names = short_names(experiment.trainers)
-    parts = [_header(experiment, scores, missing), *_results(experiment, by_key, names)]
+    head = [_header(experiment, scores, len(missing)), *(f"- {remark}" for remark in remarks)]
+    parts = ["\n".join(head), *_results(experiment, by_key, names)]
     parts += _differences(experiment, by_key, names)
     if missing:
         parts += [MISSING_TEXT.format(count=len(missing), commands="\n".join(missing))]
     return "\n\n".join(parts) + "\n"
 
 
-def _header(experiment: Experiment, scores: ScoresOfRuns, missing: Sequence[str]) -> str:
+def _header(experiment: Experiment, scores: ScoresOfRuns, num_missing: int) -> str:
     cases = {case for metrics in scores.values() for case in metrics[DICE][MEAN]}
     trainers = [f"{t} (twin)" if t == experiment.twin else t for t in experiment.trainers]
     return (
         f"# {experiment.dataset}, {experiment.configuration}: Dice over number of labels\n\n"
         f"- plans: {experiment.plans}\n- trainers: {', '.join(trainers)}\n"
-        f"- runs: {len(scores)} of {len(scores) + len(missing)} finished\n"
+        f"- runs: {len(scores)} of {len(scores) + num_missing} finished"
+        f"{INCOMPLETE if num_missing else ''}\n"
         f"- validation cases: {len(cases)}"
     )
 

@@ -62,7 +62,7 @@ def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
             continue
         folder = planned.run.folder(dataset_results)
         wanted = weights_file(planned.weights_of, dataset_results)
-        used = _weights_used(folder)
+        used = weights_used(folder)
         # The folder of all results may have moved.
         if used is not None and used.parts[-3:] != wanted.parts[-3:]:
             raise ValueError(
@@ -72,8 +72,8 @@ def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
             )
 
 
-def _weights_used(folder: Path) -> Path | None:
-    """As the report of the fine-tuning says; None if there is none."""
+def weights_used(folder: Path) -> Path | None:
+    """The weights that a fine-tuning started from, as its report says; None if there is none."""
     try:
         return Path(json.loads((folder / REPORT_NAME).read_text(encoding="utf-8"))["weights"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -74,7 +74,8 @@ def test_the_command_writes_tables_and_figures_of_all_finished_runs(tree, capsys
     assert float(row["label_efficiency"]) == pytest.approx(2**0.5, abs=1e-4)
     text = (folder / "comparison.md").read_text()
     assert capsys.readouterr().out.startswith(text)
-    assert "- runs: 7 of 8 finished\n- validation cases: 3" in text
+    assert "- runs: 7 of 8 finished; while some are missing" in text
+    assert "- validation cases: 3\n- epochs of every training: 3\n\n" in text
 
 
 def test_a_missing_run_is_shown_and_does_not_bias_the_difference(tree):
@@ -154,6 +155,7 @@ def test_a_checkpoint_that_cannot_be_read_costs_its_curve_only(tree, capsys):
         (tree.folder(PRETRAINED, fold) / "checkpoint_final.pth").write_bytes(b"cut off")
     compare("--no_surface", "--cases", "5")
     out = capsys.readouterr().out
+    assert "finished\n- validation" in out
     assert "2 runs are not in the figure of epochs:" in out
     assert "dice_over_epochs.png" in out
     assert "- runs: 4 of 4 finished" in out
