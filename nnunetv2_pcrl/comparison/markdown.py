@@ -13,9 +13,10 @@ RESULTS_NOTE = """\
 - Dice and distances: mean over the validation cases of the mean over the runs; +- is the standard
   deviation over the runs of their mean Dice. {mean}"""
 DISTANCES_NOTE = """\
-- HD95: 95 % Hausdorff distance, ASSD: average symmetric surface distance, in mm, where every label
-  of the case has one; none: values of runs and cases without, because a label was missed altogether
-  or found where it is not. They are left out of the means, which flatters who misses most."""
+- HD95: 95 % Hausdorff distance, ASSD: average symmetric surface distance, in mm (in voxels where
+  files hold no spacing, as PNG and TIFF), where every label of the case has one; none: values of
+  runs and cases without, because a label was missed altogether or found where it is not. They are
+  left out of the means, which flatters who misses most."""
 ABSENT_NOTE = """\
 - {count} Dice values of single runs, cases and labels are left out, because the label is in neither
   reference nor prediction."""
@@ -23,10 +24,12 @@ DIFFERENCES_NOTE = """\
 - Only label folds that both trainers have finished, and cases in which both have a value.
 - over cases: mean difference, and its 95 % bootstrap interval over the validation cases; p:
   Wilcoxon's signed-rank test over them; p (Holm): adjusted for the {num_tests} tests of this table.
-  They hold for these trainings on these labelled cases.
+  They hold for these very trainings: others on other labelled cases may differ by more than the
+  interval. With fewer than about ten cases it is too narrow.
 - over runs: mean difference, and its 95 % t-interval over the runs, paired by label fold; better
   in: runs with the higher Dice. They include the chance of the training and of the choice of
-  labelled cases, but runs of one fold share their validation cases: believe what both say.
+  labelled cases, but not that of the pretraining, which the runs of a fold share, as they share
+  their validation cases: believe what both say, for this pretraining.
 - label efficiency: labelled cases that the twin needs for the same Dice, divided by those used, at
   the difference and at both ends of its interval over the runs. The twin's curve is held fixed,
   made to rise, and linear in the logarithm of the number of cases; >= and <= where it does not
@@ -178,6 +181,8 @@ def _p(value: float) -> str:
 
 
 def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    # A label may have any name; a bar would begin another column.
+    header = [cell.replace("|", "\\|") for cell in header]
     widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
     rule = ["-" * width for width in widths]
     return "\n".join(

@@ -149,10 +149,20 @@ def _case_distances(
     )
 
 
+def _read(dataset: Dataset, file: Path) -> tuple[np.ndarray, dict]:
+    try:
+        return dataset.reader.read_seg(str(file))
+    # Readers have errors of their own.
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(
+            f"{file} cannot be read ({reason}). Predictions are made again by nnUNetv2_train with "
+            f"--val, references by preprocessing; or do without: --no_surface."
+        ) from error
+
+
 def _measure(dataset: Dataset, prediction: Path, reference: Path) -> dict[str, list[float]]:
-    (true, properties), (found, _) = (
-        dataset.reader.read_seg(str(file)) for file in (reference, prediction)
-    )
+    (true, properties), (found, _) = (_read(dataset, file) for file in (reference, prediction))
     if dataset.ignore_label is not None:
         found = np.where(true == dataset.ignore_label, 0, found)
     # [1, D, H, W]; one slice for 2D images, whose depth nnU-Net makes up.

@@ -44,7 +44,7 @@ class Difference:
 
     Attributes:
         mean: over the cases, of the means over the runs.
-        case_interval: 95 % bootstrap interval over the cases, trainings held fixed.
+        case_interval: 95 % bootstrap interval over the cases, trainings held fixed; NaN for one.
         p_value: Wilcoxon's signed-rank test over the cases, two-sided.
         num_cases: pairs of cases.
         run_mean: mean over the runs of their mean difference.
@@ -123,11 +123,15 @@ def _means(pairs) -> dict:
 
 
 def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean; equal values give equal intervals.
+    """95 % percentile bootstrap interval of the mean; NaN for a single value.
+
+    Equal values give equal intervals.
 
     Args:
-        values: shape [N], at least one.
+        values: shape [N].
     """
+    if len(values) < 2:
+        return math.nan, math.nan
     generator = np.random.default_rng(SEED)
     # In parts: all at once would take much memory for many cases.
     means = np.concatenate(

@@ -56,9 +56,7 @@ def surface_distances(
         return SurfaceDistances(math.inf, math.inf)
     box = _bounding_box(reference | prediction)
     surfaces = [_surface(mask[box], spacing_mm) for mask in (reference, prediction)]
-    maps = [_distances_to(surface) for surface in surfaces]
-    masks = [SimpleITK.GetArrayViewFromImage(surface) > 0 for surface in surfaces]
-    directions = [maps[1][masks[0]], maps[0][masks[1]]]
+    directions = [_distances(*surfaces), _distances(*reversed(surfaces))]
     return SurfaceDistances(
         float(max(np.percentile(values, PERCENT) for values in directions)),
         float(np.concatenate(directions).mean()),
@@ -67,7 +65,12 @@ def surface_distances(
 
 def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
     """Of what is true; distances depend on nothing outside of it."""
-    return tuple(slice(where.min(), where.max() + 1) for where in np.nonzero(mask))
+    box = []
+    for axis in range(mask.ndim):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        (where,) = np.nonzero(mask.any(axis=others))
+        box.append(slice(where[0], where[-1] + 1))
+    return tuple(box)
 
 
 def _surface(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> SimpleITK.Image:
@@ -80,8 +83,11 @@ def _surface(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> SimpleITK.Image
     )
 
 
-def _distances_to(surface: SimpleITK.Image) -> np.ndarray:
+def _distances(start: SimpleITK.Image, end: SimpleITK.Image) -> np.ndarray:
+    """Of every voxel of one surface to the nearest of the other, shape [N]."""
+    # One map at a time, and no copy of it: they are the largest arrays here.
     distances = SimpleITK.SignedMaurerDistanceMap(
-        surface, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
+        end, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
     )
-    return np.abs(SimpleITK.GetArrayFromImage(distances))
+    is_surface = SimpleITK.GetArrayViewFromImage(start) > 0
+    return np.abs(SimpleITK.GetArrayViewFromImage(distances)[is_surface])

@@ -142,6 +142,9 @@ def test_summaries_that_cannot_be_compared_are_refused(tmp_path):
 def test_what_is_missing_is_named_with_the_remedy(tmp_path):
     made = tree(tmp_path)
     folder = made.add_run("T", 5, {"a": segmentation()})
+    (folder / "validation" / "a.nii.gz").write_bytes(b"cut off")
+    with pytest.raises(ValueError, match=r"a.nii.gz cannot be read .*--no_surface"):
+        scores_of(made, folder)
     (folder / "validation" / "a.nii.gz").unlink()
     with pytest.raises(ValueError, match=r"no .*a.nii.gz to measure .*--no_surface"):
         scores_of(made, folder)

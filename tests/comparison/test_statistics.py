@@ -68,6 +68,11 @@ def test_the_bootstrap_of_equal_values_has_no_width():
     assert bootstrap_interval(np.full(7, 0.25)) == (0.25, 0.25)
 
 
+def test_a_single_value_has_no_interval():
+    for interval in (bootstrap_interval(np.array([0.1])), t_interval(np.array([0.1]))):
+        assert all(math.isnan(end) for end in interval)
+
+
 def test_the_bootstrap_of_a_normal_sample_is_near_its_closed_form():
     values = np.random.default_rng(1).normal(0.3, 2.0, 400)
     half = 1.96 * values.std() / math.sqrt(400)

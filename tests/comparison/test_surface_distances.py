@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -63,3 +64,13 @@ def test_an_empty_mask_has_no_distance():
 def test_masks_of_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"shape \(12, 8, 9\), the prediction \(11, 8, 9\)"):
         surface_distances(box(2, 3), box(2, 3)[1:], (1.0,) * 3)
+
+
+def test_arrays_of_a_large_mask_take_few_bytes_per_voxel():
+    mask = np.ones((80, 80, 80), bool)
+    tracemalloc.start()
+    surface_distances(mask, mask, (1.0,) * 3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # Indices of all voxels alone would be 24 bytes each.
+    assert peak < 8 * mask.size
