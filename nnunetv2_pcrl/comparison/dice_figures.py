@@ -18,7 +18,7 @@ DICE_OVER_LABELS, CASES_AGAINST_TWIN = "dice_over_labels", "cases_against_twin"
 # Trainers stand beside one another within this part of the gap between two numbers of labels.
 DODGE = 0.5
 WIDTH = 12.0
-HEIGHT = 4.6
+HEIGHT = 4.85
 PANEL = 2.7
 
 
@@ -36,7 +36,7 @@ def draw_dice_over_labels(
     height = HEIGHT + foot
     figure = Figure(figsize=(WIDTH, height))
     figure.subplots_adjust(
-        left=0.07, right=0.985, top=1 - 0.75 / height, bottom=(0.6 + foot) / height
+        left=0.07, right=0.985, top=1 - 1.0 / height, bottom=(0.6 + foot) / height
     )
     axes = [figure.add_subplot(1, 1 + bool(others), n + 1) for n in range(1 + bool(others))]
     places = _places(experiment, trainers)
@@ -50,7 +50,8 @@ def draw_dice_over_labels(
         bars = [(row.spread.run_std,) * 2 for row in mine]
         means = [row.spread.mean for row in mine]
         xs = [places[trainer, row.amount] for row in mine]
-        _draw_line(axes[0], looks[trainer], xs, means, bars, single)
+        complete = [row.spread.num_runs == row.planned_runs for row in mine]
+        _draw_line(axes[0], looks[trainer], xs, means, bars, single, complete)
     axes[0].set_title("mean Dice; bars: standard deviation of the runs", loc="left", fontsize=11)
     if others:
         axes[1].axhline(0, color=looks[experiment.twin].colour, linewidth=1.2)
@@ -64,14 +65,15 @@ def draw_dice_over_labels(
                 for low, high in [row.difference.case_interval]
             ]
             xs = [places[trainer, row.amount] for row in mine]
-            _draw_line(axes[1], looks[trainer], xs, means, bars, single)
-        title = "difference to the twin; bars: 95 % interval over cases"
+            complete = [row.difference.num_runs == row.planned_runs for row in mine]
+            _draw_line(axes[1], looks[trainer], xs, means, bars, single, complete)
+        title = "difference to the twin; bars: 95 % interval over cases, these runs"
         axes[1].set_title(title, loc="left", fontsize=11)
     for ax in axes:
         _label_axis(ax, experiment)
     figure.suptitle(
-        f"{experiment.dataset}, {experiment.configuration}: Dice over number of labels "
-        f"(small points: single runs)",
+        f"{experiment.dataset}, {experiment.configuration}\n"
+        f"Dice over number of labels (small points: single runs; hollow: runs are missing)",
         x=0.07,
         y=1 - 0.12 / height,
         ha="left",
@@ -83,7 +85,9 @@ def draw_dice_over_labels(
     return save(figure, folder, DICE_OVER_LABELS)
 
 
-def _draw_line(ax: Axes, look: Look, xs: list, means: list, bars: list, single: list) -> None:
+def _draw_line(
+    ax: Axes, look: Look, xs: list, means: list, bars: list, single: list, complete: list
+) -> None:
     lower, upper = ([0 if math.isnan(b[n]) else b[n] for b in bars] for n in (0, 1))
     ax.errorbar(
         xs,
@@ -97,6 +101,10 @@ def _draw_line(ax: Axes, look: Look, xs: list, means: list, bars: list, single: 
         capsize=3,
         label=look.name,
     )
+    hollow = [(x, mean) for x, mean, is_all in zip(xs, means, complete, strict=True) if not is_all]
+    for x, mean in hollow:
+        # Above the line's own marks.
+        ax.plot(x, mean, look.mark, color=look.colour, ms=6, markerfacecolor="white", zorder=3)
     for x, runs in zip(xs, single, strict=True):
         ax.scatter(
             [x] * len(runs), runs.values(), s=11, color=look.colour, alpha=0.45, linewidths=0
@@ -148,13 +156,13 @@ def draw_cases_against_twin(
         return []
     trainers = [t for t in looks if any(t == key[0] for key in panels)]
     amounts = [a for a in experiment.amounts if any(a == key[1] for key in panels)]
-    width, height = PANEL * len(amounts) + 1.0, PANEL * len(trainers) + 1.1
+    width, height = PANEL * len(amounts) + 1.0, PANEL * len(trainers) + 1.3
     width = max(width, 7.5)
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(
         left=0.95 / width,
         right=1 - 0.15 / width,
-        top=1 - 0.85 / height,
+        top=1 - 1.05 / height,
         bottom=0.65 / height,
         wspace=0.28,
         hspace=0.32,
@@ -174,7 +182,8 @@ def draw_cases_against_twin(
             if row == len(trainers) - 1:
                 ax.set_xlabel(looks[experiment.twin].name.replace("_", "\n_"), fontsize=9)
     figure.suptitle(
-        f"{experiment.dataset}: Dice of every validation case, mean of the runs\n"
+        f"{experiment.dataset}, {experiment.configuration}\n"
+        f"Dice of every validation case, mean of the runs\n"
         f"above the diagonal: better than {looks[experiment.twin].name}",
         x=0.15 / width,
         y=1 - 0.1 / height,
@@ -197,7 +206,7 @@ def _draw_pairs(
     ax.set_ylim(limits[0] - margin, limits[1] + margin)
     ax.set_box_aspect(1)
     better = int((pairs[:, 1] > pairs[:, 0]).sum())
-    ax.set_title(f"{amount} labels: better in {better} of {len(pairs)}", fontsize=9, loc="left")
+    ax.set_title(f"{amount} labelled: better in {better} of {len(pairs)}", fontsize=9, loc="left")
     ax.tick_params(labelsize=8)
 
 

@@ -24,8 +24,8 @@ DIFFERENCES_NOTE = """\
 - Only label folds that both trainers have finished, and cases in which both have a value.
 - over cases: mean difference, and its 95 % bootstrap interval over the validation cases; p:
   Wilcoxon's signed-rank test over them; p (Holm): adjusted for the {num_tests} tests of this table.
-  They hold for these very trainings: others on other labelled cases may differ by more than the
-  interval. With fewer than about ten cases it is too narrow.
+  They hold for these very trainings: two that differ by chance alone can have p < 0.001. With
+  fewer than about ten cases the interval is too narrow.
 - over runs: mean difference, and its 95 % t-interval over the runs, paired by label fold; better
   in: runs with the higher Dice. They include the chance of the training and of the choice of
   labelled cases, but not that of the pretraining, which the runs of a fold share, as they share

@@ -85,6 +85,9 @@ def test_a_missing_run_is_shown_and_does_not_bias_the_difference(tree):
     assert "| 10    | PCRLv2FinetuneTrainer             | 1 of 2 runs |" in text
     assert f"nnUNetv2_train {NAME} 3d_fullres 8 -tr {PRETRAINED} -p nnUNetPlans\n```" in text
     row = row_of(folder, trainer=PRETRAINED, cases="10", label="mean", metric="dice")
+    # Hollow, in the first colour after the twin's.
+    hollow = "fill: #ffffff; stroke: #0072b2"
+    assert hollow in (folder / "dice_over_labels.svg").read_text()
     # Against the twin on fold 7 alone: one slice worse, one better, one better.
     assert float(row["difference"]) == pytest.approx(1 / LENGTH / 2 / 3, abs=1e-5)
     assert (row["runs"], row["runs_planned"], row["paired_runs"]) == ("1", "2", "1")
@@ -98,6 +101,7 @@ def test_a_missing_run_is_shown_and_does_not_bias_the_difference(tree):
     assert "| 5     | nnUNetTrainer                     | 0 of 2 runs | missing " in text
     # Nothing is paired now, and the picture of the call before is gone.
     assert (folder / "dice_over_labels.png").exists()
+    assert hollow not in (folder / "dice_over_labels.svg").read_text()
     assert not (folder / "cases_against_twin.png").exists()
 
 
