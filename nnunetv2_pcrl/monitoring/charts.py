@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nnunetv2_pcrl.monitoring.log_names import PROBE, RESTORATION_ERROR, of_level
 
@@ -35,22 +36,28 @@ class Chart:
         curves: at least one has a finite value.
         from_zero: whether the axis begins at 0.
         levels: whether colours stand for levels, low to high resolution.
+        term: "restoration" or "comparison", if it shows heads that only this term trains.
     """
 
     title: str
     curves: tuple[Curve, ...]
     from_zero: bool = False
     levels: bool = False
+    term: str = ""
 
 
-def pretraining_charts(logged: Logged, num_levels: int, chance: float) -> list[Chart]:
-    """Charts of one pretraining; those without a value are left out.
+def pretraining_charts(logged: Logged, num_levels: int, settings: Mapping[str, Any]) -> list[Chart]:
+    """Charts of one pretraining; those without a value, or of a term without weight, are left out.
 
     Args:
         logged: lists with one value per epoch, by name.
         num_levels: levels of the pyramid.
-        chance: retrieval by chance, one by the images of a batch.
+        settings: of the run, as plain values.
     """
+
+    def is_trained(term: str) -> bool:
+        # Records may be older than the weights.
+        return bool(settings.get(f"{term}_weight", 1))
 
     def curve(name: str, label: str, colour: int, style: str = "solid") -> Curve:
         return Curve(label, finished(logged, name), colour, style)
@@ -68,8 +75,11 @@ def pretraining_charts(logged: Logged, num_levels: int, chance: float) -> list[C
         ]
 
     epochs = len(logged["epoch_end_timestamps"])
-    by_chance = Curve("chance", (chance,) * epochs, -1, "dotted")
+    # One by the images of a batch.
+    by_chance = Curve("chance", (1 / settings["batch_size"],) * epochs, -1, "dotted")
     full = curve(f"val_{RESTORATION_ERROR}", "full", -1)
+    beta = curve("level_restoration_weight", "beta", 1, "dashed")
+    betas = [beta] if is_trained("restoration") else []
     charts = [
         Chart(
             "total loss",
@@ -86,6 +96,7 @@ def pretraining_charts(logged: Logged, num_levels: int, chance: float) -> list[C
                 curve("val_target_variance", "the view's mean", -1, "dotted"),
             ),
             from_zero=True,
+            term="restoration",
         ),
         Chart(
             "comparison (-1: views agree)",
@@ -93,12 +104,14 @@ def pretraining_charts(logged: Logged, num_levels: int, chance: float) -> list[C
                 *both_phases("global_comparison", "global", 0),
                 *both_phases("local_comparison", "local", 1),
             ),
+            term="comparison",
         ),
         Chart(
             "restoration error / variance (1: the mean)",
             (*per_level(RESTORATION_ERROR), full),
             from_zero=True,
             levels=True,
+            term="restoration",
         ),
         Chart("z_std (1: healthy, 0: collapse)", (*per_level("z_std"),), True, True),
         Chart(
@@ -116,15 +129,12 @@ def pretraining_charts(logged: Logged, num_levels: int, chance: float) -> list[C
         Chart("probe (Dice-like, sampled voxels)", (curve(PROBE, "mean", 2),), True),
         Chart(
             "schedules, relative to the first epoch",
-            (
-                Curve("learning rate", relative_to_first(logged, "lrs"), 0),
-                curve("level_restoration_weight", "beta", 1, "dashed"),
-            ),
+            (Curve("learning rate", relative_to_first(logged, "lrs"), 0), *betas),
             from_zero=True,
         ),
         *running_charts(logged),
     ]
-    return [chart for chart in charts if has_values(chart)]
+    return [chart for chart in charts if has_values(chart) and is_trained(chart.term)]
 
 
 def finetuning_charts(logged: Logged) -> list[Chart]:

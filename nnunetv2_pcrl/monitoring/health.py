@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from nnunetv2_pcrl.monitoring.log_names import RESTORATION_ERROR, of_level
-from nnunetv2_pcrl.planning.settings import SMALL_COMPARISON_BATCH
+from nnunetv2_pcrl.planning.settings import SMALL_COMPARISON_BATCH, PCRLv2Settings
 
 # Below the rounding error of half precision, differences between images are noise.
 COLLAPSE_BELOW = 1e-3
@@ -24,19 +24,29 @@ def small_batch_text(batch_size: int) -> str:
     )
 
 
-def health_warnings(logged: Mapping[str, list], num_levels: int, batch_size: int) -> dict[str, str]:
-    """What is wrong after the last epoch.
+def health_warnings(
+    logged: Mapping[str, list], num_levels: int, settings: PCRLv2Settings
+) -> dict[str, str]:
+    """What is wrong after the last epoch with what the loss trains.
 
     Args:
         logged: lists with one value per epoch, by name.
         num_levels: levels of the pyramid.
-        batch_size: images of the comparison.
+        settings: of the run; what they leave out of the loss is not warned about.
 
     Returns:
         Texts by kind of warning; empty if all is well.
     """
+    compared = _of_comparison(logged, num_levels, settings) if settings.comparison_weight else {}
+    restored = _of_restoration(logged) if settings.restoration_weight else {}
+    return compared | restored
+
+
+def _of_comparison(
+    logged: Mapping[str, list], num_levels: int, settings: PCRLv2Settings
+) -> dict[str, str]:
     last = {name: values[-1] for name, values in logged.items() if values}
-    found = {}
+    batch_size, found = settings.batch_size, {}
 
     def levels_below(name: str, limit: float) -> str:
         values = [last[of_level(f"val_{name}", level)] for level in range(num_levels)]
@@ -61,12 +71,16 @@ def health_warnings(logged: Mapping[str, list], num_levels: int, batch_size: int
             f"{small_batch_text(batch_size)} "
             f'Set "batch_size" in the plans: memory does not depend on it.'
         )
-    error = last[f"val_{RESTORATION_ERROR}"]
-    num_epochs = len(logged["val_restoration"])
-    if num_epochs > FIRST_EPOCH_OF_RESTORATION and math.isfinite(error) and error > STUCK_ABOVE:
-        found["stuck at the mean"] = (
-            f"after {num_epochs} epochs the restoration error is {error:.2f} of the images' "
-            f'variance: hardly better than restoring the mean. A higher "initial_lr", weaker '
-            f'corruption ("swapped_part", "noise_std", "blur_sigma") or more epochs may help.'
-        )
     return found
+
+
+def _of_restoration(logged: Mapping[str, list]) -> dict[str, str]:
+    error = logged[f"val_{RESTORATION_ERROR}"][-1]
+    num_epochs = len(logged["val_restoration"])
+    if num_epochs <= FIRST_EPOCH_OF_RESTORATION or not math.isfinite(error) or error <= STUCK_ABOVE:
+        return {}
+    return {
+        "stuck at the mean": f"after {num_epochs} epochs the restoration error is {error:.2f} of "
+        f'the images\' variance: hardly better than restoring the mean. A higher "initial_lr", '
+        f'weaker corruption ("swapped_part", "noise_std", "blur_sigma") or more epochs may help.'
+    }

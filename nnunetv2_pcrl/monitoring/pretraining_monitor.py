@@ -164,7 +164,8 @@ class PretrainingMonitor:
         if is_last or self._pace_of_progress.is_due():
             with self._watched("progress.png"), self._pace_of_progress.measured():
                 self._draw_progress(logged, done)
-        every = settings.restorations_every
+        # Heads that are not trained restore nothing.
+        every = settings.restorations_every if settings.restoration_weight else 0
         is_due = every and (done - 1) % every == 0 and self._pace_of_restorations.is_due()
         if is_due or (every and is_last):
             with self._watched("restorations.png"), self._pace_of_restorations.measured():
@@ -180,9 +181,8 @@ class PretrainingMonitor:
 
     def _draw_progress(self, logged: Mapping[str, list], done: int) -> None:
         run = self._run
-        chance = 1 / run.settings.batch_size
         draw_progress(
-            pretraining_charts(logged, run.network.num_levels, chance),
+            pretraining_charts(logged, run.network.num_levels, run.settings.as_plain()),
             run.output_folder / "progress.png",
             f"{self._record['run']['trainer']} on {self._record['run']['data set']}: "
             f"{done} of {run.settings.num_epochs} epochs",

@@ -101,12 +101,14 @@ def _cards(run: Run) -> str:
 def _last_numbers(run: Run) -> dict[str, str]:
     """What to see first."""
     logged = run.logged
+    restores = run.record.get("settings", {}).get("restoration_weight", 1)
+    error = finished(logged, f"val_{RESTORATION_ERROR}") if restores else ()
     numbers = {
         "epochs": f"{run.epochs_done} / {run.record['num_epochs']}",
         "training loss": _last(finished(logged, "train_losses")),
         "validation loss": _last(finished(logged, "val_losses")),
         "best validation loss": _best(finished(logged, "val_losses")),
-        "restoration error / variance": _last(finished(logged, f"val_{RESTORATION_ERROR}"), ".4f"),
+        "restoration error / variance": _last(error, ".4f"),
         "retrieval, best level": _best_level(run, "retrieval"),
         "lowest z_std of the levels": _best_level(run, "z_std", min),
         "probe (Dice-like)": _last(finished(logged, PROBE), ".3f"),

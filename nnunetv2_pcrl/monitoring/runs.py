@@ -70,5 +70,4 @@ def charts_of(run: Run) -> list[Chart]:
         return []
     if "num_levels" not in run.record:
         return finetuning_charts(run.logged)
-    chance = 1 / run.record["settings"]["batch_size"]
-    return pretraining_charts(run.logged, run.record["num_levels"], chance)
+    return pretraining_charts(run.logged, run.record["num_levels"], run.record["settings"])

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from nnunetv2_pcrl.planning.settings import PCRLv2Settings
+
 # Everything of the method that the plan does not decide, so that changed defaults do not change it.
 # Source: Zhou et al. 2023 (PCRLv2) and the authors' code. Their local crops measure 8 to 32 voxels
 # for views of 16; in 2D they cover 5 to 30 % of the image, global ones 30 to 100 %.
@@ -52,6 +54,19 @@ METHODS = ("authors", "restorationOnly", "comparisonOnly")
 def authors_settings(num_axes: int) -> dict[str, Any]:
     """The authors' settings for 2 or 3 axes. View sizes stay those of the plan."""
     return dict(_AUTHORS[num_axes])
+
+
+def method_name(settings: PCRLv2Settings) -> str:
+    """What a person should call a pretraining with these settings."""
+    left_out = [
+        name
+        for name, weight in (
+            ("restoration", settings.restoration_weight),
+            ("comparison", settings.comparison_weight),
+        )
+        if not weight
+    ]
+    return " ".join(["PCRLv2", *(f"without {name}" for name in left_out)])
 
 
 def settings_of_variant(word: str) -> dict[str, Any] | None:

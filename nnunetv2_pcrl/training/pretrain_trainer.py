@@ -37,7 +37,11 @@ from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
 from nnunetv2_pcrl.planning.overrides import check_names, read_section
 from nnunetv2_pcrl.planning.planned_for import planned_for
-from nnunetv2_pcrl.planning.pretraining_variants import authors_settings, settings_of_variant
+from nnunetv2_pcrl.planning.pretraining_variants import (
+    authors_settings,
+    method_name,
+    settings_of_variant,
+)
 from nnunetv2_pcrl.planning.settings import (
     SMALL_COMPARISON_BATCH,
     PCRLv2Settings,
@@ -99,7 +103,11 @@ class PCRLv2PretrainTrainer(SSLTrainer):
             configuration.spacing,
             {**authors, **overrides, **self.variant},
         )
-        if settings.batch_size < SMALL_COMPARISON_BATCH:
+        if not (settings.restoration_weight and settings.comparison_weight):
+            self.print_to_log_file(
+                f"{method_name(settings)}: its terms are logged, and are not in the loss"
+            )
+        if settings.batch_size < SMALL_COMPARISON_BATCH and settings.comparison_weight:
             self.print_to_log_file(f"WARNING: {small_batch_text(settings.batch_size)}")
         return settings
 
@@ -275,7 +283,7 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         with self.guard("the epoch's line in the log"):
             self.print_to_log_file(epoch_line(logged, self._num_levels, self.num_epochs))
         with self.guard("the search for warnings"):
-            found = health_warnings(logged, self._num_levels, self.settings.batch_size)
+            found = health_warnings(logged, self._num_levels, self.settings)
             for kind, text in found.items():
                 if kind not in self._warnings:
                     self.print_to_log_file(f"WARNING: {text}")
@@ -301,7 +309,7 @@ class PCRLv2PretrainTrainer(SSLTrainer):
         planned = self._planned_network()
         copy_into_skip_network(self.network.backbone, planned)
         about = {
-            "method": "PCRLv2",
+            "method": method_name(self.settings),
             "made_by": f"nnunetv2_pcrl {nnunetv2_pcrl.__version__}",
             "citations": CITATIONS,
             "nnunet_plans": self.plans_manager.plans,

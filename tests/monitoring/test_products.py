@@ -16,6 +16,7 @@ from nnunetv2_pcrl.monitoring.panels import read_panels
 from nnunetv2_pcrl.monitoring.record import read_record, write_record
 from nnunetv2_pcrl.training import pretrain_trainer
 from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
+from nnunetv2_pcrl.weights.sources import read_source
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -148,6 +149,23 @@ def test_every_product_is_made_and_the_report_says_what_the_log_says(nnunet_fold
         spread = float(re.search(r"feature spread at least ([\d.]+)", line).group(1))
         per_level = [v for k, v in numbers.items() if k.startswith("val_feature_spread")]
         assert min(per_level) == pytest.approx(spread, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "term, other, restorations", [("restoration", "comparison", False), ("comparison", "res", True)]
+)
+def test_what_the_loss_leaves_out_is_not_shown_as_if_it_were_trained(
+    nnunet_folders, term, other, restorations
+):
+    dataset = make_dataset(nnunet_folders, "2d", **{f"{term}_weight": 0.0})
+    folder = Path(run(dataset).output_folder)
+    assert (folder / "restorations.png").exists() == restorations
+    page, text = (folder / "report.html").read_text(), log_text(folder)
+    assert f">{term} " not in page and f">{other}" in page
+    assert (">beta<" in page) == restorations
+    assert f"PCRLv2 without {term}: its terms are logged, and are not in the loss" in text
+    assert ("WARNING: with a comparison batch of 4" in text) != restorations
+    assert read_source(folder / "pretrained_weights.pth").method == f"PCRLv2 without {term}"
 
 
 def test_neither_probe_nor_pictures_change_the_weights(nnunet_folders):
