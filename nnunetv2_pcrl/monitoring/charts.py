@@ -128,7 +128,7 @@ def pretraining_charts(logged: Logged, num_levels: int, settings: Mapping[str, A
         Chart("effective rank of z", (*per_level("effective_rank"),), True, True),
         Chart("probe (Dice-like, sampled voxels)", (curve(PROBE, "mean", 2),), True),
         Chart(
-            "schedules, relative to the first epoch",
+            f"{'schedules' if betas else 'learning rate'}, relative to the first epoch",
             (Curve("learning rate", relative_to_first(logged, "lrs"), 0), *betas),
             from_zero=True,
         ),

@@ -18,8 +18,8 @@ class FinetuneSettings:
     Attributes:
         from_scratch: start from no weights: the twin that tells weights and schedule apart.
         weights: path of the weights to start from; None searches for them.
-        pretraining: the pretraining variant whose weights are searched for, one of `METHODS`; None
-            takes those of the method itself.
+        pretraining: the pretraining variant whose weights are searched for, one of `METHODS` or
+            several, joined by _; None takes those of the method itself.
         transductive: take weights of fold all only, which has seen the images (not the labels)
             that the fold validates on; for results that are to be told apart.
         transfer: which part of them is loaded, one of `TRANSFER_MODES`.
@@ -66,7 +66,8 @@ class FinetuneSettings:
             )
         if settings.weights is not None and not isinstance(settings.weights, str):
             raise ValueError(f'"weights" must be the path of a file, got {settings.weights!r}')
-        if settings.pretraining not in (None, *METHODS):
+        chosen = settings.pretraining
+        if chosen is not None and not set(str(chosen).split("_")) <= set(METHODS):
             raise ValueError(
                 f'"pretraining" must be one of {", ".join(METHODS)}, got {settings.pretraining!r}'
             )

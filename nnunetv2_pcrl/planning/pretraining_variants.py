@@ -1,6 +1,7 @@
 """Settings of pretraining variants by name."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from nnunetv2_pcrl.planning.settings import PCRLv2Settings
@@ -54,6 +55,11 @@ METHODS = ("authors", "restorationOnly", "comparisonOnly")
 def authors_settings(num_axes: int) -> dict[str, Any]:
     """The authors' settings for 2 or 3 axes. View sizes stay those of the plan."""
     return dict(_AUTHORS[num_axes])
+
+
+def joined_methods(words: Iterable[str]) -> str | None:
+    """One name for several of `METHODS`, whatever their order; None for none of them."""
+    return "_".join(sorted(set(words))) or None
 
 
 def method_name(settings: PCRLv2Settings) -> str:

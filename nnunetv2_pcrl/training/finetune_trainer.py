@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings, settings_of_variant
 from nnunetv2_pcrl.planning.label_folds.table import ordinary_fold, read_label_folds
 from nnunetv2_pcrl.planning.overrides import check_names, read_section
+from nnunetv2_pcrl.planning.pretraining_variants import joined_methods
 from nnunetv2_pcrl.planning.settings import PCRLv2Settings
 from nnunetv2_pcrl.training.finetune_progress import FinetuneProgress
 from nnunetv2_pcrl.training.finetune_schedule import (
@@ -78,6 +79,8 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
     def variant_of_word(cls, word: str) -> dict[str, Any] | None:
         """Class attributes of the variant of that name, e.g. zeroSkip; None if there is none."""
         settings = settings_of_variant(word)
+        if settings and {"pretraining"} <= settings.keys() & cls.variant.keys():
+            settings = {"pretraining": joined_methods((cls.variant["pretraining"], word))}
         return settings and {"variant": {**cls.variant, **settings}}
 
     def initialize(self):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_pcrl.planning.planned_for import planned_for
-from nnunetv2_pcrl.planning.pretraining_variants import METHODS
+from nnunetv2_pcrl.planning.pretraining_variants import METHODS, joined_methods
 from nnunetv2_pcrl.weights.portable import FILE_NAME
 
 WEIGHTS_VARIABLE = "nnUNet_pcrl_weights"
@@ -35,8 +35,8 @@ def keep_previous_results(output_folder: Path) -> Path | None:
 
 
 def method_of(trainer: str) -> str | None:
-    """Which of `METHODS` a trainer's name has; None for PCRLv2 itself."""
-    return next((word for word in trainer.split("_") if word in METHODS), None)
+    """Those of `METHODS` that a trainer's name has, joined; None for PCRLv2 itself."""
+    return joined_methods(word for word in trainer.split("_") if word in METHODS)
 
 
 def how_to_fine_tune(
@@ -88,7 +88,7 @@ class Wanted:
         plans_name: e.g. nnUNetPlans.
         configuration: e.g. 3d_fullres.
         fold: the ordinary fold of the fine-tuning, or "all".
-        method: one of `METHODS`; None for PCRLv2 itself.
+        method: one of `METHODS`, or several as `joined_methods`; None for PCRLv2 itself.
         transductive: whether to take results of fold all only.
     """
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
 from nnunetv2_pcrl.training.results import (
     Wanted,
     find_weights,
     how_to_fine_tune,
     keep_previous_results,
 )
+from nnunetv2_pcrl.training.variants import __getattr__ as variant
 
 PLANS, CONFIGURATION = "nnUNetPlans", "3d_fullres"
 
@@ -113,6 +115,16 @@ def test_weights_of_another_method_are_taken_only_by_name(results):
     with pytest.raises(ValueError, match="-tr PCRLv2PretrainTrainer_comparisonOnly") as caught:
         find(results, method="comparisonOnly")
     assert "(PCRLv2 itself, restorationOnly)" in str(caught.value)
+
+
+def test_an_ablation_of_the_authors_settings_is_not_taken_for_either(results):
+    both = pretrained(results, trainer="PCRLv2PretrainTrainer_restorationOnly_authors_9epochs")
+    for method in (None, "authors", "restorationOnly"):
+        with pytest.raises(ValueError, match=r"another method \(authors_restorationOnly\)"):
+            find(results, method=method)
+    named = variant("PCRLv2FinetuneTrainer_restorationOnly_authors").variant["pretraining"]
+    assert find(results, method=named).path == both
+    assert FinetuneSettings.from_section({"pretraining": named}).pretraining == named
 
 
 def test_a_transductive_fine_tuning_takes_weights_of_fold_all_only(results):
