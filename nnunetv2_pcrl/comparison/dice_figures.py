@@ -99,7 +99,6 @@ def _draw_line(
         linewidth=1.6,
         elinewidth=1.3,
         capsize=3,
-        label=look.name,
     )
     hollow = [(x, mean) for x, mean, is_all in zip(xs, means, complete, strict=True) if not is_all]
     for x, mean in hollow:

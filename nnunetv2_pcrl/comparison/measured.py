@@ -38,7 +38,7 @@ class Measured:
         """
         times = [file.stat().st_mtime_ns for file in files]
         entry = self._entries.get(name)
-        if entry is None or entry["times"] != times:
+        if not isinstance(entry, dict) or entry.get("times") != times:
             entry = {"times": times, "value": measure()}
             self._entries[name] = entry
             self._changed = True

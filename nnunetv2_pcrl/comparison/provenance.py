@@ -39,6 +39,7 @@ def _on_lengths(experiment: Experiment, epochs: Mapping[Run, int]) -> list[str]:
     lengths = {
         trainer: sorted({number for run, number in epochs.items() if run.trainer == trainer})
         for trainer in experiment.trainers
+        if any(run.trainer == trainer for run in epochs)
     }
     different = set().union(*lengths.values())
     if len(different) < 2:

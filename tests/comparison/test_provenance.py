@@ -8,7 +8,8 @@ from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 # Two repeats of a part of fold 0, and one of fold 1.
 FOLDS = [LabelFold(5, 0, 3, 0.1, 0), LabelFold(6, 0, 3, 0.1, 1), LabelFold(7, 1, 3, 0.1, 0)]
 TWIN, OTHER = "nnUNetTrainer", "PCRLv2FinetuneTrainer"
-EXPERIMENT = Experiment("Dataset998_X", "P", "2d", (TWIN, OTHER), TWIN, amounts_of(FOLDS))
+TRAINERS = (TWIN, OTHER, "WithoutRuns")
+EXPERIMENT = Experiment("Dataset998_X", "P", "2d", TRAINERS, TWIN, amounts_of(FOLDS))
 
 
 def weights(fold: int | str, dataset: str = "Dataset998_X") -> Path:
@@ -25,7 +26,7 @@ def test_unequal_budgets_are_warned_about():
     assert remarks_on(EXPERIMENT, {short: 5, long: 5}, {}) == ["epochs of every training: 5"]
     (remark,) = remarks_on(EXPERIMENT, {short: 5, long: 50}, {})
     assert remark.startswith("WARNING")
-    assert "nnUNetTrainer 5; PCRLv2FinetuneTrainer 50" in remark
+    assert "(nnUNetTrainer 5; PCRLv2FinetuneTrainer 50)" in remark
     assert remarks_on(EXPERIMENT, {}, {}) == []
 
 

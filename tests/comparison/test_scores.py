@@ -87,8 +87,11 @@ def test_distances_are_measured_once_until_a_file_changes(tmp_path, monkeypatch)
     made._write(folder / "validation", "a", segmentation())
     changed = read_scores(dataset, folder, 5, Measured(tmp_path / "measured.json"), True)
     assert changed["hd95_mm"]["first"]["a"] == 0
-    (tmp_path / "measured.json").write_text("{damaged")
-    assert read_scores(dataset, folder, 5, Measured(tmp_path / "measured.json"), True) == changed
+    odd = json.dumps(dict.fromkeys(json.loads((tmp_path / "measured.json").read_text()), 3))
+    for content in ("{damaged", "[]", odd):
+        (tmp_path / "measured.json").write_text(content)
+        again = read_scores(dataset, folder, 5, Measured(tmp_path / "measured.json"), True)
+        assert again == changed
 
 
 def test_2d_images_have_no_distance_across_their_slice(tmp_path):
