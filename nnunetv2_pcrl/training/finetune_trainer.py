@@ -134,11 +134,12 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
             return
         dataset, plans = self.plans_manager.dataset_name, self.plans_manager.plans_name
         settings = self.finetune_settings
+        label_folds = read_label_folds(Path(self.preprocessed_dataset_folder_base))
         wanted = Wanted(
             Path(nnUNet_results.require()) / dataset,
             plans,
             self._pretrained_configuration(),
-            ordinary_fold(read_label_folds(Path(self.preprocessed_dataset_folder_base)), self.fold),
+            (self.fold, ordinary_fold(label_folds, self.fold)),
             settings.pretraining,
             settings.transductive,
         )
