@@ -76,9 +76,14 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
 
     @classmethod
     def variant_of_word(cls, word: str) -> dict[str, Any] | None:
-        """Class attributes of the variant of that name, e.g. zeroSkip; None if there is none."""
+        """Class attributes of the variant of that name, e.g. zeroSkip; None if there is none.
+
+        There is none either of two words that say different things of the same setting.
+        """
         settings = settings_of_variant(word)
-        return settings and {"variant": {**cls.variant, **settings}}
+        if settings is None or settings.keys() & cls.variant.keys():
+            return None
+        return {"variant": {**cls.variant, **settings}}
 
     def initialize(self):
         """As nnU-Net; remembers the stem, to see whether somebody loads other weights."""

@@ -35,8 +35,9 @@ def keep_previous_results(output_folder: Path) -> Path | None:
 
 
 def method_of(trainer: str) -> str | None:
-    """Which of `METHODS` a trainer's name has; None for PCRLv2 itself."""
-    return next((word for word in trainer.split("_") if word in METHODS), None)
+    """Which of `METHODS` a trainer's name has, several joined by _; None for PCRLv2 itself."""
+    words = trainer.split("_")
+    return "_".join(method for method in METHODS if method in words) or None
 
 
 def how_to_fine_tune(
@@ -52,17 +53,19 @@ def how_to_fine_tune(
     """
     origin = planned_for(plans)
     method = method_of(trainer)
-    finetune_trainer = "PCRLv2FinetuneTrainer" + (f"_{method}" if method else "")
+    # No fine-tuning trainer searches for weights of several methods at once.
+    is_found = method in (None, *METHODS)
+    finetune_trainer = "PCRLv2FinetuneTrainer" + (f"_{method}" if method and is_found else "")
     command = (
         f"nnUNetv2_train {origin['dataset_name']} {configuration} FOLD "
         f"-tr {finetune_trainer} -p {origin['plans_name']}"
     )
-    if all(plans[name] == value for name, value in origin.items()):
+    if is_found and all(plans[name] == value for name, value in origin.items()):
         return (
             f"Fine-tune them with\n  {command}\n"
             f"or with any nnU-Net trainer of the same plans by\n  -pretrained_weights {weights}"
         )
-    # Only results of the same data set and plans are found without being named.
+    # Only results of the same data set, plans and one method are found without being named.
     return f"Fine-tune them with\n  {WEIGHTS_VARIABLE}={weights} {command}"
 
 

@@ -326,7 +326,13 @@ def test_a_variants_name_stands_for_settings(dataset, name, settings, num_epochs
 
 @pytest.mark.parametrize(
     "name",
-    ["PCRLv2FinetuneTrainer_", "PCRLv2FinetuneTrainer_warm", "PCRLv2PretrainTrainer_zeroSkip"],
+    [
+        "PCRLv2FinetuneTrainer_",
+        "PCRLv2FinetuneTrainer_warm",
+        "PCRLv2FinetuneTrainer_authors_restorationOnly",
+        "PCRLv2FinetuneTrainer_zeroSkip_heSkip",
+        "PCRLv2PretrainTrainer_zeroSkip",
+    ],
 )
 def test_other_names_are_no_variants(name):
     with pytest.raises(AttributeError, match=f"no trainer variant {name}"):

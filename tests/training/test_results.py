@@ -125,6 +125,18 @@ def test_weights_of_another_method_are_taken_only_by_name(results):
     assert "(PCRLv2 itself, restorationOnly)" in str(caught.value)
 
 
+def test_weights_of_two_methods_at_once_are_those_of_neither(results):
+    trainer = "PCRLv2PretrainTrainer_authors_restorationOnly"
+    file = pretrained(results, trainer=trainer)
+    for method in ("authors", "restorationOnly"):
+        with pytest.raises(ValueError, match=r"another method \(authors_restorationOnly\)"):
+            find(results, method=method)
+    plans = {"dataset_name": "Dataset004_Hippocampus", "plans_name": PLANS}
+    how = how_to_fine_tune(file, trainer, plans, CONFIGURATION)
+    assert f"nnUNet_pcrl_weights={file} nnUNetv2_train" in how
+    assert "-tr PCRLv2FinetuneTrainer -p" in how
+
+
 def test_a_transductive_fine_tuning_takes_weights_of_fold_all_only(results):
     pretrained(results, 0)
     with pytest.raises(ValueError, match="fold_all/pretrained_weights.pth: no such file"):
