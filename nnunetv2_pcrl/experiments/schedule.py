@@ -11,7 +11,7 @@ from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.processes import LOG_NAME, Training, train_program
 from nnunetv2_pcrl.experiments.progress import Progress
 from nnunetv2_pcrl.experiments.runs import Run
-from nnunetv2_pcrl.experiments.states import Job, State, jobs_left, state_of
+from nnunetv2_pcrl.experiments.states import Job, State, check_weights, jobs_left, state_of
 
 # A pretraining ends after its current step; one on a CPU may last.
 PATIENCE_S = 120.0
@@ -144,7 +144,13 @@ class Schedule:
         if not lock.acquire():
             return
         self._pending.remove(planned)
-        # Another experiment may have run it since the last look.
+        # Another experiment may have run it since the last look, and with other weights.
+        try:
+            check_weights([planned], self._options.dataset_results)
+        except ValueError as error:
+            lock.release()
+            self._fail(planned, str(error))
+            return
         state = self._state(planned)
         if state is State.FINISHED:
             lock.release()

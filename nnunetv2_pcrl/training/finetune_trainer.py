@@ -125,6 +125,9 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
             super().save_checkpoint(str(temporary))
 
     def _start_from_pretrained_weights(self) -> None:
+        if self.local_rank == 0:
+            # That of an earlier training in this folder is not about this one.
+            (Path(self.output_folder) / REPORT_NAME).unlink(missing_ok=True)
         if not torch.equal(self._stem(), self._stem_at_initialisation):
             # nnU-Net loads the file of -pretrained_weights before it starts the training.
             if self.finetune_settings.from_scratch:

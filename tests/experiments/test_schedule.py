@@ -16,6 +16,7 @@ from nnunetv2_pcrl.experiments.schedule import Outcome, Schedule
 SCRATCH = [planned("A", fold) for fold in (5, 6)]
 TUNED = [planned("B", fold, pretraining().run) for fold in (5, 6)]
 GRID = (SCRATCH[0], pretraining(), TUNED[0], SCRATCH[1], TUNED[1])
+FINAL, SUMMARY = "checkpoint_final.pth", "validation/summary.json"
 PRETRAINING = "PCRLv2PretrainTrainer 0"
 
 
@@ -162,6 +163,23 @@ def test_a_pretraining_that_another_experiment_runs_is_waited_for(fake, capsys):
     assert fake.arguments(PRETRAINING) == [] and len(fake.events()) == 8
     text = "".join([*printed, capsys.readouterr().out])
     assert text.count("waiting for PCRLv2PretrainTrainer, fold 0, which is run by process") == 1
+
+
+def test_what_another_experiment_ran_with_other_weights_in_the_meantime_fails(fake):
+    fake.behave(PCRLv2PretrainTrainer__0="wait")
+
+    def finish() -> None:
+        until(lambda: ("begin", PRETRAINING) in fake.events())
+        write_files(fake.results, planned("B", 5, pretraining("all").run), [FINAL, SUMMARY])
+        fake.go_on()
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    outcome = run(fake)
+    thread.join()
+    assert list(outcome.failed) == [TUNED[0]]
+    assert "started from" in outcome.failed[TUNED[0]] and fake.arguments("B 5") == []
+    assert len(fake.arguments("B 6")) == 1
 
 
 def test_two_experiments_share_the_work_and_run_nothing_twice(fake):

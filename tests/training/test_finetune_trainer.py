@@ -271,6 +271,15 @@ def test_the_from_scratch_twin_loads_nothing_and_needs_nothing(dataset):
     assert not (Path(twin.output_folder) / "transfer_report.json").exists()
 
 
+def test_a_training_from_scratch_leaves_no_report_of_an_earlier_one(dataset):
+    pretrain(dataset)
+    report = Path(started(dataset).output_folder) / "transfer_report.json"
+    assert report.is_file()
+    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["from_scratch"] = True
+    started(dataset)
+    assert not report.exists()
+
+
 def test_the_from_scratch_twin_refuses_weights_from_the_command_line(dataset):
     twin = dataset.trainer(variant("PCRLv2FinetuneTrainer_fromScratch"), "3d_fullres", "all")
     twin.initialize()
