@@ -89,8 +89,8 @@ def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
             raise ValueError(
                 f"{folder} started from {used or f'no weights or others (no {REPORT_NAME})'}, and "
                 f"this experiment would start it from {wanted or 'scratch'}. Results of both "
-                f"cannot lie in the same folder: move the earlier ones away, or run the experiment with a "
-                f"copy of the plans under another name (-p)."
+                f"cannot lie in the same folder: move the earlier ones away, or run the experiment "
+                f"with a copy of the plans under another name (-p)."
             )
 
 
