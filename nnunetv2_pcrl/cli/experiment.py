@@ -174,6 +174,11 @@ def _remarks(trainers: Sequence[Trainer], section: dict[str, Any]) -> list[str]:
             "Transductive: pretraining of *_transductive uses the images of all cases, those that "
             "are validated on too, without labels."
         )
+    if not _start_from_scratch(trainers):
+        remarks.append(
+            "WARNING: none of the trainers starts from scratch, and only beside one that does it "
+            "shows what pretraining gains: nnUNetTrainer, or PCRLv2FinetuneTrainer_fromScratch."
+        )
     if pretrained and section.get("weights"):
         remarks.append(
             f"The plans name the weights {section['weights']}: they are not used here, because "
@@ -228,10 +233,16 @@ def report(outcome: Outcome) -> None:
             print(f"  {planned}")
 
 
+def _start_from_scratch(trainers: Sequence[Trainer]) -> list[Trainer]:
+    return [trainer for trainer in trainers if trainer.pretraining is None]
+
+
 def compare_command(args: argparse.Namespace, trainers: Sequence[Trainer]) -> str:
     """What evaluates the grid, for a shell."""
     command = ["nnUNetv2_pcrl_compare", "-d", args.d, "-c", args.c, "-p", args.p]
-    command += ["--trainers", *(trainer.name for trainer in trainers)]
+    # Without a twin among these, it may find one among earlier results.
+    if _start_from_scratch(trainers):
+        command += ["--trainers", *(trainer.name for trainer in trainers)]
     if args.cases:
         command += ["--cases", *map(str, args.cases)]
     return shlex.join(command)

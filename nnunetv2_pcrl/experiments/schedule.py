@@ -201,13 +201,14 @@ class Schedule:
 
     def _end_all(self, interruption: Interruption) -> None:
         """Asks all trainings to end; a second request, or too long a wait, kills them."""
+        for running in self._running:
+            running.training.ask_to_end()
+        # Afterwards, because it fails where the terminal is gone.
         if self._running:
             self._progress.tell(
                 f"stopping the trainings ({len(self._running)}), which may save their state first; "
                 f"Ctrl-C again kills them"
             )
-        for running in self._running:
-            running.training.ask_to_end()
         deadline = time.monotonic() + PATIENCE_S
         while None in [r.training.exit_status() for r in self._running]:
             if interruption.count > 1 or time.monotonic() > deadline:

@@ -90,6 +90,15 @@ def test_the_experiment_ends_with_the_command_that_compares(fake, capsys):
     )
 
 
+def test_an_experiment_without_a_twin_is_warned_and_compares_with_earlier_results(fake, capsys):
+    run("--cases", "5", trainers=["PCRLv2FinetuneTrainer"])
+    text = capsys.readouterr().out
+    assert "WARNING: none of the trainers starts from scratch" in text
+    assert text.endswith("\n  nnUNetv2_pcrl_compare -d 999 -c 2d -p nnUNetPlans --cases 5\n")
+    run("--cases", "5")
+    assert "starts from scratch" not in capsys.readouterr().out
+
+
 def test_a_failed_training_ends_the_command_with_1_and_the_list(fake, capsys):
     fake.behave(nnUNetTrainer_5epochs__6="fail")
     run(expected=1)

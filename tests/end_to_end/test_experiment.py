@@ -39,7 +39,7 @@ def test_an_experiment_pretrains_trains_and_repeats_nothing(prepared, capsys):
         main(arguments)
     text = capsys.readouterr().out
     assert f"[2 of 2 done] {TRAINER}, fold 1 (2 cases of fold 0, repeat 0) finished in" in text
-    assert f"nnUNetv2_pcrl_compare {' '.join(command)} --trainers {TRAINER}" in text
+    assert f"nnUNetv2_pcrl_compare {' '.join(command)}\n" in text
 
     weights = prepared.result(CT, "PCRLv2PretrainTrainer", "3d_fullres", 0)
     assert "4 training and 1 validation cases" in (weights / "experiment.log").read_text()

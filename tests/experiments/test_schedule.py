@@ -11,6 +11,7 @@ from fake_training import FakeTraining, planned, pretraining, write_files
 from nnunetv2_pcrl.experiments.commands import TrainingOptions
 from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.processes import train_program
+from nnunetv2_pcrl.experiments.progress import Progress
 from nnunetv2_pcrl.experiments.schedule import Outcome, Schedule
 
 SCRATCH = [planned("A", fold) for fold in (5, 6)]
@@ -133,6 +134,22 @@ def test_an_interrupted_experiment_ends_its_trainings_and_goes_on_later(fake, nu
     fake.behave()
     assert run(fake) == Outcome()
     assert [arguments[-1] for arguments, _ in fake.arguments("A 5")] == ["cpu", "--c"]
+
+
+def test_trainings_end_too_where_the_terminal_is_gone(fake, monkeypatch):
+    fake.behave(A__5="wait")
+    signal_during_the_first(fake, signal.SIGHUP)
+    tell = Progress.tell
+
+    def to_a_terminal(progress: Progress, text: str) -> None:
+        if text.startswith("stopping"):
+            raise BrokenPipeError
+        tell(progress, text)
+
+    monkeypatch.setattr(Progress, "tell", to_a_terminal)
+    with pytest.raises(BrokenPipeError):
+        run(fake)
+    until(lambda: ("stopped", "A 5") in fake.events())
 
 
 def test_what_another_experiment_runs_is_left_to_it(fake):
