@@ -1,5 +1,6 @@
 """The grid of an experiment: trainers x label folds, and the pretrainings that they need."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -105,7 +106,9 @@ def _how_to_add(
         "repeats": [num_repeats or max((f.repeat + 1 for f in table), default=3)],
     }
     options = " ".join(f"--{name} {' '.join(map(str, values))}" for name, values in wanted.items())
-    return f"{problem}. Add them with\n  nnUNetv2_pcrl_label_folds -d {dataset} {options}"
+    return (
+        f"{problem}. Add them with\n  nnUNetv2_pcrl_label_folds -d {shlex.quote(dataset)} {options}"
+    )
 
 
 def build_grid(
