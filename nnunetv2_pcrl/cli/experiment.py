@@ -147,8 +147,8 @@ def _read_section(plans_file: Path, configuration_name: str) -> dict[str, Any]:
     for key, name in (("plans_name", plans_file.stem), ("dataset_name", plans_file.parent.name)):
         if plans.get(key) != name:
             raise ValueError(
-                f'"{key}" in {plans_file} is {plans.get(key)}, and nnU-Net would put the results '
-                f"there, among those of others. Make it {name}."
+                f'"{key}" in {plans_file} is {plans.get(key)}. nnU-Net names result folders by it, '
+                f"so they would be those of another experiment. Make it {name}."
             )
     if configuration_name not in plans["configurations"]:
         raise ValueError(
@@ -176,8 +176,8 @@ def _remarks(trainers: Sequence[Trainer], section: dict[str, Any]) -> list[str]:
         )
     if not _start_from_scratch(trainers):
         remarks.append(
-            "WARNING: none of the trainers starts from scratch, and only beside one that does it "
-            "shows what pretraining gains: nnUNetTrainer, or PCRLv2FinetuneTrainer_fromScratch."
+            "WARNING: none of the trainers starts from scratch. What pretraining gains shows only "
+            "beside one that does: nnUNetTrainer or PCRLv2FinetuneTrainer_fromScratch."
         )
     if pretrained and section.get("weights"):
         remarks.append(

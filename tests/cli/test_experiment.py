@@ -160,7 +160,7 @@ def test_a_copy_of_plans_that_nnunet_takes_for_the_original_is_refused(fake, nnu
     (folder / "Copy.json").write_text(json.dumps(content))
     run("--print", "-p", "Copy")
     (folder / "Copy.json").write_text(json.dumps(content | {key: "nnUNetPlans"}))
-    with pytest.raises(SystemExit, match=f'"{key}" in .*Copy.json is nnUNetPlans, and'):
+    with pytest.raises(SystemExit, match=f'"{key}" in .*Copy.json is nnUNetPlans\\. nnU-Net names'):
         run("--print", "-p", "Copy")
 
 
