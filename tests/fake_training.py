@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nnunetv2_pcrl.experiments.grid import PlannedRun
 from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.states import weights_file
 from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 
 DATASET = "Dataset999_Fake"
@@ -38,6 +39,9 @@ def stop(*_):
     note("stopped")
     sys.exit(143)
 signal.signal(signal.SIGTERM, stop)
+if "nnUNet_pcrl_weights" in os.environ:
+    with open(os.path.join(folder, "transfer_report.json"), "w") as file:
+        json.dump({{"weights": os.environ["nnUNet_pcrl_weights"]}}, file)
 print("this is", name, flush=True)
 if behaviour == "wait":
     while not os.path.exists(os.path.join(here, "go on")):
@@ -98,14 +102,22 @@ def planned(trainer: str, fold: int, weights_of: Run | None = None) -> PlannedRu
     return PlannedRun(Run(trainer, "nnUNetPlans", CONFIGURATION, fold), weights_of, part)
 
 
+def write_report(folder: Path, weights: Path) -> None:
+    """Says in the folder of a fine-tuning what it started from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "transfer_report.json").write_text(json.dumps({"weights": str(weights)}))
+
+
 def pretraining(fold: int | str = 0) -> PlannedRun:
     """A pretraining."""
     return PlannedRun(Run("PCRLv2PretrainTrainer", "nnUNetPlans", CONFIGURATION, fold))
 
 
 def write_files(results: Path, run: PlannedRun, names: Sequence[str]) -> Path:
-    """Puts empty files into the folder of a training; the folder."""
+    """Puts empty files into the folder of a training, and a report of its weights; the folder."""
     folder = run.run.folder(results)
+    if run.weights_of is not None:
+        write_report(folder, weights_file(run.weights_of, results))
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()

@@ -1,7 +1,6 @@
 """nnUNetv2_pcrl_experiment: trainers x numbers of labels, by nnU-Net's own commands."""
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,12 +14,13 @@ from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_datas
 from nnunetv2_pcrl.cli.reports import exit_with_error
 from nnunetv2_pcrl.datasets.raw import environment_folder, read_json
 from nnunetv2_pcrl.experiments.commands import TrainingOptions, command_of
-from nnunetv2_pcrl.experiments.grid import PlannedRun, build_grid, check_splits, choose_label_folds
+from nnunetv2_pcrl.experiments.grid import PlannedRun, build_grid, choose_label_folds
 from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.schedule import Outcome, Schedule
 from nnunetv2_pcrl.experiments.states import check_weights, jobs_left
 from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
-from nnunetv2_pcrl.planning.label_folds.table import read_label_folds
+from nnunetv2_pcrl.planning.label_folds.files import read_table
+from nnunetv2_pcrl.planning.label_folds.results import check_unchanged
 from nnunetv2_pcrl.planning.overrides import read_section
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE
 from nnunetv2_pcrl.weights.sources import resolved_configuration
@@ -113,14 +113,13 @@ def plan_experiment(args: argparse.Namespace) -> Experiment:
     trainers = planned_trainers(
         args.trainers, section, args.budget, args.pretrain_epochs, args.transductive
     )
-    label_folds = choose_label_folds(
-        read_label_folds(preprocessed), args.d, args.cases, args.folds, args.repeats
-    )
-    splits_file = preprocessed / "splits_final.json"
-    splits = json.loads(splits_file.read_text("utf-8")) if splits_file.is_file() else []
-    check_splits(splits, label_folds, args.d)
-    grid = build_grid(trainers, label_folds, args.p, args.c)
     results = environment_folder("nnUNet_results").absolute() / dataset_name
+    table = read_table(preprocessed)
+    if table is not None:
+        check_unchanged(preprocessed, table, results)
+    known = table.folds if table else ()
+    label_folds = choose_label_folds(known, args.d, args.cases, args.folds, args.repeats)
+    grid = build_grid(trainers, label_folds, args.p, args.c)
     check_weights(grid, results)
     size = (
         f"{dataset_name}, {args.c}, {args.p}: trainers {len(trainers)} x label folds "
@@ -145,6 +144,12 @@ def _read_section(plans_file: Path, configuration_name: str) -> dict[str, Any]:
             f"nnUNetv2_plan_and_preprocess, or name its plans with -p."
         )
     plans = read_json(plans_file)
+    for key, name in (("plans_name", plans_file.stem), ("dataset_name", plans_file.parent.name)):
+        if plans.get(key) != name:
+            raise ValueError(
+                f'"{key}" in {plans_file} is {plans.get(key)}. nnU-Net names result folders by it, '
+                f"so they would be those of another experiment. Make it {name}."
+            )
     if configuration_name not in plans["configurations"]:
         raise ValueError(
             f"{plans_file} has no configuration {configuration_name}, only "
@@ -168,6 +173,11 @@ def _remarks(trainers: Sequence[Trainer], section: dict[str, Any]) -> list[str]:
         remarks.append(
             "Transductive: pretraining of *_transductive uses the images of all cases, those that "
             "are validated on too, without labels."
+        )
+    if not _start_from_scratch(trainers):
+        remarks.append(
+            "WARNING: none of the trainers starts from scratch. What pretraining gains shows only "
+            "beside one that does: nnUNetTrainer or PCRLv2FinetuneTrainer_fromScratch."
         )
     if pretrained and section.get("weights"):
         remarks.append(
@@ -223,10 +233,16 @@ def report(outcome: Outcome) -> None:
             print(f"  {planned}")
 
 
+def _start_from_scratch(trainers: Sequence[Trainer]) -> list[Trainer]:
+    return [trainer for trainer in trainers if trainer.pretraining is None]
+
+
 def compare_command(args: argparse.Namespace, trainers: Sequence[Trainer]) -> str:
     """What evaluates the grid, for a shell."""
     command = ["nnUNetv2_pcrl_compare", "-d", args.d, "-c", args.c, "-p", args.p]
-    command += ["--trainers", *(trainer.name for trainer in trainers)]
+    # Without a twin among these, it may find one among earlier results.
+    if _start_from_scratch(trainers):
+        command += ["--trainers", *(trainer.name for trainer in trainers)]
     if args.cases:
         command += ["--cases", *map(str, args.cases)]
     return shlex.join(command)

@@ -1,6 +1,7 @@
 """nnUNetv2_pcrl_label_folds: folds with fewer labels, for measuring how many are needed."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 from nnunetv2.configuration import default_num_processes
@@ -69,9 +70,8 @@ def _report(dataset: str, appended: Appended) -> None:
         f"\n{dataset} has {len(appended.folds)} label folds, {appended.num_new} of them new. "
         f"Train any of them, with any trainer:"
     )
-    first = appended.folds[0]
-    print(f"  nnUNetv2_train {dataset} CONFIG {first.fold} -tr nnUNetTrainer")
-    print(f"  nnUNetv2_train {dataset} CONFIG {first.fold} -tr PCRLv2FinetuneTrainer")
+    start = f"  nnUNetv2_train {shlex.quote(dataset)} CONFIG {appended.folds[0].fold}"
+    print(f"{start} -tr nnUNetTrainer\n{start} -tr PCRLv2FinetuneTrainer")
     for warning in appended.warnings:
         print(f"WARNING: {warning}")
 

@@ -1,6 +1,7 @@
 """The grid of an experiment: trainers x label folds, and the pretrainings that they need."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -105,35 +106,9 @@ def _how_to_add(
         "repeats": [num_repeats or max((f.repeat + 1 for f in table), default=3)],
     }
     options = " ".join(f"--{name} {' '.join(map(str, values))}" for name, values in wanted.items())
-    return f"{problem}. Add them with\n  nnUNetv2_pcrl_label_folds -d {dataset} {options}"
-
-
-def check_splits(
-    splits: Sequence[Mapping[str, Sequence[str]]], label_folds: Sequence[LabelFold], dataset: str
-) -> None:
-    """Refuses a table that is not about the folds that nnU-Net will use.
-
-    nnU-Net makes a random split, without an error, for a fold that the file does not have.
-
-    Args:
-        splits: content of splits_final.json.
-        label_folds: that are to be trained on.
-        dataset: number or name, for the message.
-
-    Raises:
-        ValueError: naming the first label fold that does not fit.
-    """
-    for part in label_folds:
-        if max(part.fold, part.of_fold) < len(splits):
-            split, whole = splits[part.fold], splits[part.of_fold]
-            is_part = set(split["train"]) <= set(whole["train"]) and split["val"] == whole["val"]
-            if is_part and len(split["train"]) == part.num_cases:
-                continue
-        raise ValueError(
-            f"splits_final.json was changed since label fold {part.fold} was added: it should hold "
-            f"{part.num_cases} training cases of fold {part.of_fold} there. Restore it, or see "
-            f"nnUNetv2_pcrl_label_folds -d {dataset} --help."
-        )
+    return (
+        f"{problem}. Add them with\n  nnUNetv2_pcrl_label_folds -d {shlex.quote(dataset)} {options}"
+    )
 
 
 def build_grid(

@@ -11,7 +11,7 @@ from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.processes import LOG_NAME, Training, train_program
 from nnunetv2_pcrl.experiments.progress import Progress
 from nnunetv2_pcrl.experiments.runs import Run
-from nnunetv2_pcrl.experiments.states import Job, State, jobs_left, state_of
+from nnunetv2_pcrl.experiments.states import Job, State, check_weights, jobs_left, state_of
 
 # A pretraining ends after its current step; one on a CPU may last.
 PATIENCE_S = 120.0
@@ -144,7 +144,13 @@ class Schedule:
         if not lock.acquire():
             return
         self._pending.remove(planned)
-        # Another experiment may have run it since the last look.
+        # Another experiment may have run it since the last look, and with other weights.
+        try:
+            check_weights([planned], self._options.dataset_results)
+        except ValueError as error:
+            lock.release()
+            self._fail(planned, str(error))
+            return
         state = self._state(planned)
         if state is State.FINISHED:
             lock.release()
@@ -195,13 +201,14 @@ class Schedule:
 
     def _end_all(self, interruption: Interruption) -> None:
         """Asks all trainings to end; a second request, or too long a wait, kills them."""
+        for running in self._running:
+            running.training.ask_to_end()
+        # Afterwards, because it fails where the terminal is gone.
         if self._running:
             self._progress.tell(
                 f"stopping the trainings ({len(self._running)}), which may save their state first; "
                 f"Ctrl-C again kills them"
             )
-        for running in self._running:
-            running.training.ask_to_end()
         deadline = time.monotonic() + PATIENCE_S
         while None in [r.training.exit_status() for r in self._running]:
             if interruption.count > 1 or time.monotonic() > deadline:

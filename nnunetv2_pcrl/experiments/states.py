@@ -50,26 +50,33 @@ def jobs_left(grid: Sequence[PlannedRun], dataset_results: Path) -> list[Job]:
 
 
 def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
-    """Refuses results that started from other weights than this experiment gives them.
+    """Refuses results that started otherwise than this experiment starts them.
 
-    Names of fine-tuning trainers do not say how long the pretraining was.
+    Names of fine-tuning trainers do not say how long the pretraining was, and weights may have been
+    given by hand.
 
     Raises:
-        ValueError: naming the results and both files.
+        ValueError: naming the results and both starts.
     """
     for planned in grid:
-        if planned.weights_of is None or state_of(planned, dataset_results) is State.MISSING:
+        if planned.is_pretraining or state_of(planned, dataset_results) is State.MISSING:
             continue
-        folder = planned.run.folder(dataset_results)
-        wanted = weights_file(planned.weights_of, dataset_results)
+        folder, weights_of = planned.run.folder(dataset_results), planned.weights_of
+        wanted = None if weights_of is None else weights_file(weights_of, dataset_results)
         used = weights_used(folder)
         # The folder of all results may have moved.
-        if used is not None and used.parts[-3:] != wanted.parts[-3:]:
+        if _place(used) != _place(wanted):
             raise ValueError(
-                f"{folder} started from {used}, and this experiment would start it from {wanted}. "
-                f"Results of both cannot lie in the same folder: move the earlier ones away, or "
-                f"run the experiment with a copy of the plans under another name (-p)."
+                f"{folder} started from {used or f'no weights or others (no {REPORT_NAME})'}, and "
+                f"this experiment would start it from {wanted or 'scratch'}. Results of both "
+                f"cannot lie in the same folder: move the earlier ones away, or run the experiment "
+                f"with a copy of the plans under another name (-p)."
             )
+
+
+def _place(weights: Path | None) -> tuple[str, ...] | None:
+    """Trainer, fold and name of a file in nnUNet_results."""
+    return weights and weights.parts[-3:]
 
 
 def weights_used(folder: Path) -> Path | None:

@@ -79,7 +79,8 @@ def planned_trainers(
         words = [PRETRAIN_TRAINER, *([settings.pretraining] if settings.pretraining else [])]
         pretraining = _with_length("_".join(words), pretrain_epochs)
         planned.append(Trainer(full_name, pretraining, settings.transductive))
-    return tuple(planned)
+    # A trainer may have been named with and without the words that are added.
+    return tuple(dict.fromkeys(planned))
 
 
 def _settings_of(trainer_class: type, section: Mapping[str, Any]) -> FinetuneSettings:
@@ -113,7 +114,9 @@ def _remedy(name: str) -> str:
     known = _names_below(nnUNetTrainer)
     base = _LENGTH.sub("", name)
     lengths = sorted(
-        int(match[1]) for other in known if (match := re.fullmatch(base + _LENGTH.pattern, other))
+        int(match[1])
+        for other in known
+        if (match := re.fullmatch(re.escape(base) + _LENGTH.pattern, other))
     )
     if _LENGTH.search(name) and lengths:
         return (

@@ -77,11 +77,18 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
 
     @classmethod
     def variant_of_word(cls, word: str) -> dict[str, Any] | None:
-        """Class attributes of the variant of that name, e.g. zeroSkip; None if there is none."""
+        """Class attributes of the variant of that name, e.g. zeroSkip; None if there is none.
+
+        There is none either of two words that say different things of the same setting.
+        """
         settings = settings_of_variant(word)
-        if settings and {"pretraining"} <= settings.keys() & cls.variant.keys():
+        if settings is None:
+            return None
+        if {"pretraining"} <= settings.keys() & cls.variant.keys():
             settings = {"pretraining": joined_methods((cls.variant["pretraining"], word))}
-        return settings and {"variant": {**cls.variant, **settings}}
+        elif settings.keys() & cls.variant.keys():
+            return None
+        return {"variant": {**cls.variant, **settings}}
 
     def initialize(self):
         """As nnU-Net; remembers the stem, to see whether somebody loads other weights."""
@@ -123,6 +130,9 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
             super().save_checkpoint(str(temporary))
 
     def _start_from_pretrained_weights(self) -> None:
+        if self.local_rank == 0:
+            # That of an earlier training in this folder is not about this one.
+            (Path(self.output_folder) / REPORT_NAME).unlink(missing_ok=True)
         if not torch.equal(self._stem(), self._stem_at_initialisation):
             # nnU-Net loads the file of -pretrained_weights before it starts the training.
             if self.finetune_settings.from_scratch:
@@ -137,11 +147,12 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
             return
         dataset, plans = self.plans_manager.dataset_name, self.plans_manager.plans_name
         settings = self.finetune_settings
+        label_folds = read_label_folds(Path(self.preprocessed_dataset_folder_base))
         wanted = Wanted(
             Path(nnUNet_results.require()) / dataset,
             plans,
             self._pretrained_configuration(),
-            ordinary_fold(read_label_folds(Path(self.preprocessed_dataset_folder_base)), self.fold),
+            (self.fold, ordinary_fold(label_folds, self.fold)),
             settings.pretraining,
             settings.transductive,
         )

@@ -87,7 +87,8 @@ class Wanted:
         dataset_results: result folder of the data set.
         plans_name: e.g. nnUNetPlans.
         configuration: e.g. 3d_fullres.
-        fold: the ordinary fold of the fine-tuning, or "all".
+        folds: the fold of the fine-tuning, or "all"; for a label fold also the one that it is a
+            part of, which validates on the same cases.
         method: one of `METHODS`, or several as `joined_methods`; None for PCRLv2 itself.
         transductive: whether to take results of fold all only.
     """
@@ -95,22 +96,24 @@ class Wanted:
     dataset_results: Path
     plans_name: str
     configuration: str
-    fold: int | str
+    folds: tuple[int | str, ...]
     method: str | None = None
     transductive: bool = False
 
-    @property
-    def pattern(self) -> str:
-        """Names of the result folders, those of other methods included."""
-        return f"{PRETRAIN_TRAINER}*__{self.plans_name}__{self.configuration}"
+    def folder_name(self, trainer: str) -> str:
+        """The name of the result folder of a trainer."""
+        return f"{trainer}__{self.plans_name}__{self.configuration}"
 
     def files(self) -> dict[str | None, list[Path]]:
         """Weights of the folds in question, by method."""
         found: dict[str | None, list[Path]] = {}
         fold = "all" if self.transductive else "*"
-        for file in self.dataset_results.glob(f"{self.pattern}/fold_{fold}/{FILE_NAME}"):
-            trainer = file.parents[1].name.split("__")[0]
-            found.setdefault(method_of(trainer), []).append(file)
+        for file in self.dataset_results.glob(f"{PRETRAIN_TRAINER}*/fold_{fold}/{FILE_NAME}"):
+            name = file.parents[1].name
+            trainer = name.split("__")[0]
+            # Names of plans may have __ in them too.
+            if name == self.folder_name(trainer):
+                found.setdefault(method_of(trainer), []).append(file)
         return found
 
     @property
@@ -147,14 +150,14 @@ def find_weights(
     files = by_method.get(wanted.method, [])
     if not files:
         raise ValueError(_nothing_found(wanted, by_method))
-    same_images = {f"fold_{wanted.fold}", "fold_all"}
-    near = files if wanted.fold == "all" else [f for f in files if f.parent.name in same_images]
+    same_images = {f"fold_{fold}" for fold in (*wanted.folds, "all")}
+    near = files if "all" in wanted.folds else [f for f in files if f.parent.name in same_images]
     path = max(near or files, key=lambda file: file.stat().st_mtime)
     origin = "newest pretraining result of the same data set, plans and configuration"
     if not near:
         origin += (
             f". WARNING: it is of {path.parent.name}, whose training images include those that "
-            f"fold {wanted.fold} validates on (their labels were not used)"
+            f"fold {wanted.folds[0]} validates on (their labels were not used)"
         )
     return FoundWeights(path, origin)
 
@@ -162,7 +165,7 @@ def find_weights(
 def _nothing_found(wanted: Wanted, by_method: Mapping[str | None, Sequence[Path]]) -> str:
     plans, configuration = wanted.plans_name, wanted.configuration
     fold = "all" if wanted.transductive else "*"
-    place = wanted.dataset_results / wanted.pattern.replace(PRETRAIN_TRAINER, wanted.trainer)
+    place = wanted.dataset_results / wanted.folder_name(f"{wanted.trainer}*")
     text = (
         f"No pretrained weights were found. Looked in (1) the environment variable "
         f"{WEIGHTS_VARIABLE}: not set; (2) "

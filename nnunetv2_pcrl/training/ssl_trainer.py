@@ -415,7 +415,7 @@ class SSLTrainer(nnUNetTrainer):
             values += [math.nan] * (num_epochs - len(values))
 
     def save_checkpoint(self, filename: str) -> None:
-        """nnU-Net's checkpoint plus our settings, never half-written; then the portable file.
+        """The portable file; then nnU-Net's checkpoint plus our settings. Neither is half-written.
 
         If it cannot be written (a full disk), the training goes on; only the last one must be.
         """
@@ -436,12 +436,13 @@ class SSLTrainer(nnUNetTrainer):
             return
         epochs_done = self.current_epoch + is_epoch_finished
         outputs = [] if is_epoch_finished else self._epoch_outputs
-        with replaced_atomically(filename) as temporary:
-            torch.save(checkpoint_of(self, epochs_done, outputs), temporary)
+        # First the weights: where the last checkpoint is, they are the last ones too.
         if Path(filename).name != "checkpoint_best.pth":
             weights, about = self.portable_weights()
             about = {**about, "epochs_done": epochs_done}
             write_weights(Path(self.output_folder) / FILE_NAME, weights, about)
+        with replaced_atomically(filename) as temporary:
+            torch.save(checkpoint_of(self, epochs_done, outputs), temporary)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """Resumes, and says which settings were changed since the checkpoint."""

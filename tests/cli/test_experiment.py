@@ -15,7 +15,8 @@ from nnunetv2_pcrl.cli.experiment import main
 from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.runs import Run
 from nnunetv2_pcrl.experiments.schedule import Schedule
-from nnunetv2_pcrl.planning.label_folds.table import TABLE_NAME, LabelFold
+from nnunetv2_pcrl.planning.label_folds.files import table_of, write_folds
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 
 LABEL_FOLDS = [LabelFold(5 + repeat, 0, 5, 0.1, repeat) for repeat in range(2)]
 
@@ -28,12 +29,11 @@ def fake(nnunet_folders, monkeypatch) -> FakeTraining:
     folder.mkdir()
     content = plans({"2d": configuration(2), "3d_cascade_fullres": {"inherits_from": "2d"}})
     content["configurations"]["3d_cascade_fullres"]["previous_stage"] = "3d_lowres"
+    content["dataset_name"] = DATASET
     (folder / "nnUNetPlans.json").write_text(json.dumps(content))
     whole = {"train": list("abcdefg"), "val": ["x"]}
     splits = [*[whole] * 5, *[{**whole, "train": list(part)} for part in ("abcde", "cdefg")]]
-    (folder / "splits_final.json").write_text(json.dumps(splits))
-    table = {"label_folds": [part.as_plain() for part in LABEL_FOLDS]}
-    (folder / TABLE_NAME).write_text(json.dumps(table))
+    write_folds(folder, splits, table_of(0, LABEL_FOLDS, splits))
     return FakeTraining(nnunet_folders, monkeypatch)
 
 
@@ -90,6 +90,15 @@ def test_the_experiment_ends_with_the_command_that_compares(fake, capsys):
     )
 
 
+def test_an_experiment_without_a_twin_is_warned_and_compares_with_earlier_results(fake, capsys):
+    run("--cases", "5", trainers=["PCRLv2FinetuneTrainer"])
+    text = capsys.readouterr().out
+    assert "WARNING: none of the trainers starts from scratch" in text
+    assert text.endswith("\n  nnUNetv2_pcrl_compare -d 999 -c 2d -p nnUNetPlans --cases 5\n")
+    run("--cases", "5")
+    assert "starts from scratch" not in capsys.readouterr().out
+
+
 def test_a_failed_training_ends_the_command_with_1_and_the_list(fake, capsys):
     fake.behave(nnUNetTrainer_5epochs__6="fail")
     run(expected=1)
@@ -133,6 +142,26 @@ def test_trainers_of_different_length_get_a_warning(fake, capsys):
         "WARNING: the trainers differ in length (nnUNetTrainer: its own number of epochs, "
         "PCRLv2FinetuneTrainer_5epochs: 5 epochs)" in capsys.readouterr().err
     )
+
+
+def test_label_folds_that_hold_other_cases_now_are_refused(fake, nnunet_folders):
+    path = nnunet_folders / "nnUNet_preprocessed" / DATASET / "splits_final.json"
+    splits = json.loads(path.read_text())
+    splits[6]["train"] = list("bcdef")
+    path.write_text(json.dumps(splits))
+    with pytest.raises(SystemExit, match="edited or made anew .* are the folds 6"):
+        run("--print")
+
+
+@pytest.mark.parametrize("key", ["plans_name", "dataset_name"])
+def test_a_copy_of_plans_that_nnunet_takes_for_the_original_is_refused(fake, nnunet_folders, key):
+    folder = nnunet_folders / "nnUNet_preprocessed" / DATASET
+    content = json.loads((folder / "nnUNetPlans.json").read_text()) | {"plans_name": "Copy"}
+    (folder / "Copy.json").write_text(json.dumps(content))
+    run("--print", "-p", "Copy")
+    (folder / "Copy.json").write_text(json.dumps(content | {key: "nnUNetPlans"}))
+    with pytest.raises(SystemExit, match=f'"{key}" in .*Copy.json is nnUNetPlans\\. nnU-Net names'):
+        run("--print", "-p", "Copy")
 
 
 @pytest.mark.parametrize(

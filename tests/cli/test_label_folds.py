@@ -34,6 +34,15 @@ def test_the_command_prints_the_folds_and_how_to_train_them(dataset, capsys):
     assert again == said.replace("4 of them new", "0 of them new")
 
 
+def test_a_name_with_a_space_is_quoted_in_what_to_type(nnunet_folders, capsys):
+    values = {f"case{i}": [1, 2] for i in range(10)}
+    write_labelled(nnunet_folders / "nnUNet_preprocessed", "Dataset009_My data", values)
+    main(["-d", "9", "-np", "1", "--cases", "2", "--folds", "0"])
+    assert "  nnUNetv2_train 'Dataset009_My data' CONFIG 5 -tr nnUNetTrainer" in (
+        capsys.readouterr().out
+    )
+
+
 def test_the_command_takes_label_folds_out_again(dataset, capsys):
     run("--cases", "2", "--folds", "0")
     assert len(json.loads((dataset / "splits_final.json").read_text())) == 8

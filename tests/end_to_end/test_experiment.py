@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from nnunetv2_pcrl.cli.experiment import main
-from nnunetv2_pcrl.planning.label_folds.table import TABLE_NAME, LabelFold
+from nnunetv2_pcrl.planning.label_folds.files import table_of, write_folds
+from nnunetv2_pcrl.planning.label_folds.table import LabelFold
 from nnunetv2_pcrl.registration import register
 
 pytestmark = pytest.mark.slow
@@ -22,9 +23,8 @@ def prepared(experiment, generated, monkeypatch):
     experiment.shrink(901, "nnUNetPlans", num_epochs=1)
     cases = sorted(path.name.split(".")[0] for path in folder.glob("gt_segmentations/*.nii.gz"))
     splits = [{"train": cases[1:stop], "val": cases[:1]} for stop in (len(cases), 3)]
-    (folder / "splits_final.json").write_text(json.dumps(splits))
     part = LabelFold(1, 0, 2, 2 / (len(cases) - 1), 0)
-    (folder / TABLE_NAME).write_text(json.dumps({"label_folds": [part.as_plain()]}))
+    write_folds(folder, splits, table_of(0, [part], splits))
     for name, value in experiment.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("nnUNet_pcrl_weights", raising=False)
@@ -39,7 +39,7 @@ def test_an_experiment_pretrains_trains_and_repeats_nothing(prepared, capsys):
         main(arguments)
     text = capsys.readouterr().out
     assert f"[2 of 2 done] {TRAINER}, fold 1 (2 cases of fold 0, repeat 0) finished in" in text
-    assert f"nnUNetv2_pcrl_compare {' '.join(command)} --trainers {TRAINER}" in text
+    assert f"nnUNetv2_pcrl_compare {' '.join(command)}\n" in text
 
     weights = prepared.result(CT, "PCRLv2PretrainTrainer", "3d_fullres", 0)
     assert "4 training and 1 validation cases" in (weights / "experiment.log").read_text()

@@ -1,6 +1,6 @@
 import pytest
 
-from nnunetv2_pcrl.experiments.grid import PlannedRun, build_grid, check_splits, choose_label_folds
+from nnunetv2_pcrl.experiments.grid import PlannedRun, build_grid, choose_label_folds
 from nnunetv2_pcrl.experiments.runs import Run
 from nnunetv2_pcrl.experiments.trainers import Trainer
 from nnunetv2_pcrl.planning.label_folds.table import LabelFold
@@ -87,19 +87,3 @@ def test_a_training_says_what_it_trains_on():
         "PCRLv2PretrainTrainer_20epochs, fold 1",
         "PCRLv2FinetuneTrainer, fold 12 (10 cases of fold 1, repeat 1)",
     ]
-
-
-def test_label_folds_that_splits_final_does_not_hold_any_more_are_refused():
-    whole = {"train": ["a", "b", "c"], "val": ["x"]}
-    part = LabelFold(1, 0, 2, 0.67, 0)
-    check_splits([whole, {"train": ["c", "a"], "val": ["x"]}], [part], "4")
-    for second in (
-        [],
-        [{"train": ["a"], "val": ["x"]}],
-        [{"train": ["a", "x"], "val": ["x"]}],
-        [{"train": ["a", "b"], "val": ["c"]}],
-    ):
-        with pytest.raises(
-            ValueError, match="changed since label fold 1 .* 2 training cases of fo"
-        ):
-            check_splits([whole, *second], [part], "4")

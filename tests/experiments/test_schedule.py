@@ -11,11 +11,13 @@ from fake_training import FakeTraining, planned, pretraining, write_files
 from nnunetv2_pcrl.experiments.commands import TrainingOptions
 from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.processes import train_program
+from nnunetv2_pcrl.experiments.progress import Progress
 from nnunetv2_pcrl.experiments.schedule import Outcome, Schedule
 
 SCRATCH = [planned("A", fold) for fold in (5, 6)]
 TUNED = [planned("B", fold, pretraining().run) for fold in (5, 6)]
 GRID = (SCRATCH[0], pretraining(), TUNED[0], SCRATCH[1], TUNED[1])
+FINAL, SUMMARY = "checkpoint_final.pth", "validation/summary.json"
 PRETRAINING = "PCRLv2PretrainTrainer 0"
 
 
@@ -134,6 +136,22 @@ def test_an_interrupted_experiment_ends_its_trainings_and_goes_on_later(fake, nu
     assert [arguments[-1] for arguments, _ in fake.arguments("A 5")] == ["cpu", "--c"]
 
 
+def test_trainings_end_too_where_the_terminal_is_gone(fake, monkeypatch):
+    fake.behave(A__5="wait")
+    signal_during_the_first(fake, signal.SIGHUP)
+    tell = Progress.tell
+
+    def to_a_terminal(progress: Progress, text: str) -> None:
+        if text.startswith("stopping"):
+            raise BrokenPipeError
+        tell(progress, text)
+
+    monkeypatch.setattr(Progress, "tell", to_a_terminal)
+    with pytest.raises(BrokenPipeError):
+        run(fake)
+    until(lambda: ("stopped", "A 5") in fake.events())
+
+
 def test_what_another_experiment_runs_is_left_to_it(fake):
     lock = RunLock(SCRATCH[0].run, fake.results)
     assert lock.acquire()
@@ -162,6 +180,23 @@ def test_a_pretraining_that_another_experiment_runs_is_waited_for(fake, capsys):
     assert fake.arguments(PRETRAINING) == [] and len(fake.events()) == 8
     text = "".join([*printed, capsys.readouterr().out])
     assert text.count("waiting for PCRLv2PretrainTrainer, fold 0, which is run by process") == 1
+
+
+def test_what_another_experiment_ran_with_other_weights_in_the_meantime_fails(fake):
+    fake.behave(PCRLv2PretrainTrainer__0="wait")
+
+    def finish() -> None:
+        until(lambda: ("begin", PRETRAINING) in fake.events())
+        write_files(fake.results, planned("B", 5, pretraining("all").run), [FINAL, SUMMARY])
+        fake.go_on()
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    outcome = run(fake)
+    thread.join()
+    assert list(outcome.failed) == [TUNED[0]]
+    assert "started from" in outcome.failed[TUNED[0]] and fake.arguments("B 5") == []
+    assert len(fake.arguments("B 6")) == 1
 
 
 def test_two_experiments_share_the_work_and_run_nothing_twice(fake):

@@ -1,7 +1,5 @@
-import json
-
 import pytest
-from fake_training import planned, pretraining, write_files
+from fake_training import planned, pretraining, write_files, write_report
 
 from nnunetv2_pcrl.experiments.commands import TrainingOptions, command_of
 from nnunetv2_pcrl.experiments.states import State, check_weights, jobs_left, state_of
@@ -51,18 +49,27 @@ def test_a_pretraining_that_nobody_has_to_load_any_more_is_not_left(tmp_path):
 def test_results_that_started_from_other_weights_are_refused(tmp_path):
     run = planned("B", 5, pretraining().run)
     folder = write_files(tmp_path, run, [FINAL, SUMMARY])
-    check_weights([run], tmp_path)
     for results in (tmp_path, tmp_path / "before it was moved"):
-        weights = pretraining().run.folder(results) / WEIGHTS
-        (folder / "transfer_report.json").write_text(json.dumps({"weights": str(weights)}))
+        write_report(folder, pretraining().run.folder(results) / WEIGHTS)
         check_weights([run], tmp_path)
-    other = pretraining("all").run.folder(tmp_path) / WEIGHTS
-    (folder / "transfer_report.json").write_text(json.dumps({"weights": str(other)}))
+    write_report(folder, pretraining("all").run.folder(tmp_path) / WEIGHTS)
     with pytest.raises(ValueError, match=f"fold_5 started from .*fold_all/{WEIGHTS}, and this.*-p"):
         check_weights([run], tmp_path)
     # A new start loads anew.
     (folder / FINAL).unlink()
     check_weights([run], tmp_path)
+
+
+def test_results_from_scratch_and_from_weights_are_not_mixed(tmp_path):
+    """Plans with `from_scratch`, and -pretrained_weights, leave no trace in a trainer's name."""
+    pretrained, scratch = planned("B", 5, pretraining().run), planned("B", 5)
+    folder = write_files(tmp_path, scratch, [FINAL, SUMMARY])
+    check_weights([scratch], tmp_path)
+    with pytest.raises(ValueError, match=f"started from no weights or others .*_0/{WEIGHTS}"):
+        check_weights([pretrained], tmp_path)
+    write_report(folder, pretraining().run.folder(tmp_path) / WEIGHTS)
+    with pytest.raises(ValueError, match="experiment would start it from scratch"):
+        check_weights([scratch], tmp_path)
 
 
 def test_commands_start_from_named_weights_and_go_on_without(tmp_path):

@@ -52,6 +52,7 @@ def test_what_the_plans_say_counts_where_the_name_says_nothing():
 
 def test_a_trainer_named_twice_counts_once():
     assert plan("nnUNetTrainer", "nnUNetTrainer") == [Trainer("nnUNetTrainer")]
+    assert len(plan(FINETUNE, f"{FINETUNE}_transductive", transductive=True)) == 1
 
 
 def test_a_length_that_nnunet_does_not_have_is_answered_by_those_it_has():
@@ -66,6 +67,8 @@ def test_a_misspelled_trainer_is_answered_by_the_nearest():
         plan("nnUNetTrainr")
     with pytest.raises(ValueError, match=f"{FINETUNE}_fromScrach. Did you mean .*{FINETUNE}"):
         plan(f"{FINETUNE}_fromScrach")
+    with pytest.raises(ValueError, match=r"no trainer nnUNetTrainer\(. Did you mean nnUNetTrainer"):
+        plan("nnUNetTrainer(")
 
 
 def test_a_pretraining_in_the_grid_and_two_lengths_are_refused():

@@ -271,6 +271,15 @@ def test_the_from_scratch_twin_loads_nothing_and_needs_nothing(dataset):
     assert not (Path(twin.output_folder) / "transfer_report.json").exists()
 
 
+def test_a_training_from_scratch_leaves_no_report_of_an_earlier_one(dataset):
+    pretrain(dataset)
+    report = Path(started(dataset).output_folder) / "transfer_report.json"
+    assert report.is_file()
+    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["from_scratch"] = True
+    started(dataset)
+    assert not report.exists()
+
+
 def test_the_from_scratch_twin_refuses_weights_from_the_command_line(dataset):
     twin = dataset.trainer(variant("PCRLv2FinetuneTrainer_fromScratch"), "3d_fullres", "all")
     twin.initialize()
@@ -326,7 +335,12 @@ def test_a_variants_name_stands_for_settings(dataset, name, settings, num_epochs
 
 @pytest.mark.parametrize(
     "name",
-    ["PCRLv2FinetuneTrainer_", "PCRLv2FinetuneTrainer_warm", "PCRLv2PretrainTrainer_zeroSkip"],
+    [
+        "PCRLv2FinetuneTrainer_",
+        "PCRLv2FinetuneTrainer_warm",
+        "PCRLv2FinetuneTrainer_zeroSkip_heSkip",
+        "PCRLv2PretrainTrainer_zeroSkip",
+    ],
 )
 def test_other_names_are_no_variants(name):
     with pytest.raises(AttributeError, match=f"no trainer variant {name}"):

@@ -42,8 +42,9 @@ def pretrained(
     return file
 
 
-def find(results: Path, fold: int | str = 0, environment=None, plans=None, **kwargs):
-    wanted = Wanted(results, PLANS, CONFIGURATION, fold, **kwargs)
+def find(results: Path, fold: int | str | tuple = 0, environment=None, plans=None, **kwargs):
+    folds = fold if isinstance(fold, tuple) else (fold,)
+    wanted = Wanted(results, PLANS, CONFIGURATION, folds, **kwargs)
     return find_weights(environment, plans, wanted)
 
 
@@ -92,6 +93,15 @@ def test_a_fine_tuning_on_all_cases_takes_any_fold_without_a_warning(results):
     newest = pretrained(results, 3)
     found = find(results, fold="all")
     assert found.path == newest and "WARNING" not in found.origin
+
+
+def test_a_label_fold_takes_its_own_pretraining_too_without_a_warning(results):
+    own = pretrained(results, 7)
+    found = find(results, fold=(7, 0))
+    assert found.path == own and "WARNING" not in found.origin
+    pretrained(results, 1)
+    assert find(results, fold=(7, 0)).path == own
+    assert "that fold 8 validates on" in find(results, fold=(8, 2)).origin
 
 
 def test_fold_one_does_not_take_fold_ten_for_itself(results):
@@ -159,6 +169,14 @@ def test_results_of_other_plans_configurations_and_trainers_are_not_taken(result
     pretrained(results, **other)
     with pytest.raises(ValueError, match="No pretrained weights were found"):
         find(results)
+
+
+def test_names_of_plans_with_double_underscores_are_told_apart(results):
+    longer = pretrained(results, plans=f"my__{PLANS}")
+    with pytest.raises(ValueError, match="No pretrained weights were found"):
+        find(results)
+    wanted = Wanted(results, f"my__{PLANS}", CONFIGURATION, (0,))
+    assert find_weights(None, None, wanted).path == longer
 
 
 def test_results_that_were_moved_aside_are_not_taken(results):

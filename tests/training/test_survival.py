@@ -13,7 +13,9 @@ import pytest
 import torch
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
+from nnunetv2_pcrl.training import ssl_trainer
 from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
+from nnunetv2_pcrl.weights.portable import write_weights
 from nnunetv2_pcrl.weights.reading import read_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -154,9 +156,7 @@ def assert_every_file_opens(folder: Path, least_epochs: int) -> int:
         lengths = {len(content["logging"][key]) for key in ("train_losses", "val_losses", "lrs")}
         assert lengths == {content["current_epoch"]}
     if (folder / "pretrained_weights.pth").exists():
-        # A kill between the two files leaves the weights an epoch behind until the next one ends.
-        epochs_done = read_weights(folder / "pretrained_weights.pth")["epochs_done"]
-        assert epochs_done >= least_epochs - 1
+        assert read_weights(folder / "pretrained_weights.pth")["epochs_done"] >= least_epochs
     if (folder / "checkpoint_final.pth").exists():
         return checkpoint(folder, "final")["current_epoch"]
     if (folder / "checkpoint_latest.pth").exists():
@@ -252,3 +252,19 @@ def test_a_last_checkpoint_that_cannot_be_written_is_an_error(make_dataset, litt
         trainer.run_training()
     assert checkpoint(folder, "latest")["current_epoch"] == 1
     assert not (folder / "checkpoint_final.pth").exists() and not list(folder.glob(".*.tmp"))
+
+
+def test_where_the_last_checkpoint_is_the_weights_are_the_last_ones_too(make_dataset, monkeypatch):
+    trainer = make_dataset(num_epochs=2).trainer(PCRLv2PretrainTrainer, "2d")
+    folder = Path(trainer.output_folder)
+
+    def killed_before_the_last_file(path, *args):
+        if trainer.current_epoch == 1 and (folder / "checkpoint_latest.pth").exists():
+            raise KeyboardInterrupt
+        write_weights(path, *args)
+
+    monkeypatch.setattr(ssl_trainer, "write_weights", killed_before_the_last_file)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run_training()
+    assert read_weights(folder / "pretrained_weights.pth")["epochs_done"] == 1
+    assert not (folder / "checkpoint_final.pth").exists()

@@ -78,15 +78,15 @@ def append_label_folds(
     orders = {}
     for of_fold, repeat in sorted({(of_fold, repeat) for of_fold, _, repeat in missing}):
         own = {case: labels[case] for case in training[of_fold]}
-        order, fewest = draw_order(own, seed, of_fold, repeat)
+        order, num_cover = draw_order(own, seed, of_fold, repeat)
         drawn = [f.fold for f in known if (f.of_fold, f.repeat) == (of_fold, repeat)]
         order = order_through([splits[number]["train"] for number in drawn], order)
-        orders[of_fold, repeat] = order, own, fewest
+        orders[of_fold, repeat] = order, own, num_cover
     new, warnings = [], []
     for of_fold, count, repeat in missing:
-        order, own, fewest = orders[of_fold, repeat]
+        order, own, num_cover = orders[of_fold, repeat]
         fold = LabelFold(len(splits), of_fold, count, count / len(order), repeat)
-        warnings += _lacking(fold, order[:count], own, fewest)
+        warnings += _lacking(fold, order[:count], own, num_cover)
         splits.append({"train": sorted(order[:count]), "val": list(splits[of_fold]["val"])})
         new.append(fold)
     folds = (*known, *new)
@@ -95,7 +95,7 @@ def append_label_folds(
 
 
 def _lacking(
-    fold: LabelFold, cases: Sequence[str], labels: Mapping[str, Set[str]], fewest: int
+    fold: LabelFold, cases: Sequence[str], labels: Mapping[str, Set[str]], num_cover: int
 ) -> list[str]:
     """A warning if labels of the training cases do not occur in a subset."""
     held = set().union(*(labels[case] for case in cases))
@@ -108,5 +108,5 @@ def _lacking(
     )
     return [
         f"Fold {fold.fold}, with {fold.num_cases} of the cases of fold {fold.of_fold}, has no "
-        f"{named}: all labels occur in {fewest} cases at the fewest."
+        f"{named}: all labels occur from {num_cover} cases on."
     ]

@@ -1,5 +1,6 @@
 """What keeps results and folds together: label folds that have results are never changed."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -90,8 +91,8 @@ def _removal(table: Table, dataset_results: Path) -> str:
     """The other remedy, and which folds have results."""
     results = folds_with_results(dataset_results, table.digests)
     how = (
-        f"take the label folds out with nnUNetv2_pcrl_label_folds -d {dataset_results.name} "
-        f"--remove, and draw them anew."
+        f"take the label folds out with nnUNetv2_pcrl_label_folds "
+        f"-d {shlex.quote(dataset_results.name)} --remove, and draw them anew."
     )
     if not results:
         return f"Or {how} None of them has results."

@@ -3,16 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence, Set
 
-import numpy as np
 import torch
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
 # Tells these draws apart from others of the same seed.
 SUBSET_STREAM = 11
-# Bounds the search for the fewest cases in data sets with a hundred labels to some seconds.
-_SEARCH_NODES = 100
 
 
 def counts_of_fractions(fractions: Sequence[float], available: int, fold: int) -> tuple[int, ...]:
@@ -43,11 +39,12 @@ def counts_of_fractions(fractions: Sequence[float], available: int, fold: int) -
 def draw_order(
     labels: Mapping[str, Set[str]], seed: int, fold: int, repeat: int
 ) -> tuple[list[str], int]:
-    """A random order of cases, which begins with as few cases as hold all labels together.
+    """A random order of cases, which begins with few cases that hold all labels together.
 
     Each prefix of the order is a subset, so smaller ones are parts of larger ones, and sizes asked
-    for later fit those that are there. Among equally small beginnings chance decides; where single
-    cases hold all labels, the order is the random one but for the first case.
+    for later fit those that are there. The first case holds most labels, the second most of those
+    that are left, and so on, by chance among equal ones; where single cases hold all labels, the
+    order is the random one but for the first case.
 
     Args:
         labels: names of the labels that occur, by case.
@@ -61,16 +58,11 @@ def draw_order(
     names = sorted(labels)
     generator = seeded_generator(seed, SUBSET_STREAM, fold, repeat)
     shuffled = [names[i] for i in torch.randperm(len(names), generator=generator).tolist()]
-    cover = _greedy_cover(shuffled, labels)
-    # One case, or two where no single one does, cannot be beaten.
-    if len(cover) > 2:
-        fewest = _fewest_cover(shuffled, labels)
-        if fewest is not None and len(fewest) < len(cover):
-            cover = _greedy_cover(fewest, labels)
+    cover = _cover(shuffled, labels)
     return cover + [case for case in shuffled if case not in cover], len(cover)
 
 
-def _greedy_cover(cases: Sequence[str], labels: Mapping[str, Set[str]]) -> list[str]:
+def _cover(cases: Sequence[str], labels: Mapping[str, Set[str]]) -> list[str]:
     """Cases that hold all labels, those with most further labels first, ties by their order."""
     missing = set().union(*labels.values())
     cover = []
@@ -79,20 +71,6 @@ def _greedy_cover(cases: Sequence[str], labels: Mapping[str, Set[str]]) -> list[
         cover.append(max(cases, key=lambda case: len(labels[case] & missing)))
         missing -= labels[cover[-1]]
     return cover
-
-
-def _fewest_cover(cases: Sequence[str], labels: Mapping[str, Set[str]]) -> list[str] | None:
-    """As few cases as hold all labels; None if the bounded search found nothing."""
-    occurring = sorted(set().union(*labels.values()))
-    holds = np.array([[label in labels[case] for case in cases] for label in occurring])
-    found = milp(
-        np.ones(len(cases)),
-        constraints=LinearConstraint(holds.astype(float), lb=1),
-        integrality=np.ones(len(cases)),
-        bounds=Bounds(0, 1),
-        options={"node_limit": _SEARCH_NODES},
-    )
-    return None if found.x is None else [c for c, x in zip(cases, found.x, strict=True) if x > 0.5]
 
 
 def order_through(subsets: Sequence[Sequence[str]], order: Sequence[str]) -> list[str]:

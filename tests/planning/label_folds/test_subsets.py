@@ -27,23 +27,14 @@ def test_a_label_in_two_of_forty_cases_is_in_the_first_case_of_every_order():
     labels["case07"] = labels["case31"] = {"organ", "tumour"}
     orders = [draw_order(labels, 0, 0, repeat) for repeat in range(30)]
     assert {order[0] for order, _ in orders} == {"case07", "case31"}
-    assert {fewest for _, fewest in orders} == {1}
+    assert {num_cover for _, num_cover in orders} == {1}
     assert all(sorted(order) == sorted(labels) for order, _ in orders)
 
 
-def test_the_first_cases_are_as_few_as_hold_all_labels():
-    # Taking the largest case first would need three.
-    labels = {
-        "left": {"a", "b", "c"},
-        "right": {"d", "e", "f"},
-        "large": {"a", "b", "d", "e"},
-        "none": set(),
-    }
-    for repeat in range(10):
-        order, fewest = draw_order(labels, 0, 0, repeat)
-        assert fewest == 2
-        assert set(order[:2]) == {"left", "right"}
+def test_cases_without_labels_are_drawn_too():
     assert draw_order({"x": set(), "y": set()}, 0, 0, 0)[1] == 0
+    order, num_cover = draw_order({"none": set(), "all": {"a"}}, 0, 0, 0)
+    assert (order, num_cover) == (["all", "none"], 1)
 
 
 def test_where_few_cases_cannot_hold_all_labels_the_first_holds_most():
