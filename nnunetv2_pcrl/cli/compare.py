@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 from tqdm import tqdm
 
 from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
@@ -27,6 +26,7 @@ from nnunetv2_pcrl.comparison.trainers import choose_twin, short_names, trainers
 from nnunetv2_pcrl.datasets.raw import environment_folder
 from nnunetv2_pcrl.experiments.states import weights_used
 from nnunetv2_pcrl.planning.label_folds.table import TABLE_NAME, read_label_folds
+from nnunetv2_pcrl.planning.raw_cases import find_dataset_folder
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 FIGURES = (DICE_OVER_LABELS, CONVERGENCE, CASES_AGAINST_TWIN)
@@ -65,22 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     args = build_parser().parse_args(arguments)
     with exit_with_error():
-        dataset = _dataset_name(args.d)
+        preprocessed = find_dataset_folder("nnUNet_preprocessed", args.d)
+        dataset = preprocessed.name
         results = environment_folder("nnUNet_results") / dataset
-        preprocessed = environment_folder("nnUNet_preprocessed") / dataset
         experiment = _find_experiment(args, dataset, preprocessed, results)
         output = args.o or results / f"comparison_{args.c}_{args.p}"
         written = _compare(experiment, preprocessed, results, output, not args.no_surface)
         print("\nWritten:")
         for path in written:
             print(f"  {path}")
-
-
-def _dataset_name(dataset: str) -> str:
-    try:
-        return str(maybe_convert_to_dataset_name(dataset))
-    except RuntimeError as error:
-        raise ValueError(str(error)) from error
 
 
 def _find_experiment(

@@ -4,7 +4,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from nnunetv2.dataset_conversion.convert_MSD_dataset import convert_msd_dataset
 
@@ -43,7 +43,7 @@ def _unpacked(source: Path) -> Path:
     """The task's folder; an archive is unpacked beside itself.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: if it is neither, or if the archive would write elsewhere.
     """
     if source.is_file() and tarfile.is_tarfile(source):
         folder = source.with_suffix("")
@@ -51,13 +51,27 @@ def _unpacked(source: Path) -> Path:
             partial = source.with_name(f".{source.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             with tarfile.open(source) as archive:
-                archive.extractall(partial, filter="data")
+                _check_members(archive, source)
+                # The first releases of Python 3.10 and 3.11 have no filters.
+                known = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+                archive.extractall(partial, **known)
             (partial / folder.name).replace(folder)
             shutil.rmtree(partial)
         source = folder
     if not (source / "dataset.json").is_file():
         raise ValueError(f"{source} is no unpacked task: it has no dataset.json.")
     return source.resolve()
+
+
+def _check_members(archive: tarfile.TarFile, source: Path) -> None:
+    for member in archive:
+        path = PurePosixPath(member.name)
+        is_inside = not path.is_absolute() and ".." not in path.parts
+        if not (is_inside and (member.isfile() or member.isdir())):
+            raise ValueError(
+                f"{source} holds {member.name}, which is no file or folder within it. The archives "
+                f"of the decathlon hold nothing of the kind: download it again."
+            )
 
 
 def _convert(source: Path, number: int | None, num_processes: int) -> Path:

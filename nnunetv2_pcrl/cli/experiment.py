@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
 from nnunetv2_pcrl.cli.reports import exit_with_error
 from nnunetv2_pcrl.datasets.raw import environment_folder, read_json
@@ -22,6 +21,7 @@ from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
 from nnunetv2_pcrl.planning.label_folds.files import read_table
 from nnunetv2_pcrl.planning.label_folds.results import check_unchanged
 from nnunetv2_pcrl.planning.overrides import read_section
+from nnunetv2_pcrl.planning.raw_cases import find_dataset_folder
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE
 from nnunetv2_pcrl.weights.sources import resolved_configuration
 
@@ -107,8 +107,8 @@ def plan_experiment(args: argparse.Namespace) -> Experiment:
         ValueError: if a data set, plan, trainer or label fold is missing, or if results of another
             pretraining lie where this experiment's would.
     """
-    dataset_name = _dataset_name(args.d)
-    preprocessed = environment_folder("nnUNet_preprocessed") / dataset_name
+    preprocessed = find_dataset_folder("nnUNet_preprocessed", args.d)
+    dataset_name = preprocessed.name
     section = _read_section(preprocessed / f"{args.p}.json", args.c)
     trainers = planned_trainers(
         args.trainers, section, args.budget, args.pretrain_epochs, args.transductive
@@ -127,13 +127,6 @@ def plan_experiment(args: argparse.Namespace) -> Experiment:
     )
     options = TrainingOptions(args.d, results, args.device, args.num_gpus)
     return Experiment(trainers, grid, options, (size, *_remarks(trainers, section)))
-
-
-def _dataset_name(dataset: str) -> str:
-    try:
-        return maybe_convert_to_dataset_name(dataset)
-    except RuntimeError as error:
-        raise ValueError(str(error)) from error
 
 
 def _read_section(plans_file: Path, configuration_name: str) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def test_what_was_looked_for_is_said_where_nothing_is_found(tree):
     (tree.preprocessed / "label_folds.json").unlink()
     with pytest.raises(SystemExit, match="nnUNetv2_pcrl_label_folds -d 998"):
         compare()
-    with pytest.raises(SystemExit, match="ERROR: Could not find a dataset with the ID 997"):
+    with pytest.raises(SystemExit, match="ERROR: Data set 997 must be one folder of"):
         main(["-d", "997", "-c", "3d_fullres"])
 
 

@@ -61,6 +61,19 @@ def test_an_archive_is_unpacked_converted_and_checked(source, target, nnunet_fol
     main([str(archive), "-np", "1"])
 
 
+@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "Task05_Prostate/link"])
+def test_an_archive_that_would_write_elsewhere_is_refused(source, tmp_path, capsys, name):
+    archive = tmp_path / "Task06_Lung.tar"
+    member = tarfile.TarInfo(name)
+    if name.endswith("link"):
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with tarfile.open(archive, "w") as file:
+        file.addfile(member)
+    with pytest.raises(SystemExit, match=f"holds {name}, which is no file or folder within it"):
+        main([str(archive)])
+    assert not (tmp_path / "Task06_Lung").exists()
+
+
 def test_odd_cases_are_repaired_or_named_and_links_made(source, target, monkeypatch, capsys):
     # Single-modality tasks are copied unchanged by nnU-Net, so that links can stand for them.
     for folder in ("imagesTr", "imagesTs"):

@@ -167,7 +167,7 @@ def test_a_copy_of_plans_that_nnunet_takes_for_the_original_is_refused(fake, nnu
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-d", "998"], "Could not find a dataset with the ID 998"),
+        (["-d", "998"], "Data set 998 must be one folder of"),
         (["-p", "Plans"], r"There is no .*Plans.json: plan and preprocess"),
         (["-c", "3d_fullres"], "no configuration 3d_fullres, only 2d, 3d_cascade_fullres"),
         (["-c", "3d_cascade_fullres"], "needs predictions of 3d_lowres"),
