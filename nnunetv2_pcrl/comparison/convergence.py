@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from nnunetv2_pcrl.comparison.comparison import Experiment
-from nnunetv2_pcrl.comparison.looks import Look, add_legend, legend_height, save, tidy
+from nnunetv2_pcrl.comparison.looks import Look, add_legend, add_title, legend_height, save, tidy
 from nnunetv2_pcrl.comparison.measured import Measured
 from nnunetv2_pcrl.experiments.runs import FINAL_CHECKPOINT, Run
 from nnunetv2_pcrl.weights.reading import load_safely
@@ -85,15 +85,10 @@ def draw_convergence(
             ax.set_ylabel("pseudo Dice", fontsize=10)
         if number >= len(panels) - columns:
             ax.set_xlabel("epoch", fontsize=10)
-    figure.suptitle(
-        f"{experiment.dataset}, {experiment.configuration}\nDice of validation patches over epochs",
-        x=0.65 / width,
-        y=1 - 0.12 / height,
-        ha="left",
-        va="top",
-        fontsize=12,
-        fontweight="bold",
+    title = (
+        f"{experiment.dataset}, {experiment.configuration}\nDice of validation patches over epochs"
     )
+    add_title(figure, title, 0.65 / width, 12)
     add_legend(figure, list(looks.values()), width)
     return save(figure, folder, CONVERGENCE)
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from nnunetv2_pcrl.comparison.comparison import Experiment, Row, ScoresOfRuns, values_of
-from nnunetv2_pcrl.comparison.looks import Look, add_legend, legend_height, save, tidy
+from nnunetv2_pcrl.comparison.looks import Look, add_legend, add_title, legend_height, save, tidy
 from nnunetv2_pcrl.comparison.scores import DICE, MEAN
 from nnunetv2_pcrl.comparison.statistics import case_means, paired_values, run_means
 
@@ -71,16 +71,11 @@ def draw_dice_over_labels(
         axes[1].set_title(title, loc="left", fontsize=11)
     for ax in axes:
         _label_axis(ax, experiment)
-    figure.suptitle(
+    title = (
         f"{experiment.dataset}, {experiment.configuration}\n"
-        f"Dice over number of labels (small points: single runs; hollow: runs are missing)",
-        x=0.07,
-        y=1 - 0.12 / height,
-        ha="left",
-        va="top",
-        fontsize=13,
-        fontweight="bold",
+        f"Dice over number of labels (small points: single runs; hollow: runs are missing)"
     )
+    add_title(figure, title, 0.07, 13)
     add_legend(figure, list(looks.values()), WIDTH)
     return save(figure, folder, DICE_OVER_LABELS)
 
@@ -180,17 +175,12 @@ def draw_cases_against_twin(
                 ax.set_ylabel(looks[trainer].name.replace("_", "\n_"), fontsize=9)
             if row == len(trainers) - 1:
                 ax.set_xlabel(looks[experiment.twin].name.replace("_", "\n_"), fontsize=9)
-    figure.suptitle(
+    title = (
         f"{experiment.dataset}, {experiment.configuration}\n"
         f"Dice of every validation case, mean of the runs\n"
-        f"above the diagonal: better than {looks[experiment.twin].name}",
-        x=0.15 / width,
-        y=1 - 0.1 / height,
-        ha="left",
-        va="top",
-        fontsize=11,
-        fontweight="bold",
+        f"above the diagonal: better than {looks[experiment.twin].name}"
     )
+    add_title(figure, title, 0.15 / width, 11, top=0.1)
     return save(figure, folder, CASES_AGAINST_TWIN)
 
 

@@ -56,6 +56,27 @@ def tidy(ax: Axes) -> None:
         ax.spines[side].set_visible(False)
 
 
+def add_title(figure: Figure, text: str, left: float, size: int, top: float = 0.12) -> None:
+    """Above the axes, from the left.
+
+    Args:
+        figure: of its final height.
+        text: the title, of one line or several.
+        left: where it begins, as a part of the width.
+        size: of the letters, in points.
+        top: inches above it.
+    """
+    figure.suptitle(
+        text,
+        x=left,
+        y=1 - top / figure.get_figheight(),
+        ha="left",
+        va="top",
+        fontsize=size,
+        fontweight="bold",
+    )
+
+
 def legend_height(looks: Sequence[Look], width: float) -> float:
     """Inches that the legend takes below the axes."""
     return LEGEND_LINE * (-(-len(looks) // _columns(looks, width)) + 0.6)

@@ -128,16 +128,25 @@ def unlabelled_json(
     }
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_any_json(path: Path) -> Any:
     """Content of a JSON file that a person may have written.
 
     Raises:
-        ValueError: if the file is damaged, or holds something else than names and values.
+        ValueError: if the file is damaged.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is no valid JSON file: {error}.") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Names and values of a JSON file that a person may have written.
+
+    Raises:
+        ValueError: if the file is damaged, or holds something else.
+    """
+    content = read_any_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__} in the place of {{...}}.")
     return content

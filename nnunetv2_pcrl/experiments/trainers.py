@@ -13,7 +13,7 @@ from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
 from nnunetv2_pcrl.training.finetune_trainer import PCRLv2FinetuneTrainer
-from nnunetv2_pcrl.training.results import PRETRAIN_TRAINER
+from nnunetv2_pcrl.training.results import PRETRAIN_TRAINER, of_method
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
 
 _LENGTH = re.compile(r"_(\d+)epochs?(?=_|$)")
@@ -76,8 +76,9 @@ def planned_trainers(
         if transductive and not settings.transductive:
             full_name = _with_length(f"{name}_transductive", budget)
             settings = _settings_of(_find_trainer(full_name), section)
-        words = [PRETRAIN_TRAINER, *([settings.pretraining] if settings.pretraining else [])]
-        pretraining = _with_length("_".join(words), pretrain_epochs)
+        pretraining = _with_length(
+            of_method(PRETRAIN_TRAINER, settings.pretraining), pretrain_epochs
+        )
         planned.append(Trainer(full_name, pretraining, settings.transductive))
     # A trainer may have been named with and without the words that are added.
     return tuple(dict.fromkeys(planned))

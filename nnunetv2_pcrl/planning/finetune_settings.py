@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from nnunetv2_pcrl.planning.pretraining_variants import METHODS
+from nnunetv2_pcrl.planning.pretraining_variants import METHODS, rate_of_word
 from nnunetv2_pcrl.weights.transfer import TRANSFER_MODES
 
 COUNTS = ("warmup_new_epochs", "warmup_epochs", "freeze_encoder_epochs")
@@ -109,6 +109,5 @@ def settings_of_variant(word: str) -> dict[str, Any] | None:
         return {"warmup_new_epochs": int(match[1]), "warmup_epochs": int(match[1])}
     if match := re.fullmatch(r"frozen([1-9]\d*)", word):
         return {"freeze_encoder_epochs": int(match[1])}
-    if match := re.fullmatch(r"lr([1-9])en([1-9])", word):
-        return {"finetune_lr": int(match[1]) / 10 ** int(match[2])}
-    return None
+    rate = rate_of_word(word)
+    return None if rate is None else {"finetune_lr": rate}

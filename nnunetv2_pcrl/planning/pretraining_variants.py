@@ -87,6 +87,11 @@ def settings_of_variant(word: str) -> dict[str, Any] | None:
         return {"restoration_weight": 0.0}
     if match := re.fullmatch(r"seed(\d+)", word):
         return {"seed": int(match[1])}
-    if match := re.fullmatch(r"lr([1-9])en([1-9])", word):
-        return {"initial_lr": int(match[1]) / 10 ** int(match[2])}
-    return None
+    rate = rate_of_word(word)
+    return None if rate is None else {"initial_lr": rate}
+
+
+def rate_of_word(word: str) -> float | None:
+    """The learning rate that a word like lr1en3 stands for, here 1e-3; None if it is no such."""
+    match = re.fullmatch(r"lr([1-9])en([1-9])", word)
+    return match and int(match[1]) / 10 ** int(match[2])

@@ -12,6 +12,7 @@ from nnunetv2_pcrl.weights.portable import FILE_NAME
 
 WEIGHTS_VARIABLE = "nnUNet_pcrl_weights"
 PRETRAIN_TRAINER = "PCRLv2PretrainTrainer"
+FINETUNE_TRAINER = "PCRLv2FinetuneTrainer"
 # Not worth keeping alone.
 ALONGSIDE = ("monitoring.json", "report.html", "restorations.npz", "restorations.png")
 KEPT = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth", FILE_NAME)
@@ -39,6 +40,11 @@ def method_of(trainer: str) -> str | None:
     return joined_methods(word for word in trainer.split("_") if word in METHODS)
 
 
+def of_method(trainer: str, method: str | None) -> str:
+    """The name of a trainer's variant of a method; None for PCRLv2 itself."""
+    return trainer if method is None else f"{trainer}_{method}"
+
+
 def how_to_fine_tune(
     weights: Path, trainer: str, plans: Mapping[str, Any], configuration: str
 ) -> str:
@@ -51,11 +57,9 @@ def how_to_fine_tune(
         configuration: e.g. 3d_fullres.
     """
     origin = planned_for(plans)
-    method = method_of(trainer)
-    finetune_trainer = "PCRLv2FinetuneTrainer" + (f"_{method}" if method else "")
     command = (
         f"nnUNetv2_train {origin['dataset_name']} {configuration} FOLD "
-        f"-tr {finetune_trainer} -p {origin['plans_name']}"
+        f"-tr {of_method(FINETUNE_TRAINER, method_of(trainer))} -p {origin['plans_name']}"
     )
     if all(plans[name] == value for name, value in origin.items()):
         return (
@@ -119,7 +123,7 @@ class Wanted:
     @property
     def trainer(self) -> str:
         """The trainer that makes them."""
-        return "_".join([PRETRAIN_TRAINER, *([self.method] if self.method else [])])
+        return of_method(PRETRAIN_TRAINER, self.method)
 
 
 def find_weights(

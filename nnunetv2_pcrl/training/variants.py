@@ -28,5 +28,5 @@ def _variant(base: type, word: str, name: str) -> type | None:
     if match := _EPOCHS.fullmatch(word):
         attributes = base.variant_of_length(int(match[1]))
     else:
-        attributes = base.variant_of_word(word) if hasattr(base, "variant_of_word") else None
+        attributes = base.variant_of_word(word)
     return attributes and type(name, (base,), attributes)

@@ -1,12 +1,12 @@
 """nnU-Net's splits_final.json: read, or made as nnU-Net makes it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nnunetv2.utilities.crossval_split import generate_crossval_split
 
+from nnunetv2_pcrl.datasets.raw import read_any_json
 from nnunetv2_pcrl.planning.label_folds.presence import labelled_cases
 
 SPLITS_NAME = "splits_final.json"
@@ -29,10 +29,7 @@ def read_splits(preprocessed: Path) -> list[Split] | None:
     path = preprocessed / SPLITS_NAME
     if not path.is_file():
         return None
-    try:
-        splits = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no valid JSON file: {error}.") from error
+    splits = read_any_json(path)
     if not isinstance(splits, list) or not all(_is_split(split) for split in splits):
         raise ValueError(
             f'{path} must be a list of folds {{"train": [cases], "val": [cases]}}. Restore it, or '
