@@ -20,7 +20,7 @@ from nnunetv2_pcrl.datasets.raw import (
     REORIENTING_READER,
     UNLABELLED,
 )
-from nnunetv2_pcrl.planning.unlabelled_plans import plan
+from nnunetv2_pcrl.preparation.unlabelled_plans import plan
 
 PLANNERS = {"nnUNetPlans": "ExperimentPlanner", "nnUNetResEncUNetMPlans": "nnUNetPlannerResEncM"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from nnunetv2_pcrl.experiments.grid import PlannedRun
 from nnunetv2_pcrl.experiments.runs import Run
 from nnunetv2_pcrl.experiments.states import weights_file
-from nnunetv2_pcrl.planning.label_folds.table import LabelFold
+from nnunetv2_pcrl.label_folds.table import LabelFold
 
 DATASET = "Dataset999_Fake"
 CONFIGURATION = "2d"

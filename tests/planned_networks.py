@@ -6,8 +6,8 @@ import torch
 from dynamic_network_architectures.architectures import unet
 from torch import Tensor, nn
 
+from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
-from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 
 ARCHITECTURES = ("PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet")
 FEATURES = (4, 8, 16, 16)

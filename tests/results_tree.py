@@ -12,7 +12,7 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from prepared_dataset import configuration, plans
 
 from nnunetv2_pcrl.experiments.runs import Run
-from nnunetv2_pcrl.planning.label_folds.table import LabelFold
+from nnunetv2_pcrl.label_folds.table import LabelFold
 
 NAME = "Dataset998_Compared"
 SHAPE = (14, 12, 16)

@@ -7,9 +7,9 @@ import torch
 from planned_networks import GEOMETRIES, planned_network
 from torch import nn
 
-from nnunetv2_pcrl.losses.pcrlv2 import Levels, LossWeights
+from nnunetv2_pcrl.methods.pcrlv2.loss import Levels, LossWeights
+from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
-from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.training.step import ViewBatch, pcrlv2_step
 from nnunetv2_pcrl.training.two_pass import MicroBatch, accumulate_gradients
 

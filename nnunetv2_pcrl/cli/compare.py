@@ -7,26 +7,26 @@ from pathlib import Path
 from tqdm import tqdm
 
 from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
-from nnunetv2_pcrl.comparison.amounts import Amount, amounts_of
-from nnunetv2_pcrl.comparison.comparison import Experiment, ScoresOfRuns, compare
-from nnunetv2_pcrl.comparison.convergence import CONVERGENCE, draw_convergence, read_curve
-from nnunetv2_pcrl.comparison.dice_figures import (
+from nnunetv2_pcrl.datasets.raw import environment_folder
+from nnunetv2_pcrl.evaluation.amounts import Amount, amounts_of
+from nnunetv2_pcrl.evaluation.comparison import Experiment, ScoresOfRuns, compare
+from nnunetv2_pcrl.evaluation.convergence import CONVERGENCE, draw_convergence, read_curve
+from nnunetv2_pcrl.evaluation.dice_figures import (
     CASES_AGAINST_TWIN,
     DICE_OVER_LABELS,
     draw_cases_against_twin,
     draw_dice_over_labels,
 )
-from nnunetv2_pcrl.comparison.looks import looks_of, paths_of
-from nnunetv2_pcrl.comparison.markdown import write_up
-from nnunetv2_pcrl.comparison.measured import Measured
-from nnunetv2_pcrl.comparison.provenance import remarks_on
-from nnunetv2_pcrl.comparison.scores import read_dataset, read_scores
-from nnunetv2_pcrl.comparison.tables import write_cases, write_comparison
-from nnunetv2_pcrl.comparison.trainers import choose_twin, short_names, trainers_with_results
-from nnunetv2_pcrl.datasets.raw import environment_folder
+from nnunetv2_pcrl.evaluation.looks import looks_of, paths_of
+from nnunetv2_pcrl.evaluation.markdown import write_up
+from nnunetv2_pcrl.evaluation.measured import Measured
+from nnunetv2_pcrl.evaluation.provenance import remarks_on
+from nnunetv2_pcrl.evaluation.scores import read_dataset, read_scores
+from nnunetv2_pcrl.evaluation.tables import write_cases, write_comparison
+from nnunetv2_pcrl.evaluation.trainers import choose_twin, short_names, trainers_with_results
 from nnunetv2_pcrl.experiments.states import weights_used
-from nnunetv2_pcrl.planning.label_folds.table import TABLE_NAME, read_label_folds
-from nnunetv2_pcrl.planning.raw_cases import find_dataset_folder
+from nnunetv2_pcrl.label_folds.table import TABLE_NAME, read_label_folds
+from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 FIGURES = (DICE_OVER_LABELS, CONVERGENCE, CASES_AGAINST_TWIN)

@@ -16,7 +16,7 @@ from nnunetv2_pcrl.datasets.labels import read_label
 from nnunetv2_pcrl.datasets.parallel import run_cases
 from nnunetv2_pcrl.datasets.placing import write_image
 from nnunetv2_pcrl.datasets.raw import environment_folder, raw_folder
-from nnunetv2_pcrl.planning.environment import nnunet_folders_at
+from nnunetv2_pcrl.preparation.environment import nnunet_folders_at
 
 _ENDING = ".nii.gz"
 

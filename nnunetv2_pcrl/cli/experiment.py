@@ -18,10 +18,10 @@ from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.schedule import Outcome, Schedule
 from nnunetv2_pcrl.experiments.states import check_weights, jobs_left
 from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
-from nnunetv2_pcrl.planning.label_folds.files import read_table
-from nnunetv2_pcrl.planning.label_folds.results import check_unchanged
-from nnunetv2_pcrl.planning.overrides import read_section
-from nnunetv2_pcrl.planning.raw_cases import find_dataset_folder
+from nnunetv2_pcrl.label_folds.files import read_table
+from nnunetv2_pcrl.label_folds.results import check_unchanged
+from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
+from nnunetv2_pcrl.settings.sections import read_section
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE
 from nnunetv2_pcrl.weights.sources import resolved_configuration
 

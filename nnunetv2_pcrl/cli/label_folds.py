@@ -8,11 +8,11 @@ from nnunetv2.configuration import default_num_processes
 
 from nnunetv2_pcrl.cli.reports import exit_with_error
 from nnunetv2_pcrl.datasets.raw import environment_folder
-from nnunetv2_pcrl.planning.label_folds.appending import Appended, append_label_folds
-from nnunetv2_pcrl.planning.label_folds.request import Request
-from nnunetv2_pcrl.planning.label_folds.results import remove_label_folds
-from nnunetv2_pcrl.planning.label_folds.table import LabelFold
-from nnunetv2_pcrl.planning.raw_cases import find_dataset_folder
+from nnunetv2_pcrl.label_folds.appending import Appended, append_label_folds
+from nnunetv2_pcrl.label_folds.request import Request
+from nnunetv2_pcrl.label_folds.results import remove_label_folds
+from nnunetv2_pcrl.label_folds.table import LabelFold
+from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
 
 
 def build_parser() -> argparse.ArgumentParser:

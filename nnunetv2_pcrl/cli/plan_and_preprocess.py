@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nnunetv2.configuration import default_num_processes
 
 from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
-from nnunetv2_pcrl.planning.preparation import (
+from nnunetv2_pcrl.preparation.prepare import (
     Preparation,
     PreparationSettings,
     prepare,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nnunetv2_pcrl.cli.reports import exit_with_error
 from nnunetv2_pcrl.datasets.raw import environment_folder, raw_folder
-from nnunetv2_pcrl.planning.pool import pool_datasets
+from nnunetv2_pcrl.preparation.pool import pool_datasets
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ from itertools import product
 
 from nnunetv2_pcrl.experiments.runs import Run
 from nnunetv2_pcrl.experiments.trainers import Trainer
-from nnunetv2_pcrl.planning.label_folds.table import LabelFold
+from nnunetv2_pcrl.label_folds.table import LabelFold
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnunetv2_pcrl.experiments.grid import PlannedRun
 from nnunetv2_pcrl.experiments.runs import Run, State
-from nnunetv2_pcrl.training.finetune_trainer import REPORT_NAME
+from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import REPORT_NAME
 from nnunetv2_pcrl.weights.portable import FILE_NAME
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
-from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
-from nnunetv2_pcrl.training.finetune_trainer import PCRLv2FinetuneTrainer
+from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import PCRLv2FinetuneTrainer
+from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
 from nnunetv2_pcrl.training.results import PRETRAIN_TRAINER, of_method
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
 

@@ -10,17 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nnunetv2_pcrl.monitoring.panels import Panel, PanelRow, Rectangle
-from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
-from nnunetv2_pcrl.views.boxes import Box
-from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
-from nnunetv2_pcrl.views.recipe import (
+from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
+from nnunetv2_pcrl.methods.pcrlv2.views import (
     DrawnViews,
     ViewSettings,
     draw_views,
     make_views,
     prepare_views,
 )
+from nnunetv2_pcrl.monitoring.panels import Panel, PanelRow, Rectangle
+from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
 MOST_ROWS = 12

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping
 
+from nnunetv2_pcrl.methods.pcrlv2.settings import SMALL_COMPARISON_BATCH, PCRLv2Settings
 from nnunetv2_pcrl.monitoring.log_names import RESTORATION_ERROR, of_level
-from nnunetv2_pcrl.planning.settings import SMALL_COMPARISON_BATCH, PCRLv2Settings
 
 # Below the rounding error of half precision, differences between images are noise.
 COLLAPSE_BELOW = 1e-3

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
+from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
 from nnunetv2_pcrl.monitoring.charts import pretraining_charts
 from nnunetv2_pcrl.monitoring.examples import (
     Example,
@@ -28,8 +30,6 @@ from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_crops, split
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
 from nnunetv2_pcrl.monitoring.restoration_figure import draw_restorations
-from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
-from nnunetv2_pcrl.planning.settings import PCRLv2Settings
 
 # Part of the time that either kind of picture may take; the last ones are always drawn.
 SHARE_OF_PICTURES = 0.005

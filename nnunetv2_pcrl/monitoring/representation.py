@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
 from nnunetv2_pcrl.monitoring.log_names import of_level
-from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 
 
 @torch.no_grad()

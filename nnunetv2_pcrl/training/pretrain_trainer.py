@@ -11,11 +11,22 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor
 
 import nnunetv2_pcrl
-from nnunetv2_pcrl.losses.pcrlv2 import (
+from nnunetv2_pcrl.methods.pcrlv2.loss import (
     Levels,
     LossWeights,
     draw_levels,
     level_restoration_weight,
+)
+from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
+from nnunetv2_pcrl.methods.pcrlv2.settings import (
+    SMALL_COMPARISON_BATCH,
+    PCRLv2Settings,
+    derive_settings,
+)
+from nnunetv2_pcrl.methods.pcrlv2.variants import (
+    authors_settings,
+    method_name,
+    settings_of_variant,
 )
 from nnunetv2_pcrl.monitoring.epoch_line import epoch_line
 from nnunetv2_pcrl.monitoring.health import health_warnings, small_batch_text
@@ -33,20 +44,8 @@ from nnunetv2_pcrl.monitoring.report import REPORT_NAME, write_report
 from nnunetv2_pcrl.monitoring.representation import representation_state
 from nnunetv2_pcrl.monitoring.runs import read_runs
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet, copy_into_skip_network
-from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
-from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
-from nnunetv2_pcrl.planning.overrides import check_names, read_section
-from nnunetv2_pcrl.planning.planned_for import planned_for
-from nnunetv2_pcrl.planning.pretraining_variants import (
-    authors_settings,
-    method_name,
-    settings_of_variant,
-)
-from nnunetv2_pcrl.planning.settings import (
-    SMALL_COMPARISON_BATCH,
-    PCRLv2Settings,
-    derive_settings,
-)
+from nnunetv2_pcrl.settings.sections import check_names, read_section
+from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
 from nnunetv2_pcrl.training.monitored_run import monitored_run
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer, StepLoss
 from nnunetv2_pcrl.training.step import Evaluation, StepResult, ViewBatch
@@ -58,6 +57,7 @@ from nnunetv2_pcrl.training.two_pass import (
     evaluate,
 )
 from nnunetv2_pcrl.weights.adaptation_plan import build_adaptation_plan
+from nnunetv2_pcrl.weights.planned_for import planned_for
 from nnunetv2_pcrl.weights.portable import CITATIONS
 
 

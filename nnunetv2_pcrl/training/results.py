@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_pcrl.planning.planned_for import planned_for
-from nnunetv2_pcrl.planning.pretraining_variants import METHODS, joined_methods
+from nnunetv2_pcrl.methods.pcrlv2.variants import METHODS, joined_methods
+from nnunetv2_pcrl.weights.planned_for import planned_for
 from nnunetv2_pcrl.weights.portable import FILE_NAME
 
 WEIGHTS_VARIABLE = "nnUNet_pcrl_weights"

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nnunetv2_pcrl.losses.pcrlv2 import (
+from nnunetv2_pcrl.losses.restoration import restoration_error
+from nnunetv2_pcrl.losses.similarity import feature_spread, projection_spread
+from nnunetv2_pcrl.methods.pcrlv2.loss import (
     Embedding,
     Levels,
     PCRLv2Terms,
     comparison,
     local_comparison,
 )
-from nnunetv2_pcrl.losses.restoration import restoration_error
-from nnunetv2_pcrl.losses.similarity import feature_spread, projection_spread
+from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
 from nnunetv2_pcrl.networks.heads import global_average_pool
-from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.losses.pcrlv2 import Levels, LossWeights, PCRLv2Terms
 from nnunetv2_pcrl.losses.restoration import restoration_error
-from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
+from nnunetv2_pcrl.methods.pcrlv2.loss import Levels, LossWeights, PCRLv2Terms
+from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.step import (
     Evaluation,

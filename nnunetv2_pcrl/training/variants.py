@@ -2,7 +2,7 @@
 
 import re
 
-from nnunetv2_pcrl.training.finetune_trainer import PCRLv2FinetuneTrainer
+from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import PCRLv2FinetuneTrainer
 from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
 
 _BASES = {base.__name__: base for base in (PCRLv2PretrainTrainer, PCRLv2FinetuneTrainer)}

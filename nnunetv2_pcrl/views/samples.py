@@ -13,10 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from nnunetv2_pcrl.views.boxes import Box
-from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
-from nnunetv2_pcrl.views.devices import as_arrays, pinned
-from nnunetv2_pcrl.views.recipe import (
+from nnunetv2_pcrl.methods.pcrlv2.views import (
     DrawnViews,
     PreparedViews,
     ViewSettings,
@@ -24,6 +21,9 @@ from nnunetv2_pcrl.views.recipe import (
     make_views,
     prepare_views,
 )
+from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
+from nnunetv2_pcrl.views.devices import as_arrays, pinned
 from nnunetv2_pcrl.views.seeding import integer, seeded_generator
 
 # Draws from one case until its views have content, and cases until one is usable.

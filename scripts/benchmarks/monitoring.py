@@ -20,7 +20,7 @@ import torch
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
-from nnunetv2_pcrl.planning.settings import PCRLv2Settings
+from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
 
 ONCE_PER_VALIDATION_STEP = "state of the representation"
 ONCE_PER_EPOCH = "log line, warnings, record"

@@ -19,9 +19,9 @@ import blosc2
 import torch
 from written_case import write_case
 
+from nnunetv2_pcrl.methods.pcrlv2.views import ViewSettings, draw_views
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import PreprocessedCase
-from nnunetv2_pcrl.views.recipe import ViewSettings, draw_views
 
 
 def touched_voxels(box: Box, chunks: tuple[int, ...], blocks: tuple[int, ...], image: Box) -> int:

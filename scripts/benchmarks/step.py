@@ -23,10 +23,10 @@ from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from torch import nn
 
-from nnunetv2_pcrl.losses.pcrlv2 import LossWeights, draw_levels
+from nnunetv2_pcrl.methods.pcrlv2.loss import LossWeights, draw_levels
+from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
+from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings, derive_settings
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
-from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
-from nnunetv2_pcrl.planning.settings import PCRLv2Settings, derive_settings
 from nnunetv2_pcrl.training.step import ViewBatch
 from nnunetv2_pcrl.training.two_pass import MicroBatch, accumulate_gradients
 

@@ -31,12 +31,12 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
-from nnunetv2_pcrl.training.finetune_schedule import (
+from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
     FinetuneLRScheduler,
     FinetuneSchedule,
     parameter_groups,
 )
+from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
 from nnunetv2_pcrl.weights.sources import read_source
 from nnunetv2_pcrl.weights.transfer import transfer_weights
 

@@ -18,16 +18,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from written_case import write_case
 
-from nnunetv2_pcrl.views.cases import PreprocessedCase
-from nnunetv2_pcrl.views.corruption import corrupt_
-from nnunetv2_pcrl.views.devices import on_device
-from nnunetv2_pcrl.views.recipe import (
+from nnunetv2_pcrl.methods.pcrlv2.views import (
     PreparedViews,
     ViewSettings,
     draw_views,
     make_views,
     prepare_views,
 )
+from nnunetv2_pcrl.views.cases import PreprocessedCase
+from nnunetv2_pcrl.views.corruption import corrupt_
+from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.resample import resample
 from nnunetv2_pcrl.views.samples import TRAINING_STREAM, StreamPosition, ViewSamples
 

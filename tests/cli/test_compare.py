@@ -5,7 +5,7 @@ import pytest
 from results_tree import LENGTH, NAME, ResultsTree, segmentation
 
 from nnunetv2_pcrl.cli.compare import main
-from nnunetv2_pcrl.planning.label_folds.table import LabelFold
+from nnunetv2_pcrl.label_folds.table import LabelFold
 
 SCRATCH, PRETRAINED = "PCRLv2FinetuneTrainer_fromScratch_3epochs", "PCRLv2FinetuneTrainer_3epochs"
 # Two repeats with 5 and two with 10 labelled cases.

@@ -15,8 +15,8 @@ from nnunetv2_pcrl.cli.experiment import main
 from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.runs import Run
 from nnunetv2_pcrl.experiments.schedule import Schedule
-from nnunetv2_pcrl.planning.label_folds.files import table_of, write_folds
-from nnunetv2_pcrl.planning.label_folds.table import LabelFold
+from nnunetv2_pcrl.label_folds.files import table_of, write_folds
+from nnunetv2_pcrl.label_folds.table import LabelFold
 
 LABEL_FOLDS = [LabelFold(5 + repeat, 0, 5, 0.1, repeat) for repeat in range(2)]
 

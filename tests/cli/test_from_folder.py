@@ -10,7 +10,7 @@ from raw_images import ct_array, mr_array, write_image
 from skimage import io
 
 from nnunetv2_pcrl.cli.from_folder import main
-from nnunetv2_pcrl.planning.raw_cases import read_raw_dataset
+from nnunetv2_pcrl.preparation.raw_cases import read_raw_dataset
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from prepared_dataset import configuration, plans
 from raw_images import ct_array, mr_array, write_dataset, write_image
 
 from nnunetv2_pcrl.cli.plan_and_preprocess import main
-from nnunetv2_pcrl.planning import preparation
+from nnunetv2_pcrl.preparation import prepare
 
 NAME = "Dataset007_Bare"
 
@@ -181,7 +181,7 @@ def test_a_channel_that_is_renamed_to_ct_is_measured_again(raw, prepared):
 
 @pytest.mark.slow
 def test_a_labelled_set_keeps_the_fingerprint_that_nnunet_measures(raw, prepared, monkeypatch):
-    monkeypatch.setattr(preparation, "DatasetFingerprintExtractor", FewSamples)
+    monkeypatch.setattr(prepare, "DatasetFingerprintExtractor", FewSamples)
     content = json.loads((raw / "dataset.json").read_text())
     content["labels"] = {"background": 0, "organ": 1}
     (raw / "dataset.json").write_text(json.dumps({**content, "numTraining": 3}))

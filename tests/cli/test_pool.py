@@ -7,7 +7,7 @@ from raw_images import ct_array, mr_array, write_dataset, write_image
 
 from nnunetv2_pcrl.cli.plan_and_preprocess import main as plan_and_preprocess
 from nnunetv2_pcrl.cli.pool import main
-from nnunetv2_pcrl.planning.raw_cases import read_raw_dataset
+from nnunetv2_pcrl.preparation.raw_cases import read_raw_dataset
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from nnunetv2_pcrl.cli.experiment import main
-from nnunetv2_pcrl.planning.label_folds.files import table_of, write_folds
-from nnunetv2_pcrl.planning.label_folds.table import LabelFold
+from nnunetv2_pcrl.label_folds.files import table_of, write_folds
+from nnunetv2_pcrl.label_folds.table import LabelFold
 from nnunetv2_pcrl.registration import register
 
 pytestmark = pytest.mark.slow

@@ -3,7 +3,7 @@ import pytest
 from nnunetv2_pcrl.experiments.grid import PlannedRun, build_grid, choose_label_folds
 from nnunetv2_pcrl.experiments.runs import Run
 from nnunetv2_pcrl.experiments.trainers import Trainer
-from nnunetv2_pcrl.planning.label_folds.table import LabelFold
+from nnunetv2_pcrl.label_folds.table import LabelFold
 
 # Folds 5 to 12: 5 and 10 cases of folds 0 and 1, two repeats.
 TABLE = tuple(

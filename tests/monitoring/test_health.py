@@ -2,8 +2,8 @@ import re
 
 import pytest
 
+from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings, derive_settings
 from nnunetv2_pcrl.monitoring.health import COLLAPSE_BELOW, health_warnings
-from nnunetv2_pcrl.planning.settings import PCRLv2Settings, derive_settings
 
 HEALTHY = {"feature_spread": 0.1, "effective_rank": 5.0}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from planned_networks import pretraining_network, random_images
 
-from nnunetv2_pcrl.losses.pcrlv2 import comparison
+from nnunetv2_pcrl.methods.pcrlv2.loss import comparison
 from nnunetv2_pcrl.monitoring.log_names import STATE, of_levels
 from nnunetv2_pcrl.monitoring.representation import (
     cosine_matrix,

@@ -9,11 +9,11 @@ import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings, derive_settings
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
-from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
-from nnunetv2_pcrl.planning.overrides import check_names, read_section
-from nnunetv2_pcrl.planning.settings import PCRLv2Settings, derive_settings
-from nnunetv2_pcrl.planning.unlabelled_plans import plan_after
+from nnunetv2_pcrl.preparation.unlabelled_plans import plan_after
+from nnunetv2_pcrl.settings.sections import check_names, read_section
+from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
 
 FOLDER = Path(__file__).resolve().parents[2] / "plans"
 PLANS = sorted(FOLDER.glob("*/*.json"))

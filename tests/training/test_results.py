@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunetv2_pcrl.planning.finetune_settings import FinetuneSettings
+from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
 from nnunetv2_pcrl.training.results import (
     Wanted,
     find_weights,

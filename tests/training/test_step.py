@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from planned_networks import GEOMETRIES, pretraining_network, random_images, shaken
 from torch import Tensor
 
-from nnunetv2_pcrl.losses.pcrlv2 import Levels, LossWeights, draw_levels
+from nnunetv2_pcrl.methods.pcrlv2.loss import Levels, LossWeights, draw_levels
+from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
 from nnunetv2_pcrl.monitoring.health import COLLAPSE_BELOW
-from nnunetv2_pcrl.networks.pcrlv2 import PCRLv2Network
 from nnunetv2_pcrl.training.step import ViewBatch, pcrlv2_step
 
 CHANNELS = {"2d": 3, "3d": 1, "anisotropic": 2}

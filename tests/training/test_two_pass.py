@@ -17,7 +17,7 @@ from steps import (
 )
 from torch import nn
 
-from nnunetv2_pcrl.losses.pcrlv2 import Levels, LossWeights, draw_levels
+from nnunetv2_pcrl.methods.pcrlv2.loss import Levels, LossWeights, draw_levels
 from nnunetv2_pcrl.training.step import comparisons
 from nnunetv2_pcrl.training.two_pass import (
     MicroBatch,

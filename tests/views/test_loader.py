@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from nnunetv2_pcrl.methods.pcrlv2.views import ViewSettings
 from nnunetv2_pcrl.views.loader import BatchStream
-from nnunetv2_pcrl.views.recipe import ViewSettings
 from nnunetv2_pcrl.views.samples import (
     TRAINING_STREAM,
     VALIDATION_STREAM,
@@ -400,7 +400,7 @@ def test_an_error_ends_the_workers_at_once(tmp_path):
 KILL_A_WORKER = """
 import multiprocessing, sys, torch
 from nnunetv2_pcrl.views.loader import BatchStream
-from nnunetv2_pcrl.views.recipe import ViewSettings
+from nnunetv2_pcrl.methods.pcrlv2.views import ViewSettings
 from nnunetv2_pcrl.views.samples import TRAINING_STREAM, StreamPosition, ViewSamples
 
 settings = ViewSettings((16, 16), (8, 8), (0.8, 0.8))

@@ -1,0 +1,115 @@
+"""Dice over training epochs: who learns faster."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from nnunetv2_pcrl.evaluation.comparison import Experiment
+from nnunetv2_pcrl.evaluation.looks import Look, add_legend, add_title, legend_height, save, tidy
+from nnunetv2_pcrl.evaluation.measured import Measured
+from nnunetv2_pcrl.experiments.runs import FINAL_CHECKPOINT, Run
+from nnunetv2_pcrl.weights.reading import load_safely
+
+# nnU-Net's Dice of all voxels of an epoch's validation patches. Its moving average lags ten epochs
+# behind, which is more than a short training has.
+LOGGED = "mean_fg_dice"
+CONVERGENCE = "dice_over_epochs"
+COLUMNS = 3
+# Inches.
+PANEL_WIDTH, PANEL_HEIGHT = 4.1, 3.2
+
+Curves = Mapping[Run, Sequence[float]]
+
+
+def read_curve(folder: Path, measured: Measured) -> list[float]:
+    """Pseudo Dice of every epoch of a finished training; empty if none is logged.
+
+    Args:
+        folder: result folder of the run.
+        measured: remembers curves, as checkpoints are large.
+
+    Raises:
+        ValueError: as `load_safely`.
+    """
+    path = folder / FINAL_CHECKPOINT
+
+    def read() -> list[float]:
+        logged = load_safely(path).get("logging", {})
+        return [float(value) for value in logged.get(LOGGED, [])]
+
+    return measured.get("/".join([*folder.parts[-3:], LOGGED]), [path], read)
+
+
+def draw_convergence(
+    experiment: Experiment, curves: Curves, looks: Mapping[str, Look], folder: Path
+) -> list[Path]:
+    """A panel per number of labels: single runs pale, their mean strong; the paths written."""
+    panels = []
+    for amount in experiment.amounts:
+        by_trainer = {
+            trainer: [
+                curves[run]
+                for run in (experiment.run(trainer, fold.fold) for fold in amount.folds)
+                if curves.get(run)
+            ]
+            for trainer in looks
+        }
+        if any(by_trainer.values()):
+            panels.append((amount, by_trainer))
+    if not panels:
+        return []
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    width = max(PANEL_WIDTH * columns, 8.2)
+    foot = legend_height(list(looks.values()), width)
+    height = PANEL_HEIGHT * rows + 0.65 + foot
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(
+        left=0.65 / width,
+        right=1 - 0.2 / width,
+        top=1 - 1.0 / height,
+        bottom=(foot + 0.55) / height,
+        wspace=0.2,
+        hspace=0.38,
+    )
+    first = None
+    for number, (amount, by_trainer) in enumerate(panels):
+        ax = first = figure.add_subplot(rows, columns, number + 1, sharey=first)
+        _draw_panel(ax, by_trainer, looks)
+        ax.set_title(f"{amount} labelled cases", loc="left", fontsize=11)
+        if number % columns == 0:
+            ax.set_ylabel("pseudo Dice", fontsize=10)
+        if number >= len(panels) - columns:
+            ax.set_xlabel("epoch", fontsize=10)
+    title = (
+        f"{experiment.dataset}, {experiment.configuration}\nDice of validation patches over epochs"
+    )
+    add_title(figure, title, 0.65 / width, 12)
+    add_legend(figure, list(looks.values()), width)
+    return save(figure, folder, CONVERGENCE)
+
+
+def _draw_panel(
+    ax: Axes, by_trainer: Mapping[str, Sequence[Sequence[float]]], looks: Mapping[str, Look]
+) -> None:
+    tidy(ax)
+    for trainer, runs in by_trainer.items():
+        look = looks[trainer]
+        for values in runs:
+            ax.plot(range(1, len(values) + 1), values, color=look.colour, linewidth=0.7, alpha=0.3)
+        if runs:
+            epochs = min(map(len, runs))
+            ax.plot(
+                range(1, epochs + 1),
+                np.mean([values[:epochs] for values in runs], axis=0),
+                color=look.colour,
+                linewidth=2,
+                marker=look.mark,
+                markersize=5,
+                markevery=max(1, epochs // 8),
+            )
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))

@@ -1,0 +1,134 @@
+"""comparison.csv and cases.csv: all numbers, one row each."""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnunetv2_pcrl.evaluation.comparison import Experiment, Row, ScoresOfRuns
+from nnunetv2_pcrl.weights.atomic import replaced_atomically
+
+COMPARISON_COLUMNS = (
+    "trainer",
+    "cases",
+    "fraction",
+    "label",
+    "metric",
+    "runs",
+    "runs_planned",
+    "validation_cases",
+    "mean",
+    "run_std",
+    "num_absent",
+    "num_without_distance",
+    "twin",
+    "difference",
+    "difference_case_low",
+    "difference_case_high",
+    "wilcoxon_p",
+    "wilcoxon_p_holm",
+    "paired_cases",
+    "run_difference",
+    "run_difference_low",
+    "run_difference_high",
+    "paired_runs",
+    "runs_better",
+    "twin_cases_for_same",
+    "label_efficiency",
+    "label_efficiency_bound",
+    "label_efficiency_low",
+    "label_efficiency_low_bound",
+    "label_efficiency_high",
+    "label_efficiency_high_bound",
+)
+
+
+def write_comparison(path: Path, rows: Iterable[Row], twin: str) -> None:
+    """One row per trainer, number of labelled cases, label and metric.
+
+    `num_absent` counts values of single runs and cases that do not exist because the label is in
+    neither reference nor prediction, `num_without_distance` those of which one of both is empty.
+    """
+    _write(path, COMPARISON_COLUMNS, (_comparison_row(row, twin) for row in rows))
+
+
+def _comparison_row(row: Row, twin: str) -> list[Any]:
+    folds, found = row.amount.folds, row.spread
+    cells = [
+        row.trainer,
+        row.amount.num_cases,
+        sum(fold.fraction for fold in folds) / len(folds),
+        row.label,
+        row.metric,
+        found.num_runs,
+        row.planned_runs,
+        found.num_cases,
+        found.mean,
+        found.run_std,
+        found.num_nan,
+        found.num_infinite,
+        twin,
+    ]
+    if row.difference is None:
+        cells += [None] * 11
+    else:
+        paired = row.difference
+        cells += [
+            paired.mean,
+            *paired.case_interval,
+            paired.p_value,
+            row.holm_p,
+            paired.num_cases,
+            paired.run_mean,
+            *paired.run_interval,
+            paired.num_runs,
+            paired.num_better,
+        ]
+    if row.efficiency is None:
+        return cells + [None] * 7
+    cells += [row.efficiency.twin_cases, row.efficiency.factor, row.efficiency.bound]
+    if row.efficiency_interval is None:
+        return cells + [None] * 4
+    return cells + [value for end in row.efficiency_interval for value in (end.factor, end.bound)]
+
+
+def write_cases(path: Path, experiment: Experiment, scores: ScoresOfRuns) -> None:
+    """One row per run and validation case; columns METRIC LABEL.
+
+    Empty where the label is in neither reference nor prediction; inf where there is no distance
+    because one of both is empty.
+    """
+    first = next(iter(scores.values()))
+    columns = [(metric, label) for metric, labels in first.items() for label in labels]
+    header = ["trainer", "cases", "fold", "of_fold", "repeat", "case"]
+    header += [f"{metric} {label}" for metric, label in columns]
+    rows = []
+    for amount in experiment.amounts:
+        for fold in amount.folds:
+            for trainer in experiment.trainers:
+                run = experiment.run(trainer, fold.fold)
+                if run not in scores:
+                    continue
+                start = [trainer, fold.num_cases, fold.fold, fold.of_fold, fold.repeat]
+                for case in next(iter(scores[run][columns[0][0]].values())):
+                    values = [scores[run][metric][label][case] for metric, label in columns]
+                    rows.append([*start, case, *values])
+    _write(path, header, rows)
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with (
+        replaced_atomically(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow([_cell(value) for value in row])
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return "" if value is None else value

@@ -1,1 +1,0 @@
-"""Planning: pretraining settings derived from the nnU-Net plan; images without labels."""

@@ -1,0 +1,1 @@
+"""Preprocessed data from images without labels: fingerprint, plans, cases."""

@@ -1,0 +1,1 @@
+"""What pretrained weights are used for."""

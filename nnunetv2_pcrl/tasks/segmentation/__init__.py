@@ -1,0 +1,1 @@
+"""Segmentation: nnU-Net's own training, started from pretrained weights."""

@@ -1,0 +1,106 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nnunetv2_pcrl.evaluation.statistics import (
+    bootstrap_interval,
+    difference,
+    holm,
+    signed_rank_test,
+    spread,
+    t_interval,
+)
+
+NAN, INF = math.nan, math.inf
+
+
+def test_a_mean_is_over_cases_of_the_means_over_runs():
+    # Case a: (0.2 + 0.4) / 2, case b: 0.9 in one run only.
+    found = spread({(5, "a"): 0.2, (6, "a"): 0.4, (5, "b"): 0.9, (6, "b"): NAN})
+    assert found.mean == pytest.approx((0.3 + 0.9) / 2)
+    # Runs: (0.2 + 0.9) / 2 = 0.55 and 0.4.
+    assert found.run_std == pytest.approx(0.15 / math.sqrt(2))
+    assert (found.num_runs, found.num_cases, found.num_nan, found.num_infinite) == (2, 2, 1, 0)
+
+
+def test_what_has_no_distance_is_counted_and_is_not_zero():
+    found = spread({(5, "a"): 4.0, (5, "b"): INF, (5, "c"): NAN})
+    assert found.mean == 4
+    assert (found.num_cases, found.num_nan, found.num_infinite) == (1, 1, 1)
+    assert math.isnan(found.run_std)
+    assert math.isnan(spread({(5, "a"): INF}).mean)
+
+
+def test_a_paired_difference_by_hand():
+    twin = {(5, "a"): 0.5, (6, "a"): 0.6, (5, "b"): 0.7, (6, "b"): 0.4}
+    own = {(5, "a"): 0.7, (6, "a"): 0.6, (5, "b"): 0.8, (6, "b"): 0.7}
+    found = difference(own, twin)
+    # Cases: (0.2 + 0) / 2 and (0.1 + 0.3) / 2; runs: (0.2 + 0.1) / 2 and (0 + 0.3) / 2.
+    assert found.mean == pytest.approx(0.15)
+    assert found.run_mean == pytest.approx(0.15)
+    assert found.run_interval == pytest.approx((0.15, 0.15))
+    assert (found.num_cases, found.num_runs, found.num_better) == (2, 2, 2)
+    # All resamples of two cases lie between the two.
+    assert found.case_interval == pytest.approx((0.1, 0.2))
+    # Two positive differences: 2 of the 4 equally likely sign patterns are as extreme.
+    assert found.p_value == pytest.approx(0.5)
+
+
+def test_only_runs_and_cases_that_both_have_are_paired():
+    twin = {(5, "a"): 0.5, (5, "b"): NAN, (6, "a"): 0.1}
+    own = {(5, "a"): 0.6, (5, "b"): 0.0, (7, "a"): 0.9}
+    found = difference(own, twin)
+    assert found.mean == pytest.approx(0.1)
+    assert (found.num_cases, found.num_runs) == (1, 1)
+    assert all(math.isnan(end) for end in found.run_interval)
+    assert difference({(7, "a"): 0.9}, twin) is None
+
+
+def test_a_smaller_distance_is_better():
+    twin, own = {(5, "a"): 3.0}, {(5, "a"): 2.0}
+    assert difference(own, twin, more_is_better=False).num_better == 1
+    assert difference(own, twin).num_better == 0
+
+
+def test_the_bootstrap_of_equal_values_has_no_width():
+    assert bootstrap_interval(np.full(7, 0.25)) == (0.25, 0.25)
+
+
+def test_a_single_value_has_no_interval():
+    for interval in (bootstrap_interval(np.array([0.1])), t_interval(np.array([0.1]))):
+        assert all(math.isnan(end) for end in interval)
+
+
+def test_the_bootstrap_of_a_normal_sample_is_near_its_closed_form():
+    values = np.random.default_rng(1).normal(0.3, 2.0, 400)
+    half = 1.96 * values.std() / math.sqrt(400)
+    interval = bootstrap_interval(values)
+    assert interval == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02)
+    assert interval == bootstrap_interval(values)
+
+
+def test_a_t_interval_by_hand():
+    # Mean 2, standard deviation 1, t(0.975, 2) = 4.3027.
+    half = 4.30265 / math.sqrt(3)
+    assert t_interval(np.array([1.0, 2.0, 3.0])) == pytest.approx((2 - half, 2 + half), abs=1e-4)
+
+
+def test_the_signed_rank_test_has_the_exact_p_of_a_tiny_sample():
+    # Ranks 1 to 5, negative sum 1: sign patterns with a negative sum of at most 1 are 2 of 32.
+    assert signed_rank_test(np.array([-0.1, 0.2, 0.3, 0.4, 0.5])) == pytest.approx(2 * 2 / 32)
+    assert signed_rank_test(np.zeros(4)) == 1
+    assert signed_rank_test(np.array([0.1])) == 1
+
+
+def test_the_signed_rank_test_of_many_cases_is_scipys():
+    values = np.random.default_rng(0).normal(0.2, 1, 60)
+    assert signed_rank_test(values) == pytest.approx(stats.wilcoxon(values).pvalue)
+
+
+def test_holm_by_hand():
+    # Sorted: 0.01 * 4, 0.02 * 3, 0.03 * 2 (raised to the one before), 0.9 * 1.
+    assert holm([0.03, 0.01, 0.9, 0.02]) == pytest.approx([0.06, 0.04, 0.9, 0.06])
+    assert holm([0.6, 0.7]) == [1, 1]
+    assert holm([]) == []

@@ -1,0 +1,93 @@
+"""Learning rates of fine-tuning, epoch by epoch and part by part."""
+
+import pytest
+import torch
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
+from planned_networks import planned_network, random_images
+
+from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
+    PARTS,
+    FinetuneLRScheduler,
+    FinetuneSchedule,
+    parameter_groups,
+)
+from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
+
+
+def rates(part: str, num_epochs: int = 10, initial_lr: float = 1.0, **settings) -> list[float]:
+    schedule = FinetuneSchedule(FinetuneSettings(**settings), initial_lr, num_epochs)
+    return [schedule.rate(part, epoch) for epoch in range(num_epochs)]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_without_settings_the_rates_are_nnu_nets(part):
+    optimizer = torch.optim.SGD([torch.ones(1)], 0.01)
+    scheduler = PolyLRScheduler(optimizer, 0.01, 10)
+    expected = []
+    for epoch in range(10):
+        scheduler.step(epoch)
+        expected.append(optimizer.param_groups[0]["lr"])
+    assert rates(part, initial_lr=0.01) == pytest.approx(expected)
+
+
+def test_new_layers_warm_up_first_then_the_whole_network_then_the_plan():
+    settings = {"warmup_new_epochs": 2, "warmup_epochs": 4}
+    plan = [1, 0.75**0.9, 0.5**0.9, 0.25**0.9]
+    whole = [0.25, 0.5, 0.75, 1]
+    assert rates("heads", **settings) == pytest.approx([0.5, 1, *whole, *plan])
+    assert rates("encoder", **settings) == pytest.approx([0, 0, *whole, *plan])
+    assert rates("decoder", **settings) == rates("heads", **settings)
+
+
+def test_a_decoder_that_was_loaded_is_not_new():
+    settings = {"warmup_new_epochs": 2, "transfer": "encoder_decoder"}
+    assert rates("decoder", **settings)[:2] == [0, 0]
+    assert rates("heads", **settings)[:2] == [0.5, 1]
+
+
+def test_a_frozen_encoder_joins_the_plan_later():
+    frozen = rates("encoder", freeze_encoder_epochs=3)
+    assert frozen[:3] == [0, 0, 0]
+    assert frozen[3:] == rates("encoder")[3:]
+    assert rates("decoder", freeze_encoder_epochs=3) == rates("decoder")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"warmup_new_epochs": 5, "warmup_epochs": 5}, {"freeze_encoder_epochs": 10}],
+    ids=lambda settings: "-".join(settings),
+)
+def test_phases_longer_than_the_training_are_refused(settings):
+    with pytest.raises(ValueError, match="a training of 10 epochs has no room for .*_epochs="):
+        FinetuneSchedule(FinetuneSettings(**settings), 0.01, 10)
+
+
+def test_a_part_without_a_rate_stays_exactly_as_it_is():
+    network = planned_network()
+    settings = FinetuneSettings(freeze_encoder_epochs=1)
+    optimizer = torch.optim.SGD(
+        parameter_groups(network), 0.01, momentum=0.99, nesterov=True, weight_decay=0.1
+    )
+    scheduler = FinetuneLRScheduler(optimizer, FinetuneSchedule(settings, 0.01, 2))
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+
+    def changed(epoch):
+        scheduler.step(epoch)
+        outputs = network(random_images(2, 1, 16, 24))
+        sum(output.square().mean() for output in outputs).backward()
+        optimizer.step()
+        # A bias before instance normalisation has no influence, so weights only.
+        names = [name for name in before if name.endswith("conv.weight")]
+        now = dict(network.named_parameters())
+        return {name.split(".")[0] for name in names if not torch.equal(now[name], before[name])}
+
+    assert changed(0) == {"decoder"}
+    assert changed(1) == {"encoder", "decoder"}
+
+
+def test_every_parameter_is_in_one_group():
+    network = planned_network("ResidualEncoderUNet")
+    groups = parameter_groups(network)
+    assert [group["part"] for group in groups] == list(PARTS)
+    found = [id(p) for group in groups for p in group["params"]]
+    assert sorted(found) == sorted(id(p) for p in network.parameters())
