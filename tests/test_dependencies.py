@@ -42,7 +42,7 @@ MAY_IMPORT = {
         "views",
         "weights",
     },
-    "methods": {"settings", "networks", "losses", "views"},
+    "methods": {"monitoring", "settings", "networks", "losses", "views"},
     "monitoring": {"methods", "networks", "views", "weights"},
     "preparation": {"datasets", "weights"},
     "label_folds": {"datasets", "views", "weights"},
