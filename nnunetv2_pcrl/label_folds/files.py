@@ -17,6 +17,7 @@ from nnunetv2_pcrl.datasets.raw import read_json, write_json
 from nnunetv2_pcrl.label_folds.splits import SPLITS_NAME, Split, read_splits
 from nnunetv2_pcrl.label_folds.table import TABLE_NAME, LabelFold, read_label_folds
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
+from nnunetv2_pcrl.weights.plain_names import plain_number
 
 # The next table, while splits_final.json is being replaced.
 PENDING_NAME = "label_folds.pending.json"
@@ -64,7 +65,10 @@ def read_table(preprocessed: Path, name: str = TABLE_NAME) -> Table | None:
         return None
     content = read_json(preprocessed / name)
     try:
-        digests = {int(number): digest for number, digest in content["digests"].items()}
+        digests = {
+            plain_number(int(number), "fold"): digest
+            for number, digest in content["digests"].items()
+        }
         return Table(content["seed"], folds, digests)
     except (KeyError, AttributeError, ValueError) as error:
         raise ValueError(

@@ -69,6 +69,16 @@ class Method(ABC, Generic[S]):
         self.settings = settings
         self.facts = facts
 
+    @property
+    @abstractmethod
+    def largest_view(self) -> int:
+        """Voxels of the largest view."""
+
+    @property
+    @abstractmethod
+    def num_levels(self) -> int:
+        """Levels of the backbone's pyramid."""
+
     @classmethod
     @abstractmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -102,8 +112,29 @@ class Method(ABC, Generic[S]):
     def shown(self, num_levels: int) -> Shown:
         """What is logged and how it is shown: all that a report needs to know of the method."""
 
+    def remarks(self) -> dict[str, str]:
+        """What a person should know of the settings before the first epoch, by kind.
+
+        What `warnings` finds of the same kind later is not said again.
+        """
+        return {}
+
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """SGD without Nesterov, at the learning rate of the first epoch."""
+        settings = self.settings
+        return torch.optim.SGD(
+            network.parameters(),
+            settings.initial_lr,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+
     def after_update(self, network: nn.Module, progress: float) -> None:  # noqa: B027
         """What follows an optimiser step, e.g. a teacher that moves."""
+
+    def schedules(self, progress: float) -> dict[str, float]:
+        """What changes with the progress and is logged once per epoch, by log name."""
+        return {}
 
     def summarised(self, means: dict[str, float]) -> dict[str, float]:
         """Numbers of an epoch of validation from their means over its steps."""

@@ -1,8 +1,8 @@
 """The loss of one step as data: which views pass which backbone, and what is made of them."""
 
-from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -41,7 +41,7 @@ class Pass:
         return views if self.only is None else views[self.only : self.only + 1]
 
 
-class Objective(ABC):
+class Objective:
     """The loss of one step; everything random in it has been drawn.
 
     Attributes:
@@ -52,7 +52,7 @@ class Objective(ABC):
 
     passes: tuple[Pass, ...]
     weights: Mapping[str, float]
-    tables: tuple[str, ...] = ()
+    tables: ClassVar[tuple[str, ...]] = ()
 
     def of_views(
         self, network: nn.Module, name: str, pyramid: list[Tensor], batch: Batch

@@ -16,6 +16,7 @@ class PlanFacts:
         spacing: mm per voxel.
         strides: of every stage of the encoder, per axis; the first are 1.
         num_channels: of the images.
+        normalization: nnU-Net's scheme per channel, e.g. ZScoreNormalization.
     """
 
     patch_size: tuple[int, ...]
@@ -23,6 +24,7 @@ class PlanFacts:
     spacing: tuple[float, ...]
     strides: tuple[tuple[int, ...], ...]
     num_channels: int
+    normalization: tuple[str, ...] = ()
 
     @property
     def num_axes(self) -> int:

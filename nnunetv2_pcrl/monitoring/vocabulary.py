@@ -22,7 +22,7 @@ class Series:
         phases: "train" and "val" where training and validation have it; none where it is logged
             once, under its own name.
         short: what the progress bar and the epoch's line call it; empty to leave it out there.
-        is_term: whether it is a term of the loss (shown with the loss), or a state (after it).
+        is_term: whether it is in the loss; losses of the same terms can be compared.
     """
 
     name: str
@@ -36,6 +36,11 @@ class Series:
         return tuple(f"{phase}_{self.name}" for phase in self.phases) or (self.name,)
 
 
+def of_level(name: str, level: int) -> str:
+    """Name of a number of one level, 0 = lowest resolution."""
+    return f"{name}_level_{level}"
+
+
 @dataclass(frozen=True)
 class Line:
     """A curve of a chart.
@@ -47,6 +52,7 @@ class Line:
         style: "solid", "dashed" or "dotted".
         constant: its value, if it is one.
         relative: whether it is shown relative to its first value.
+        part: which one of the logged values, where a list is logged in every epoch.
     """
 
     name: str
@@ -55,6 +61,23 @@ class Line:
     style: str = "solid"
     constant: float | None = None
     relative: bool = False
+    part: int | None = None
+
+
+def both_phases(name: str, label: str, colour: int) -> tuple[Line, Line]:
+    """A number of training and validation, the latter dashed."""
+    return (
+        Line(f"train_{name}", f"{label}, training", colour),
+        Line(f"val_{name}", f"{label}, validation", colour, "dashed"),
+    )
+
+
+def of_every_level(name: str, num_levels: int, style: str = "solid", words: str = ""):
+    """A logged number of every level, one line each."""
+    return tuple(
+        Line(of_level(name, level), f"level {level}{words}", level, style)
+        for level in range(num_levels)
+    )
 
 
 @dataclass(frozen=True)
@@ -67,6 +90,7 @@ class Chart:
         from_zero: whether the axis begins at 0.
         levels: whether colours stand for levels, low to high resolution.
         text: what a reader should know of it, in a sentence.
+        axis: name of the vertical axis.
     """
 
     title: str
@@ -74,6 +98,7 @@ class Chart:
     from_zero: bool = False
     levels: bool = False
     text: str = ""
+    axis: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +111,7 @@ class Card:
         choose: "max" or "min" of the levels.
         form: format of the number.
         text: what a reader should know of it, in a sentence.
+        short: what the epoch's line calls it; empty to leave it out there.
     """
 
     label: str
@@ -93,6 +119,10 @@ class Card:
     choose: str = "max"
     form: str = ".4f"
     text: str = ""
+    short: str = ""
+
+
+LEARNING_RATE = Line("lrs", "learning rate", 0, relative=True)
 
 
 @dataclass(frozen=True)
@@ -102,16 +132,25 @@ class Shown:
     Attributes:
         series: that are logged.
         charts, cards: of them.
+        schedules: what changes by plan, all in one chart; the learning rate first.
+        loss: what a reader should know of the loss, in a sentence.
     """
 
-    series: tuple[Series, ...]
-    charts: tuple[Chart, ...]
+    series: tuple[Series, ...] = ()
+    charts: tuple[Chart, ...] = ()
     cards: tuple[Card, ...] = ()
+    schedules: tuple[Line, ...] = (LEARNING_RATE,)
+    loss: str = ""
 
     @property
     def log_names(self) -> list[str]:
         """Everything that is logged once per epoch."""
         return [name for series in self.series for name in series.log_names]
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms of the loss."""
+        return tuple(series.name for series in self.series if series.is_term)
 
     def as_plain(self) -> dict[str, Any]:
         """For the record of a run."""
@@ -127,6 +166,8 @@ class Shown:
                 for chart in plain["charts"]
             ),
             tuple(Card(**{**card, "names": tuple(card["names"])}) for card in plain["cards"]),
+            tuple(Line(**line) for line in plain["schedules"]),
+            plain["loss"],
         )
 
 
@@ -171,9 +212,13 @@ class Pictures:
         columns: of one size, at least the network's input.
         difference: absolute difference of two columns, same shape; None for none.
         matrices: tables beside them.
+        window_of: number of the column whose range of values all columns are shown in.
+        difference_title: of the difference.
     """
 
     box: Box
     columns: tuple[Column, ...]
     difference: Tensor | None = None
     matrices: tuple[Matrix, ...] = ()
+    window_of: int = 0
+    difference_title: str = "|restoration - target|"

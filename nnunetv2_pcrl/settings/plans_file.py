@@ -9,10 +9,12 @@ from typing import Any
 from nnunetv2_pcrl.settings.base import check_names
 
 SECTIONS = "nnunetv2_pcrl"
+# Settings of every method's pretraining; a method's own section comes before it.
+PRETRAINING = "pretraining"
 FINETUNE = "finetune"
 CLASSIFICATION = "classification"
-# Of the tasks; those of the methods are theirs.
-TASK_SECTIONS = (FINETUNE, CLASSIFICATION)
+# Those of the methods are theirs.
+COMMON_SECTIONS = (PRETRAINING, FINETUNE, CLASSIFICATION)
 _OLD_SECTION = "pcrlv2"
 
 
@@ -24,7 +26,7 @@ def read_section(
     Args:
         configuration: of the plans file.
         name: of the section.
-        methods: sections of all methods; with those of the tasks they are all that may be there.
+        methods: sections of all methods; with the common ones they are all that may be there.
 
     Raises:
         ValueError: if a section is unknown, or is no dictionary of settings.
@@ -37,7 +39,7 @@ def read_section(
         )
     sections = configuration.get(SECTIONS, {})
     _demand_dictionary(sections, SECTIONS)
-    check_names(sections, (*methods, *TASK_SECTIONS), SECTIONS)
+    check_names(sections, (*methods, *COMMON_SECTIONS), SECTIONS)
     section = sections.get(name, {})
     _demand_dictionary(section, f"{SECTIONS}.{name}")
     return dict(section)

@@ -17,10 +17,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from nnunetv2_pcrl.views.samples import RegionSample, ViewSamples
 
-# Place of the image in the shape of each tensor of a batch.
-BATCH_DIMS = {"target": 0, "global_views": 1, "local_views": 1}
-
-
 # Schedulers send SIGTERM to every process of a job, and the last step still needs its views.
 _TERMINATION = {signal.SIGTERM}
 _CAN_WAIT_FOR_SIGNALS = hasattr(signal, "sigwaitinfo")
@@ -123,8 +119,8 @@ class BatchStream:
         """The next batch.
 
         Returns:
-            `target` [B, C, ...], `global_views` [2, B, C, ...], `local_views` [L, B, C, ...],
-            `cases` (B identifiers) and `rejected` (list of (identifier, reason)).
+            `views` (tensors by name, each [views, B, ...]), `cases` (B identifiers) and
+            `rejected` (list of (identifier, reason)).
 
         Raises:
             RuntimeError: if no usable case was found for a sample, or a worker died.
@@ -168,14 +164,13 @@ class BatchStream:
 
 def _collected(samples: Iterable[dict], batch_size: int, device: torch.device) -> dict:
     """Writes samples into a batch one by one, so that no image is held twice."""
-    batch: dict = {"cases": [], "rejected": []}
+    batch: dict = {"views": {}, "cases": [], "rejected": []}
     for index, sample in enumerate(samples):
-        for key, dim in BATCH_DIMS.items():
-            values = sample[key]
-            if key not in batch:
-                shape = (*values.shape[:dim], batch_size, *values.shape[dim:])
-                batch[key] = values.new_empty(shape, device=device)
-            batch[key].select(dim, index).copy_(values, non_blocking=True)
+        for name, values in sample["views"].items():
+            if name not in batch["views"]:
+                shape = (len(values), batch_size, *values.shape[1:])
+                batch["views"][name] = values.new_empty(shape, device=device)
+            batch["views"][name][:, index].copy_(values, non_blocking=True)
         batch["cases"].append(sample["case"])
         # The loader makes lists of what were tuples.
         batch["rejected"] += [tuple(pair) for pair in sample["rejected"]]

@@ -50,7 +50,7 @@ def run(*more: str, expected: int = 0, trainers=("nnUNetTrainer", "PCRLv2Finetun
 def write_section(root: Path, **settings) -> None:
     path = root / "nnUNet_preprocessed" / DATASET / "nnUNetPlans.json"
     content = json.loads(path.read_text())
-    content["configurations"]["2d"]["pcrlv2"] = settings
+    content["configurations"]["2d"]["nnunetv2_pcrl"] = {"finetune": settings}
     path.write_text(json.dumps(content))
 
 

@@ -94,7 +94,7 @@ def test_real_images_pretrain_for_a_few_steps(real, number, name, configuration)
         assert "at least 2 usable cases" in text
         plans = real.preprocessed / name / "nnUNetPlansSmall.json"
         content = json.loads(plans.read_text())
-        content["configurations"][configuration]["pcrlv2"]["min_cases"] = 1
+        content["configurations"][configuration]["nnunetv2_pcrl"]["pretraining"]["min_cases"] = 1
         plans.write_text(json.dumps(content))
     real.train(number, configuration, "all", "PCRLv2PretrainTrainer_1epoch")
     folder = real.result(name, "PCRLv2PretrainTrainer_1epoch", configuration, "all")

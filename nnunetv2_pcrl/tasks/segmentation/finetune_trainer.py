@@ -1,7 +1,8 @@
-"""PCRLv2FinetuneTrainer: nnU-Net's own training, started from pretrained weights."""
+"""The fine-tuning of any method's weights: nnU-Net's own training, started from them."""
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,19 @@ from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2_pcrl.label_folds.table import ordinary_fold, read_label_folds
-from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
-from nnunetv2_pcrl.methods.pcrlv2.variants import joined_methods
-from nnunetv2_pcrl.settings.sections import check_names, read_section
-from nnunetv2_pcrl.tasks.segmentation.finetune_progress import FinetuneProgress
+from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.pretraining import Pretraining
+from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
+from nnunetv2_pcrl.settings.base import check_names
+from nnunetv2_pcrl.settings.plans_file import FINETUNE, read_section
+from nnunetv2_pcrl.tasks.segmentation.finetune_progress import TRANSFER_REPORT, FinetuneProgress
 from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
     FinetuneLRScheduler,
     FinetuneSchedule,
     parameter_groups,
 )
 from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings, settings_of_variant
+from nnunetv2_pcrl.training.checkpoints import check_can_go_on, read_checkpoint
 from nnunetv2_pcrl.training.results import (
     WEIGHTS_VARIABLE,
     FoundWeights,
@@ -37,10 +41,8 @@ from nnunetv2_pcrl.weights.report import TransferReport
 from nnunetv2_pcrl.weights.sources import PretrainedSource, read_source
 from nnunetv2_pcrl.weights.transfer import transfer_weights
 
-REPORT_NAME = "transfer_report.json"
 
-
-class PCRLv2FinetuneTrainer(nnUNetTrainer):
+class FinetuneTrainer(nnUNetTrainer):
     """Differs from nnUNetTrainer in the weights it starts from, and in nothing else by default.
 
     `-tr nnUNetTrainer` with the same plans is its from-scratch twin, and so is the variant
@@ -48,6 +50,7 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
     start of a fresh training only; resuming, validation and prediction need no weights file.
     """
 
+    pretraining: Pretraining
     variant_epochs: int | None = None
     variant: Mapping[str, Any] = {}
 
@@ -60,8 +63,8 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         device: torch.device = torch.device("cuda"),  # noqa: B008
     ):
         super().__init__(plans, configuration, fold, dataset_json, device)
-        section = read_section(self.configuration_manager.configuration)
-        check_names(section, PCRLv2Settings.names() | FinetuneSettings.names())
+        section = read_section(self.configuration_manager.configuration, FINETUNE, METHOD_SECTIONS)
+        check_names(section, FinetuneSettings.names(), FINETUNE)
         self.finetune_settings = FinetuneSettings.from_section({**section, **self.variant})
         if self.variant_epochs is not None:
             self.num_epochs = self.variant_epochs
@@ -71,24 +74,23 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         self._stem_at_initialisation: Tensor | None = None
 
     @classmethod
-    def variant_of_length(cls, num_epochs: int) -> dict[str, Any]:
-        """Class attributes of the variant that trains for so many epochs."""
-        return {"variant_epochs": num_epochs}
-
-    @classmethod
-    def variant_of_word(cls, word: str) -> dict[str, Any] | None:
-        """Class attributes of the variant of that name, e.g. zeroSkip; None if there is none.
+    def named(cls, name: str, method: type[Method], words: tuple[str, ...]) -> type | None:
+        """The trainer of a method's weights and of variants; None if a word means nothing.
 
         There is none either of two words that say different things of the same setting.
         """
-        settings = settings_of_variant(word)
-        if settings is None:
-            return None
-        if {"pretraining"} <= settings.keys() & cls.variant.keys():
-            settings = {"pretraining": joined_methods((cls.variant["pretraining"], word))}
-        elif settings.keys() & cls.variant.keys():
-            return None
-        return {"variant": {**cls.variant, **settings}}
+        attributes: dict[str, Any] = {"pretraining": Pretraining.of_trainer(name), "variant": {}}
+        for word in words:
+            if match := re.fullmatch(r"([1-9]\d*)epochs?", word):
+                attributes["variant_epochs"] = int(match[1])
+                continue
+            if word in method.variants:
+                continue
+            settings = settings_of_variant(word)
+            if settings is None or settings.keys() & attributes["variant"].keys():
+                return None
+            attributes["variant"] |= settings
+        return type(name, (cls,), attributes)
 
     def initialize(self):
         """As nnU-Net; remembers the stem, to see whether somebody loads other weights."""
@@ -106,7 +108,21 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         return optimizer, FinetuneLRScheduler(optimizer, schedule)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
-        """As nnU-Net; a resumed training does not start from pretrained weights again."""
+        """As nnU-Net; a resumed training does not start from pretrained weights again.
+
+        Raises:
+            ValueError: if it is no whole checkpoint of this training, with the remedy.
+        """
+        checkpoint = read_checkpoint(filename_or_checkpoint)
+        if not self.was_initialized:
+            self.initialize()
+        check_can_go_on(
+            filename_or_checkpoint,
+            checkpoint,
+            type(self).__name__,
+            self._planned_network().state_dict(),
+            self.optimizer.state_dict(),
+        )
         super().load_checkpoint(filename_or_checkpoint)
         self._resumed = True
 
@@ -132,13 +148,14 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
     def _start_from_pretrained_weights(self) -> None:
         if self.local_rank == 0:
             # That of an earlier training in this folder is not about this one.
-            (Path(self.output_folder) / REPORT_NAME).unlink(missing_ok=True)
+            (Path(self.output_folder) / TRANSFER_REPORT).unlink(missing_ok=True)
         if not torch.equal(self._stem(), self._stem_at_initialisation):
             # nnU-Net loads the file of -pretrained_weights before it starts the training.
             if self.finetune_settings.from_scratch:
                 raise ValueError(
                     f"{type(self).__name__} starts from no weights, but -pretrained_weights gave "
-                    f"some. Leave them out, or use -tr PCRLv2FinetuneTrainer."
+                    f"some. Leave them out, or use "
+                    f"-tr {self.pretraining.trainer_of('Finetune')}."
                 )
             self.print_to_log_file("Keeping the weights given by -pretrained_weights")
             return
@@ -153,7 +170,7 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
             plans,
             self._pretrained_configuration(),
             (self.fold, ordinary_fold(label_folds, self.fold)),
-            settings.pretraining,
+            self.pretraining,
             settings.transductive,
         )
         found = find_weights(os.environ.get(WEIGHTS_VARIABLE), settings.weights, wanted)
@@ -214,8 +231,9 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
             "origin": found.origin,
             "kind": source.kind,
             "method": source.method,
+            "citations": source.citations,
             "transfer": self.finetune_settings.transfer,
             "remarks": remarks,
         }
-        with open(Path(self.output_folder) / REPORT_NAME, "w") as file:
+        with open(Path(self.output_folder) / TRANSFER_REPORT, "w") as file:
             json.dump({**about, **report.as_plain()}, file, indent=2)

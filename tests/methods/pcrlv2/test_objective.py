@@ -2,18 +2,22 @@
 
 import re
 from collections import Counter
-from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from naive_step import naive_numbers
 from planned_networks import GEOMETRIES, pretraining_network, random_images, shaken
 from torch import Tensor
 
-from nnunetv2_pcrl.methods.pcrlv2.loss import Levels, LossWeights, draw_levels
+from nnunetv2_pcrl.methods.pcrlv2.loss import Levels, draw_levels
 from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
-from nnunetv2_pcrl.monitoring.health import COLLAPSE_BELOW
-from nnunetv2_pcrl.training.step import ViewBatch, pcrlv2_step
+from nnunetv2_pcrl.methods.pcrlv2.objective import PCRLv2Objective, loss_weights
+from nnunetv2_pcrl.training.gradient_cache import evaluate
+
+# Below the rounding error of half precision, differences between images are noise.
+COLLAPSE_BELOW = 1e-3
 
 CHANNELS = {"2d": 3, "3d": 1, "anisotropic": 2}
 NUM_LEVELS = 3
@@ -24,14 +28,31 @@ def make_network(architecture: str = "PlainConvUNet", geometry: str = "2d") -> P
     return shaken(pretraining_network(architecture, geometry, CHANNELS[geometry]).double())
 
 
-def make_views(geometry: str = "2d", batch_size: int = 3, num_local: int = 2) -> ViewBatch:
+Views = dict[str, Tensor]
+
+
+def make_views(geometry: str = "2d", batch_size: int = 3, num_local: int = 2) -> Views:
     plan, channels = GEOMETRIES[geometry], CHANNELS[geometry]
     arguments = {"dtype": torch.float64}
-    return ViewBatch(
-        random_images(batch_size, channels, *plan.global_size, seed=1, **arguments),
-        random_images(2, batch_size, channels, *plan.global_size, seed=2, **arguments),
-        random_images(num_local, batch_size, channels, *plan.local_size, seed=3, **arguments),
-    )
+    return {
+        "target": random_images(1, batch_size, channels, *plan.global_size, seed=1, **arguments),
+        "global_views": random_images(
+            2, batch_size, channels, *plan.global_size, seed=2, **arguments
+        ),
+        "local_views": random_images(
+            num_local, batch_size, channels, *plan.local_size, seed=3, **arguments
+        ),
+    }
+
+
+def step(network: PCRLv2Network, views: Views, levels: Levels) -> SimpleNamespace:
+    """All numbers of a step, and the loss at a weight beta."""
+    numbers = naive_numbers(network, views, PCRLv2Objective(levels, {}))
+
+    def total(beta: float = 1.0) -> Tensor:
+        return sum(weight * numbers[name] for name, weight in loss_weights(1.0, beta, 1.0).items())
+
+    return SimpleNamespace(**numbers, numbers=numbers, total=total)
 
 
 # The formula of the paper, one view at a time
@@ -68,15 +89,15 @@ def literal_comparison(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tenso
 
 
 def literal_loss(
-    network: PCRLv2Network, views: ViewBatch, levels: Levels, beta: float
+    network: PCRLv2Network, views: Views, levels: Levels, beta: float
 ) -> tuple[Tensor, list[Tensor]]:
     """L and its four terms."""
 
     def pool(pyramid: list[Tensor], level: int) -> Tensor:
         return pyramid[level].mean(dim=tuple(range(2, pyramid[level].ndim)))
 
-    d_0, d_1 = (literal_pyramid(network, view) for view in views.global_views)
-    d_local = [literal_pyramid(network, view) for view in views.local_views]
+    d_0, d_1 = (literal_pyramid(network, view) for view in views["global_views"])
+    d_local = [literal_pyramid(network, view) for view in views["local_views"]]
 
     def global_view(pyramid: list[Tensor], level: int) -> tuple[Tensor, Tensor]:
         return literal_embedding(network, level, pool(pyramid, level))
@@ -87,7 +108,7 @@ def literal_loss(
         return tuple(part.chunk(len(d_local))[n] for part in both)
 
     k = levels.shared
-    target = views.target
+    target = views["target"][0]
     mode = "bilinear" if target.ndim == 4 else "trilinear"
     r_full = (network.restoration(d_0[-1]) - target).square().mean()
     low = network.level_restorations[k](d_0[k])
@@ -113,8 +134,8 @@ def test_the_step_equals_the_loss_written_out_with_all_gradients(architecture, g
     network, views = make_network(architecture, geometry), make_views(geometry)
     levels = Levels(shared, ((2, 0), (1, 1)))
     expected, expected_terms = literal_loss(network, views, levels, BETA)
-    terms = pcrlv2_step(network, views, levels).terms
-    total = terms.total(LossWeights(level_restoration=BETA))
+    terms = step(network, views, levels)
+    total = terms.total(BETA)
     ours = [
         terms.restoration,
         terms.level_restoration,
@@ -136,25 +157,25 @@ def test_the_step_equals_the_loss_written_out_with_six_crops_and_drawn_levels():
     for _ in range(4):
         levels = draw_levels(network.num_levels, 6, generator)
         expected, _ = literal_loss(network, views, levels, BETA)
-        total = pcrlv2_step(network, views, levels).terms.total(LossWeights(level_restoration=BETA))
+        total = step(network, views, levels).total(BETA)
         torch.testing.assert_close(total, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_every_local_crop_receives_gradient():
     # Trap 3.
     views = make_views(num_local=4)
-    local_views = views.local_views.clone().requires_grad_()
+    local_views = views["local_views"].clone().requires_grad_()
     levels = Levels(0, ((0, 1), (2, 2), (1, 0), (0, 0)))
-    result = pcrlv2_step(make_network(), replace(views, local_views=local_views), levels)
-    result.terms.local_comparison.backward()
+    result = step(make_network(), {**views, "local_views": local_views}, levels)
+    result.local_comparison.backward()
     assert local_views.grad.flatten(2).abs().amax(dim=2).min() > 1e-8
 
 
 def test_only_the_first_global_view_is_restored():
     views = make_views()
-    inputs = views.global_views.clone().requires_grad_()
+    inputs = views["global_views"].clone().requires_grad_()
     levels = Levels(1, ((0, 0), (0, 0)))
-    terms = pcrlv2_step(make_network(), replace(views, global_views=inputs), levels).terms
+    terms = step(make_network(), {**views, "global_views": inputs}, levels)
     (terms.restoration + terms.level_restoration).backward(retain_graph=True)
     assert inputs.grad[0].any() and not inputs.grad[1].any()
     terms.global_comparison.backward()
@@ -166,7 +187,7 @@ def test_comparison_and_level_restoration_use_the_same_level(shared):
     # Trap 5.
     network = make_network()
     other = (shared + 1) % NUM_LEVELS
-    terms = pcrlv2_step(network, make_views(), Levels(shared, ((other, other),) * 2)).terms
+    terms = step(network, make_views(), Levels(shared, ((other, other),) * 2))
     (terms.level_restoration + terms.global_comparison).backward()
     for heads in (network.level_restorations, network.projections, network.predictions):
         reached = [any(p.grad is not None for p in head.parameters()) for head in heads]
@@ -177,23 +198,23 @@ def test_the_local_term_is_averaged_over_the_crops():
     # Trap 4: twice the same crops have the same batch statistics and the same mean.
     network, views = make_network(), make_views()
     levels = Levels(0, ((0, 1), (2, 1)))
-    twice = replace(views, local_views=torch.cat([views.local_views] * 2))
-    once = pcrlv2_step(network, views, levels).terms.local_comparison
-    again = pcrlv2_step(network, twice, Levels(0, levels.local * 2)).terms.local_comparison
+    twice = {**views, "local_views": torch.cat([views["local_views"]] * 2)}
+    once = step(network, views, levels).local_comparison
+    again = step(network, twice, Levels(0, levels.local * 2)).local_comparison
     torch.testing.assert_close(again, once)
 
 
 # Three populations of batch normalisation
 
 
-def population_sizes(network: PCRLv2Network, views: ViewBatch, level: int) -> Counter:
+def population_sizes(network: PCRLv2Network, views: Views, level: int) -> Counter:
     """Sizes of the batches that the prediction head of a level sees in one step."""
     sizes = Counter()
     hook = network.predictions[level].register_forward_hook(
         lambda _module, inputs, _output: sizes.update([len(inputs[0])])
     )
-    num_local = len(views.local_views)
-    pcrlv2_step(network, views, Levels(level, ((level, level),) * num_local))
+    num_local = len(views["local_views"])
+    step(network, views, Levels(level, ((level, level),) * num_local))
     hook.remove()
     return sizes
 
@@ -205,11 +226,11 @@ def test_both_global_views_and_all_crops_together_are_three_populations():
 def test_changing_one_crop_changes_nothing_but_the_local_comparison():
     network, views = make_network(), make_views()
     levels = Levels(1, ((1, 1), (1, 1)))
-    changed = views.local_views.clone()
+    changed = views["local_views"].clone()
     changed[1, 0] *= 2
     changed[1, 0, :, :4] += 3
-    before = pcrlv2_step(network, views, levels).terms
-    after = pcrlv2_step(network, replace(views, local_views=changed), levels).terms
+    before = step(network, views, levels)
+    after = step(network, {**views, "local_views": changed}, levels)
     assert torch.equal(after.restoration, before.restoration)
     assert torch.equal(after.level_restoration, before.level_restoration)
     assert torch.equal(after.global_comparison, before.global_comparison)
@@ -220,12 +241,12 @@ def test_the_crops_are_normalised_jointly():
     # Were crop n a population of its own, the first comparison would know nothing of crop 1.
     network = make_network()
     views = make_views()
-    local_views = views.local_views.clone().requires_grad_()
+    local_views = views["local_views"].clone().requires_grad_()
     seen = []
     hook = network.projections[1].register_forward_hook(
         lambda _module, _inputs, output: seen.append(output)
     )
-    pcrlv2_step(network, replace(views, local_views=local_views), Levels(1, ((1, 1),) * 2))
+    step(network, {**views, "local_views": local_views}, Levels(1, ((1, 1),) * 2))
     hook.remove()
     (z,) = (output for output in seen if len(output) == 6)
     of_crop_0 = z.unflatten(0, (2, 3))[0]
@@ -236,14 +257,14 @@ def test_the_crops_are_normalised_jointly():
 def test_the_three_populations_do_not_depend_on_the_order_of_training_and_validation():
     network, views = make_network(), make_views()
     levels = Levels(1, ((0, 2), (2, 0)))
-    training = pcrlv2_step(network.train(), views, levels).terms.total(LossWeights())
-    validation = pcrlv2_step(network.eval(), views, levels).terms.total(LossWeights())
+    training = step(network.train(), views, levels).total()
+    validation = step(network.eval(), views, levels).total()
     assert torch.equal(training, validation)
 
 
 def test_a_batch_of_one_image_is_refused():
     with pytest.raises(ValueError, match="more than 1 value"):
-        pcrlv2_step(make_network(), make_views(batch_size=1), Levels(0, ((0, 0),) * 2))
+        step(make_network(), make_views(batch_size=1), Levels(0, ((0, 0),) * 2))
 
 
 # What is computed
@@ -264,7 +285,8 @@ def test_levels_that_nobody_asks_for_are_not_computed(levels, calls):
     counts = Counter()
     for level, stage in enumerate(network.backbone.stages):
         stage.register_forward_hook(lambda *_, level=level: counts.update([level]))
-    pcrlv2_step(network, make_views(), levels)
+    objective = PCRLv2Objective(levels, loss_weights(1.0, 1.0, 1.0))
+    evaluate(network, make_views(), objective, None)
     assert [counts[level] for level in range(NUM_LEVELS)] == calls
 
 
@@ -276,7 +298,7 @@ def test_heads_of_levels_that_nobody_asks_for_are_not_called():
             lambda _module, inputs, _output, level=level: sizes[level].update([len(inputs[0])])
         )
     # v0 at levels 0 and 1, v1 at 0, crops at 0 and 1: images of a batch are 3, crops 6.
-    pcrlv2_step(network, make_views(), Levels(0, ((1, 0), (0, 0))))
+    step(network, make_views(), Levels(0, ((1, 0), (0, 0))))
     assert sizes == {0: {3: 2, 6: 1}, 1: {3: 1, 6: 1}, 2: {}}
 
 
@@ -286,17 +308,16 @@ def test_every_view_passes_the_encoder_once():
     network.backbone.encoder.stages[0].register_forward_hook(
         lambda _module, inputs, _output: sizes.append(len(inputs[0]))
     )
-    pcrlv2_step(network, views, Levels(1, ((0, 1),) * 4))
+    step(network, views, Levels(1, ((0, 1),) * 4))
     assert sum(sizes) == 3 * (2 + 4)
 
 
 def test_the_spreads_are_those_of_the_first_global_view_without_gradient():
     network, views = make_network(), make_views()
-    result = pcrlv2_step(network, views, Levels(0, ((0, 0), (0, 0))))
-    spreads = result.projection_spreads
-    pyramid = literal_pyramid(network, views.global_views[0])
-    assert len(spreads) == NUM_LEVELS
-    for level, spread in enumerate(spreads):
+    numbers = step(network, views, Levels(0, ((1, 0), (2, 0)))).numbers
+    pyramid = literal_pyramid(network, views["global_views"][0])
+    for level in range(NUM_LEVELS):
+        spread = numbers[f"z_std_level_{level}"]
         pooled = pyramid[level].mean(dim=(2, 3))
         z = literal_norm(pooled, network.projections[level].norm)
         unit = z / z.norm(dim=1, keepdim=True)
@@ -304,18 +325,17 @@ def test_the_spreads_are_those_of_the_first_global_view_without_gradient():
         torch.testing.assert_close(spread, expected)
         deviation = pooled.var(dim=0, unbiased=False).sqrt().mean()
         expected = deviation / pooled.abs().mean()
-        torch.testing.assert_close(result.feature_spreads[level], expected)
-        assert not spread.requires_grad and not result.feature_spreads[level].requires_grad
+        of_features = numbers[f"feature_spread_level_{level}"]
+        torch.testing.assert_close(of_features, expected)
+        assert not spread.requires_grad and not of_features.requires_grad
 
 
 def test_views_are_not_modified():
     views = make_views()
-    before = [t.clone() for t in (views.target, views.global_views, views.local_views)]
-    pcrlv2_step(make_network(), views, Levels(2, ((0, 1), (2, 2))))
-    for ours, copy in zip(
-        (views.target, views.global_views, views.local_views), before, strict=True
-    ):
-        assert torch.equal(ours, copy)
+    before = {name: values.clone() for name, values in views.items()}
+    step(make_network(), views, Levels(2, ((0, 1), (2, 2))))
+    for name, values in views.items():
+        assert torch.equal(values, before[name])
 
 
 @pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet"])
@@ -323,9 +343,7 @@ def test_views_are_not_modified():
 def test_every_parameter_gets_gradient_in_a_run_over_all_levels(architecture, geometry):
     network, views = make_network(architecture, geometry), make_views(geometry)
     total = sum(
-        pcrlv2_step(network, views, Levels(level, ((level, level),) * 2)).terms.total(
-            LossWeights(level_restoration=BETA)
-        )
+        step(network, views, Levels(level, ((level, level),) * 2)).total(BETA)
         for level in range(NUM_LEVELS)
     )
     without = {
@@ -359,34 +377,42 @@ def test_on_one_batch_the_restoration_falls_and_the_projections_stay_apart():
     corrupted = torch.stack([target, target.roll(4, dims=3)])
     corrupted = corrupted + 0.25 * random_images(*corrupted.shape, seed=1)
     crops = torch.stack([target[..., :16, :16], target[..., 8:, 8:]])
-    views = ViewBatch(target, corrupted, crops + 0.25 * random_images(*crops.shape, seed=2))
+    views = {
+        "target": target[None],
+        "global_views": corrupted,
+        "local_views": crops + 0.25 * random_images(*crops.shape, seed=2),
+    }
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(0)
 
     restorations, comparisons = [], []
     for _ in range(40):
-        result = pcrlv2_step(network, views, draw_levels(network.num_levels, 2, generator))
+        result = step(network, views, draw_levels(network.num_levels, 2, generator))
         optimizer.zero_grad()
-        result.terms.total(LossWeights()).backward()
+        result.total().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 12)
         optimizer.step()
-        restorations.append(result.terms.restoration.item())
-        comparisons.append((result.terms.global_comparison + result.terms.local_comparison).item())
+        restorations.append(result.restoration.item())
+        comparisons.append((result.global_comparison + result.local_comparison).item())
 
     assert restorations[-1] < 0.5 * restorations[0]
     assert sum(comparisons[-5:]) / 5 < sum(comparisons[:5]) / 5 - 0.5
-    assert min(result.projection_spreads) > 0.5
+    assert min(spreads_of(result, "z_std")) > 0.5
+
+
+def spreads_of(result: SimpleNamespace, name: str) -> list[float]:
+    return [float(v) for n, v in result.numbers.items() if n.startswith(f"{name}_level")]
 
 
 def test_the_spread_is_near_zero_when_all_images_have_nearly_the_same_features():
     # What the collapse warning looks at. These features differ by a millionth of their size.
     network, views = pretraining_network(input_channels=3).double(), make_views(batch_size=8)
-    noise = 1e-6 * random_images(*views.global_views[0].shape, seed=4, dtype=torch.float64)
-    same = views.global_views[:, :1] + noise
+    noise = 1e-6 * random_images(*views["global_views"][0].shape, seed=4, dtype=torch.float64)
+    same = views["global_views"][:, :1] + noise
     levels = Levels(0, ((0, 0),) * 2)
-    result = pcrlv2_step(network, replace(views, global_views=same), levels)
-    assert max(result.feature_spreads) < COLLAPSE_BELOW
+    result = step(network, {**views, "global_views": same}, levels)
+    assert max(spreads_of(result, "feature_spread")) < COLLAPSE_BELOW
     # The batch normalisation before the projections hides it from them.
-    assert min(result.projection_spreads) > 0.5
-    healthy = pcrlv2_step(network, views, levels)
-    assert min(healthy.feature_spreads) > COLLAPSE_BELOW
+    assert min(spreads_of(result, "z_std")) > 0.5
+    healthy = step(network, views, levels)
+    assert min(spreads_of(healthy, "feature_spread")) > COLLAPSE_BELOW
