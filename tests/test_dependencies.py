@@ -31,7 +31,16 @@ MAY_IMPORT = {
     },
     "evaluation": {"experiments", "label_folds", "weights"},
     "experiments": {"monitoring", "tasks", "training", "label_folds", "weights"},
-    "tasks": {"training", "methods", "monitoring", "label_folds", "settings", "weights"},
+    "tasks": {
+        "training",
+        "methods",
+        "monitoring",
+        "label_folds",
+        "settings",
+        "datasets",
+        "views",
+        "weights",
+    },
     "training": {
         "tasks",
         "methods",

@@ -122,3 +122,21 @@ def write_positions(path: Path, positions: Positions, value: str) -> None:
             *((scan, *point.tolist(), float(number)) for scan, point, number in rows),
         ],
     )
+
+
+def read_scans(path: Path) -> list[str]:
+    """Names of scans, one a line, as in seriesuids.csv, which has no header; doubles go.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}.")
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        names = [line[0].strip() for line in csv.reader(file) if line]
+    if names and names[0] in SCAN_COLUMNS:
+        names = names[1:]
+    scans = list(dict.fromkeys(name for name in names if name))
+    if not scans:
+        raise ValueError(f"{path} names no scan.")
+    return scans
