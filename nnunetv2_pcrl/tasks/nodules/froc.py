@@ -29,7 +29,11 @@ class Curve:
     thresholds: np.ndarray
 
     def at(self, rates: Sequence[float] = RATES) -> np.ndarray:
-        """Sensitivities at false positives per scan, linear between the points."""
+        """Sensitivities at false positives per scan, linear between the points.
+
+        Where the curve rises upright at a rate, this is its upper end: the challenge's script
+        leaves this to the rounding of 111 / 888.
+        """
         return np.interp(rates, self.false_positives, self.sensitivities)
 
 

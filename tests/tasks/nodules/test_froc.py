@@ -50,7 +50,8 @@ def script_sensitivities(judgement: Judgement) -> np.ndarray:
     false_rate, true_rate, _ = roc_curve(truth, scores)
     false = false_rate * len(judgement.false_scores) / len(judgement.num_nodules)
     found = true_rate * len(judgement.hit_scores) / judgement.num_nodules.sum()
-    return np.interp(RATES, false, found)
+    # The script's rounding errors decide between the ends of an upright part at a rate.
+    return np.interp(RATES, np.round(false, 12), found)
 
 
 def test_all_hits_first_give_sensitivity_one_at_every_rate():
@@ -96,6 +97,12 @@ def test_sensitivities_are_those_of_the_script(seed, decimals):
     np.testing.assert_allclose(
         froc(judgement).at(), script_sensitivities(judgement), rtol=0, atol=1e-12
     )
+
+
+def test_where_the_curve_rises_upright_at_a_rate_its_upper_end_counts():
+    # One false positive in eight scans is the rate 1/8; then both nodules are found.
+    judgement = judged([1, 1] + [0] * 6, [(0, 0.5), (1, 0.4)], [(2, 0.9), (3, 0.1)])
+    assert froc(judgement).at((0.125,)).tolist() == [1.0]
 
 
 def test_a_sample_is_the_curve_of_the_drawn_scans():
