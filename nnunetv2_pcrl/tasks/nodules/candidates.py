@@ -9,8 +9,9 @@ from batchgenerators.utilities.file_and_folder_operations import load_pickle
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from nnunetv2_pcrl.datasets.positions import Positions
-from nnunetv2_pcrl.tasks.nodules.cubes import cut_cube
+from nnunetv2_pcrl.datasets.positions import CLASS, Positions, read_positions
+from nnunetv2_pcrl.datasets.raw import read_json
+from nnunetv2_pcrl.tasks.nodules.cubes import cube_size, cut_cube
 from nnunetv2_pcrl.tasks.nodules.geometry import CaseGeometry
 from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError
 
@@ -98,3 +99,46 @@ class CandidateCubes(Dataset):
     def __getstate__(self) -> dict:
         """What worker processes get: they open the files for themselves."""
         return {**self.__dict__, "_opened": OrderedDict()}
+
+
+def planned_cubes(
+    table: Path,
+    plans_file: Path,
+    configuration: str,
+    size_mm: float,
+    scans: Sequence[str] | None = None,
+    multiple: int = 1,
+) -> CandidateCubes:
+    """Cubes around the candidates of a data set, by its plans.
+
+    Args:
+        table: candidates.csv beside dataset.json.
+        plans_file: in the preprocessed folder of the data set.
+        configuration: with 3 axes, preprocessed.
+        size_mm: length of a cube's edge, mm.
+        scans: whose candidates are taken, e.g. those of a fold; None: all.
+        multiple: see `cube_size`.
+
+    Raises:
+        ValueError: if the plans lack the configuration, a scan is not preprocessed, or no
+            candidate is left.
+    """
+    plans = read_json(plans_file)
+    planned = plans["configurations"].get(configuration, {})
+    if "data_identifier" not in planned:
+        known = ", ".join(n for n, c in plans["configurations"].items() if "data_identifier" in c)
+        raise ValueError(
+            f"{plans_file} has no configuration {configuration} with data of its own; it has "
+            f"{known}."
+        )
+    candidates = read_positions(table, CLASS)
+    if scans is not None:
+        candidates = candidates.of(scans)
+    if not len(candidates):
+        raise ValueError(f"{table} has no candidate in these scans.")
+    return CandidateCubes(
+        plans_file.parent / planned["data_identifier"],
+        candidates,
+        cube_size(size_mm, planned["spacing"], multiple),
+        plans["transpose_forward"],
+    )
