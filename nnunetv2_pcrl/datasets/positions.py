@@ -86,6 +86,12 @@ def read_positions(path: Path, value: str) -> Positions:
         places = [header.index(name) for name in wanted]
         rows = list(_rows(lines, places, path))
     numbers = np.array([row[1] for row in rows], dtype=np.float64).reshape(len(rows), 4)
+    odd = np.flatnonzero(~np.isfinite(numbers).all(1))
+    if len(odd):
+        raise ValueError(
+            f"{len(odd)} rows of {path} hold values that are not finite, first {rows[odd[0]][0]} "
+            f"with {numbers[odd[0]].tolist()}. Write the table anew."
+        )
     return Positions(tuple(row[0] for row in rows), numbers[:, :3], numbers[:, 3])
 
 
@@ -103,8 +109,6 @@ def _rows(
                 f"Line {number} of {path} is {','.join(line)!r}, which is no scan with numbers: it "
                 f"may be cut off. Download or write it anew."
             ) from error
-        if not np.isfinite(values).all():
-            raise ValueError(f"Line {number} of {path} holds a value that is not finite: {values}.")
         # Scans repeat a thousand times: one text for all saves much memory.
         yield sys.intern(scan), values
 
