@@ -1,4 +1,4 @@
-"""Cubes, their data set, balanced batches and scores."""
+"""Cubes, their data set, and scores."""
 
 import pickle
 
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from nnunetv2_pcrl.datasets.positions import PROBABILITY, Positions, read_positions
 from nnunetv2_pcrl.tasks.nodules import candidates as candidates_module
-from nnunetv2_pcrl.tasks.nodules.batches import BalancedBatches
+from nnunetv2_pcrl.tasks.nodules.batches import BalancedBatches, BalancedOrder
 from nnunetv2_pcrl.tasks.nodules.candidates import CandidateCubes
 from nnunetv2_pcrl.tasks.nodules.cubes import cube_size, cut_cube
 from nnunetv2_pcrl.tasks.nodules.scoring import (
@@ -169,49 +169,8 @@ def test_logits_of_one_and_of_two_classes_are_probabilities_in_full_precision():
         nodule_probabilities(torch.zeros(2, 3))
 
 
-@pytest.mark.parametrize("negatives", [1, 2, 3])
-def test_batches_keep_the_ratio_and_see_all_of_a_class_equally_often(negatives, generator):
-    labels = torch.tensor([1.0] * 5 + [0.0] * 24)
-    batch_size = 2 * (1 + negatives)
-    batches = BalancedBatches(labels, batch_size, 60, negatives, generator)
-    drawn = list(batches)
-    assert len(drawn) == len(batches) == 60
-    assert all(int(labels[batch].sum()) == 2 and len(batch) == batch_size for batch in drawn)
-    counts = torch.bincount(torch.tensor(sum(drawn, [])), minlength=29)
-    for value in (0, 1):
-        of_class = counts[labels == value]
-        assert of_class.max() - of_class.min() <= 1
-
-
-def test_batches_are_the_same_for_the_same_seed_and_go_on_after_an_epoch(generator):
-    labels = torch.tensor([1.0, 0.0] * 8)
-
-    def epochs(seed: int) -> list:
-        source = torch.Generator().manual_seed(seed)
-        batches = BalancedBatches(labels, 4, 3, 1, source)
-        return [list(batches), list(batches)]
-
-    assert epochs(1) == epochs(1) != epochs(2)
-    assert epochs(1)[0] != epochs(1)[1]
-
-
-def test_batches_feed_a_loader(scans, generator):
+def test_batches_feed_a_loader(scans):
     cubes = cubes_of(scans)
-    batches = BalancedBatches(cubes.labels, 2, 3, 1, generator)
+    batches = BalancedBatches(BalancedOrder(cubes.labels, 1, seed=0), 2, 3)
     for images, labels in DataLoader(cubes, batch_sampler=batches):
         assert images.shape == (2, 1, 5, 5, 5) and sorted(labels.tolist()) == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("labels", "batch_size", "negatives", "message"),
-    [
-        ([1, 0], 4, 4, "it can be 1 to 3"),
-        ([1, 0], 5, 1, "no multiple of 2, .* Use 4"),
-        ([1, 0], 1, 3, "no multiple of 4, .* Use 4"),
-        ([0, 0], 4, 1, "There are 0 nodules and 2 other"),
-        ([1, 1], 4, 1, "There are 2 nodules and 0 other"),
-    ],
-)
-def test_a_ratio_that_cannot_be_kept_is_refused(labels, batch_size, negatives, message, generator):
-    with pytest.raises(ValueError, match=message):
-        BalancedBatches(torch.tensor(labels), batch_size, 1, negatives, generator)

@@ -24,7 +24,7 @@ COMMANDS = {
 # Numbers of the page, and what takes their place in a test.
 SMALLER = {
     "0, 10_000, 40": "0, 2, 8",
-    "training.labels, 24,": "training.labels, 3,",
+    "seed=0), 24,": "seed=0), 3,",
     "num_workers=8": "num_workers=0",
 }
 POSITION = ["seriesuid", "coordX", "coordY", "coordZ"]
