@@ -21,6 +21,7 @@ from nnunetv2_pcrl.datasets.xray_tables import (
     METADATA,
     header_of_classes,
     header_of_metadata,
+    rarest_findings,
     some_of,
 )
 
@@ -62,6 +63,7 @@ def find_chest_xray14(source: Path) -> Benchmark:
     boxes = _files(source, "BBox_List_2017", ".csv")
     box_rows, odd_boxes = read_boxes(boxes[0], set(known)) if boxes else ([], {})
     has_lists = any(names.values())
+    training = {name[:-4]: entries[name] for name in known if part_of[name] != TEST}
     official = {name: part_of[name] if has_lists else "" for name in known}
     return Benchmark(
         "ChestX-ray14",
@@ -86,7 +88,10 @@ def find_chest_xray14(source: Path) -> Benchmark:
         },
         missing=_missing(table, entries, images, names),
         known=[*tables, *lists[TRAIN_VAL], *lists[TEST], *boxes],
-        folds=patient_folds({n[:-4]: entries[n].patient for n in known if part_of[n] != TEST}),
+        folds=patient_folds(
+            {name: entry.patient for name, entry in training.items()},
+            rarest_findings({name: entry.findings for name, entry in training.items()}),
+        ),
     )
 
 
