@@ -29,7 +29,7 @@ MAY_IMPORT = {
         "weights",
         "datasets",
     },
-    "evaluation": {"experiments", "label_folds", "weights"},
+    "evaluation": {"experiments", "tasks", "monitoring", "label_folds", "weights"},
     "experiments": {"monitoring", "tasks", "training", "label_folds", "weights"},
     "tasks": {"training", "methods", "monitoring", "label_folds", "settings", "weights"},
     "training": {

@@ -9,42 +9,68 @@ from tqdm import tqdm
 from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
 from nnunetv2_pcrl.datasets.raw import environment_folder
 from nnunetv2_pcrl.evaluation.amounts import Amount, amounts_of
-from nnunetv2_pcrl.evaluation.comparison import Experiment, ScoresOfRuns, compare
-from nnunetv2_pcrl.evaluation.convergence import CONVERGENCE, draw_convergence, read_curve
-from nnunetv2_pcrl.evaluation.dice_figures import (
+from nnunetv2_pcrl.evaluation.cases_against_twin import (
     CASES_AGAINST_TWIN,
-    DICE_OVER_LABELS,
     draw_cases_against_twin,
-    draw_dice_over_labels,
+)
+from nnunetv2_pcrl.evaluation.choice import choose_cases
+from nnunetv2_pcrl.evaluation.comparison import (
+    Comparison,
+    Row,
+    ScoresOfRuns,
+    compare,
+    first_metric,
+)
+from nnunetv2_pcrl.evaluation.convergence import (
+    Curves,
+    convergence_name,
+    draw_convergence,
+    read_curve,
 )
 from nnunetv2_pcrl.evaluation.looks import looks_of, paths_of
-from nnunetv2_pcrl.evaluation.markdown import write_up
+from nnunetv2_pcrl.evaluation.markdown import as_markdown
 from nnunetv2_pcrl.evaluation.measured import Measured
-from nnunetv2_pcrl.evaluation.provenance import remarks_on
-from nnunetv2_pcrl.evaluation.scores import read_dataset, read_scores
+from nnunetv2_pcrl.evaluation.over_labels import draw_over_labels, over_labels_name
+from nnunetv2_pcrl.evaluation.page import Picture, as_page
+from nnunetv2_pcrl.evaluation.provenance import provenance_remarks
+from nnunetv2_pcrl.evaluation.reader import SummaryReader
+from nnunetv2_pcrl.evaluation.readers import reader_of
 from nnunetv2_pcrl.evaluation.tables import write_cases, write_comparison
-from nnunetv2_pcrl.evaluation.trainers import choose_twin, short_names, trainers_with_results
+from nnunetv2_pcrl.evaluation.trainers import (
+    choose_twin,
+    seeded_runs,
+    short_names,
+    trainers_with_results,
+)
+from nnunetv2_pcrl.evaluation.write_up import write_up
+from nnunetv2_pcrl.experiments.runs import SUMMARY
+from nnunetv2_pcrl.experiments.seeds import split_seed
 from nnunetv2_pcrl.experiments.states import weights_used
 from nnunetv2_pcrl.label_folds.table import TABLE_NAME, read_label_folds
 from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
-FIGURES = (DICE_OVER_LABELS, CONVERGENCE, CASES_AGAINST_TWIN)
+CASE_PICTURES = "cases_with_{}_labels.png"
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
         prog="nnUNetv2_pcrl_compare",
-        description="Tables and figures of the finished trainings on label folds: Dice and surface "
-        "distances by number of labelled cases, paired differences to the from-scratch twin, label "
-        "efficiency. Missing runs are listed.",
+        description="Tables, figures and pictures of cases of the finished trainings on label "
+        "folds, also as one page: Dice and surface distances by number of labelled cases, paired "
+        "differences to the from-scratch twin, label efficiency. Runs are paired by label fold, "
+        "and by seed where the names of trainers carry _seedN. Missing runs are listed.",
     )
     add = parser.add_argument
     add("-d", required=True, metavar="ID", help="data set, number or name")
     add("-c", required=True, metavar="CONFIGURATION", help="e.g. 3d_fullres")
     add("-p", default="nnUNetPlans", metavar="PLANS", help="plans name (default: nnUNetPlans)")
-    add("--trainers", nargs="+", help="class names (default: all with results on label folds)")
+    add(
+        "--trainers",
+        nargs="+",
+        help="class names; all seeds of each are taken (default: all with results on label folds)",
+    )
     add(
         "--twin",
         help="the trainer to compare with (default: the first with fromScratch in its name, or "
@@ -68,9 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         preprocessed = find_dataset_folder("nnUNet_preprocessed", args.d)
         dataset = preprocessed.name
         results = environment_folder("nnUNet_results") / dataset
-        experiment = _find_experiment(args, dataset, preprocessed, results)
+        comparison = _find_experiment(args, dataset, preprocessed, results)
         output = args.o or results / f"comparison_{args.c}_{args.p}"
-        written = _compare(experiment, preprocessed, results, output, not args.no_surface)
+        written = _compare(comparison, preprocessed, results, output, not args.no_surface)
         print("\nWritten:")
         for path in written:
             print(f"  {path}")
@@ -78,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _find_experiment(
     args: argparse.Namespace, dataset: str, preprocessed: Path, results: Path
-) -> Experiment:
+) -> Comparison:
     folds = read_label_folds(preprocessed)
     if not folds:
         raise ValueError(
@@ -87,7 +113,8 @@ def _find_experiment(
         )
     amounts = _chosen(amounts_of(folds), args.cases)
     folds = [fold for amount in amounts for fold in amount.folds]
-    trainers = args.trainers or trainers_with_results(results, args.p, args.c, folds)
+    trainers = [split_seed(name)[0] for name in args.trainers or ()]
+    trainers = trainers or trainers_with_results(results, args.p, args.c, folds)
     if not trainers:
         raise ValueError(
             f"No trainer has finished one of the {len(folds)} label folds "
@@ -95,10 +122,11 @@ def _find_experiment(
             f"{results}/TRAINER__{args.p}__{args.c}/fold_N with validation/summary.json and "
             f"checkpoint_final.pth."
         )
-    twin = args.twin or choose_twin(trainers)
+    twin = split_seed(args.twin)[0] if args.twin else choose_twin(trainers)
     # Each once, the twin first.
     trainers = tuple(dict.fromkeys([twin, *trainers]))
-    return Experiment(dataset, args.p, args.c, trainers, twin, amounts)
+    seeded = seeded_runs(results, args.p, args.c, trainers, folds)
+    return Comparison(dataset, args.p, args.c, trainers, twin, amounts, seeded)
 
 
 def _chosen(amounts: Sequence[Amount], cases: Sequence[int] | None) -> tuple[Amount, ...]:
@@ -115,19 +143,21 @@ def _chosen(amounts: Sequence[Amount], cases: Sequence[int] | None) -> tuple[Amo
 
 
 def _compare(
-    experiment: Experiment, preprocessed: Path, results: Path, output: Path, with_surfaces: bool
+    comparison: Comparison, preprocessed: Path, results: Path, output: Path, with_surfaces: bool
 ) -> list[Path]:
     """Reads all runs, writes all files and prints the tables; the paths written."""
-    missing = experiment.missing_runs(results)
-    finished = [run for run in experiment.runs() if run not in missing]
+    missing = comparison.missing_runs(results)
+    finished = [run for run in comparison.runs() if run not in missing]
     if not finished:
         raise ValueError(
-            f"None of the {len(missing)} runs of {', '.join(experiment.trainers)} on label folds "
+            f"None of the {len(missing)} runs of {', '.join(comparison.trainers)} on label folds "
             f"is finished: looked for {missing[0].folder(results)} and others, with "
             f"validation/summary.json and checkpoint_final.pth. Run them, for example with\n"
-            f"  {experiment.command(missing[0], results)}"
+            f"  {comparison.command(missing[0], results)}"
         )
-    dataset = read_dataset(preprocessed, experiment.plans)
+    reader = reader_of(finished[0].folder(results) / SUMMARY).of_dataset(
+        preprocessed, comparison.plans, with_surfaces
+    )
     output.mkdir(parents=True, exist_ok=True)
     measured = Measured(output / "measured.json")
     scores: ScoresOfRuns = {}
@@ -135,38 +165,97 @@ def _compare(
     try:
         for run in tqdm(finished, desc="reading runs", disable=None):
             folder = run.folder(results)
-            scores[run] = read_scores(dataset, folder, run.fold, measured, with_surfaces)
+            scores[run] = reader.scores(folder, run.fold, measured)
             try:
-                curves[run] = read_curve(folder, measured)
+                curves[run] = read_curve(folder, reader.curve, measured)
             except ValueError as error:
                 without_curve[str(folder)] = str(error)
     finally:
         # After an error or Ctrl-C too: distances take long.
         measured.save()
-    rows = compare(experiment, scores)
-    commands = [experiment.command(run, results) for run in missing]
+    rows = compare(comparison, scores)
+    commands = [comparison.command(run, results) for run in missing]
     epochs = {run: len(curve) for run, curve in curves.items() if curve}
     weights = {run: path for run in finished if (path := weights_used(run.folder(results)))}
-    remarks = remarks_on(experiment, epochs, weights)
-    text = write_up(experiment, rows, scores, commands, remarks)
+    remarks = provenance_remarks(comparison, epochs, weights)
+    content = write_up(comparison, rows, scores, commands, remarks)
+    text = as_markdown(content)
     print(text)
     print_failed(without_curve, "runs are not in the figure of epochs")
-    tables = [output / name for name in ("comparison.md", "comparison.csv", "cases.csv")]
-    with replaced_atomically(tables[0]) as temporary:
+    names = ("comparison.md", "comparison.csv", "cases.csv", "comparison.html")
+    markdown, table, cases, page = (output / name for name in names)
+    _write(markdown, text)
+    write_comparison(table, rows, comparison.twin)
+    write_cases(cases, comparison, scores)
+    figures = _draw_figures(comparison, reader, rows, scores, curves, output)
+    pictures = _draw_cases(comparison, reader, scores, results, output)
+    metric = first_metric(scores)
+    titles = {
+        over_labels_name(metric): f"{metric.name} over number of labels",
+        convergence_name(metric): f"{reader.curve.title} over epochs",
+        CASES_AGAINST_TWIN: f"{metric.name} case by case",
+    }
+    shown = [
+        Picture(titles[path.stem], path, f"{titles[path.stem]} of {comparison.dataset}")
+        for path in figures
+        if path.suffix == ".svg"
+    ]
+    _write(page, as_page(content, [*shown, *pictures]))
+    return [markdown, page, table, cases, *figures, *(picture.path for picture in pictures)]
+
+
+def _write(path: Path, text: str) -> None:
+    with replaced_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    write_comparison(tables[1], rows, experiment.twin)
-    write_cases(tables[2], experiment, scores)
-    for name in FIGURES:
+
+
+def _draw_figures(
+    comparison: Comparison,
+    reader: SummaryReader,
+    rows: Sequence[Row],
+    scores: ScoresOfRuns,
+    curves: Curves,
+    output: Path,
+) -> list[Path]:
+    """The paths written."""
+    metric = first_metric(scores)
+    for name in (over_labels_name(metric), convergence_name(metric), CASES_AGAINST_TWIN):
         # An earlier picture would be taken for a new one where there is nothing to draw now.
         for path in paths_of(output, name):
             path.unlink(missing_ok=True)
-    looks = looks_of(short_names(experiment.trainers), experiment.twin)
+    looks = looks_of(short_names(comparison.trainers), comparison.twin)
     return [
-        *tables,
-        *draw_dice_over_labels(experiment, rows, scores, looks, output),
-        *draw_convergence(experiment, curves, looks, output),
-        *draw_cases_against_twin(experiment, scores, looks, output),
+        *draw_over_labels(comparison, rows, scores, looks, output),
+        *draw_convergence(comparison, curves, reader.curve, metric, looks, output),
+        *draw_cases_against_twin(comparison, scores, looks, output),
     ]
+
+
+def _draw_cases(
+    comparison: Comparison,
+    reader: SummaryReader,
+    scores: ScoresOfRuns,
+    results: Path,
+    output: Path,
+) -> list[Picture]:
+    """Pictures of cases, one per number of labels; what cannot be drawn is said and left out."""
+    for path in output.glob(CASE_PICTURES.format("*")):
+        path.unlink()
+    pictures, failed = [], {}
+    for amount in tqdm(comparison.amounts, desc="drawing cases", disable=None):
+        chosen = choose_cases(comparison, scores, amount)
+        if chosen is None:
+            continue
+        path = output / CASE_PICTURES.format(amount)
+        try:
+            if reader.draw_cases(comparison, chosen, results, path):
+                title = f"Cases, with {amount} labelled cases"
+                text = f"{', '.join(chosen.cases)}: image, reference and predictions"
+                pictures.append(Picture(title, path, text, is_narrow=True))
+        except (ValueError, OSError) as error:
+            failed[f"{amount} labelled cases"] = str(error)
+    print_failed(failed, "pictures of cases are missing")
+    return pictures
 
 
 if __name__ == "__main__":

@@ -54,7 +54,10 @@ def test_the_command_writes_tables_and_figures_of_all_finished_runs(tree, capsys
     figures = ["cases_against_twin", "dice_over_epochs", "dice_over_labels"]
     assert {path.name for path in folder.iterdir()} == {
         "cases.csv",
+        "cases_with_10_labels.png",
+        "cases_with_5_labels.png",
         "comparison.csv",
+        "comparison.html",
         "comparison.md",
         "measured.json",
         *(f"{name}.{ending}" for name in figures for ending in ("png", "svg")),

@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from nnunetv2_pcrl.label_folds.table import ordinary_fold, read_label_folds
 from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
 from nnunetv2_pcrl.methods.pcrlv2.variants import joined_methods
+from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.settings.sections import check_names, read_section
 from nnunetv2_pcrl.tasks.segmentation.finetune_progress import FinetuneProgress
 from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
@@ -24,6 +25,10 @@ from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
     parameter_groups,
 )
 from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings, settings_of_variant
+from nnunetv2_pcrl.tasks.segmentation.validation_pictures import (
+    PICTURE_NAME,
+    draw_validation_cases,
+)
 from nnunetv2_pcrl.training.results import (
     WEIGHTS_VARIABLE,
     FoundWeights,
@@ -128,6 +133,13 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
             return
         with replaced_atomically(filename) as temporary:
             super().save_checkpoint(str(temporary))
+
+    def perform_actual_validation(self, save_probabilities: bool = False):
+        """As nnU-Net; then the best, the median and the worst case are drawn."""
+        super().perform_actual_validation(save_probabilities)
+        if self.local_rank == 0:
+            with Guard(self.print_to_log_file)(PICTURE_NAME):
+                draw_validation_cases(self)
 
     def _start_from_pretrained_weights(self) -> None:
         if self.local_rank == 0:

@@ -1,0 +1,57 @@
+"""What came out of a comparison, in a sentence per trainer."""
+
+from collections.abc import Mapping, Sequence
+
+from nnunetv2_pcrl.evaluation.comparison import Comparison, Row
+from nnunetv2_pcrl.evaluation.metric import MEAN, Metric
+from nnunetv2_pcrl.evaluation.statistics import Difference
+
+BETTER, WORSE, OPEN, SINGLE = "better", "worse", "open", "single"
+WORDS = {
+    BETTER: "better than {twin} with {amounts} labelled cases",
+    WORSE: "worse than {twin} with {amounts}",
+    OPEN: "not told apart from it with {amounts}",
+    SINGLE: "not judged with {amounts}, where only one pair of runs is finished",
+}
+
+
+def verdicts(
+    comparison: Comparison, rows: Sequence[Row], names: Mapping[str, str], metric: Metric
+) -> tuple[str, ...]:
+    """One sentence per trainer other than the twin, of those with a paired difference.
+
+    Better and worse are said where the interval over the runs and that over the cases (where there
+    is one) are both on one side of zero.
+
+    Args:
+        comparison: what is compared.
+        rows: as `compare` makes them.
+        names: short ones of the trainers.
+        metric: that is compared.
+    """
+    sentences = []
+    for trainer in comparison.trainers:
+        said: dict[str, list[str]] = {}
+        for row in rows:
+            if (row.trainer, row.metric, row.label) == (trainer, metric, MEAN) and row.difference:
+                said.setdefault(judged(row.difference, metric), []).append(str(row.amount))
+        if said:
+            parts = [
+                WORDS[word].format(twin=names[comparison.twin], amounts=", ".join(said[word]))
+                for word in WORDS
+                if word in said
+            ]
+            sentences.append(f"By mean {metric.name}, {names[trainer]} is {'; '.join(parts)}.")
+    return tuple(sentences)
+
+
+def judged(found: Difference, metric: Metric) -> str:
+    """BETTER, WORSE, OPEN, or SINGLE for one pair of runs, which says nothing of others."""
+    if found.num_runs < 2:
+        return SINGLE
+    ends = [*found.run_interval, *(found.case_interval if found.num_cases > 1 else ())]
+    if not metric.is_more_better:
+        ends = [-end for end in ends]
+    if min(ends) > 0:
+        return BETTER
+    return WORSE if max(ends) < 0 else OPEN
