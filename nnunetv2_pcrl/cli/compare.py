@@ -251,7 +251,7 @@ def _draw_cases(
             if reader.draw_cases(comparison, chosen, results, path):
                 title = f"Cases, with {amount} labelled cases"
                 text = f"{', '.join(chosen.cases)}: image, reference and predictions"
-                pictures.append(Picture(title, path, text, is_narrow=True))
+                pictures.append(Picture(title, path, text))
         except (ValueError, OSError) as error:
             failed[f"{amount} labelled cases"] = str(error)
     print_failed(failed, "pictures of cases are missing")

@@ -116,7 +116,7 @@ def _draw_differences(
     # The interval of two runs is so wide that nothing else could be seen beside it.
     margin = 0.06 * (max(shown) - min(shown) or 1)
     ax.set_ylim(min(shown) - margin, max(shown) + margin)
-    title = "difference to the twin; 95 % intervals: thin over cases, broad over runs"
+    title = "difference to the twin; 95 % over cases (thin), over runs (broad)"
     ax.set_title(title, loc="left", fontsize=11)
 
 

@@ -21,7 +21,8 @@ OWN_STYLE = """
 .notes { color: var(--muted); font-size: 0.88rem; padding-left: 1.2em; max-width: 100ch; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .picture { margin-bottom: 14px; }
-.narrow img { min-width: 0; max-width: 1060px; }
+.picture img { width: auto; min-width: 0; max-width: 100%; }
+@media (max-width: 700px) { .picture img { width: 900px; max-width: none; } }
 """
 
 
@@ -33,13 +34,11 @@ class Picture:
         title: above it.
         path: PNG or SVG file.
         text: what it shows, for those who cannot see it.
-        is_narrow: of cases rather than of curves, and so not stretched.
     """
 
     title: str
     path: Path
     text: str
-    is_narrow: bool = False
 
 
 def as_page(content: WriteUp, pictures: Sequence[Picture]) -> str:
@@ -91,9 +90,8 @@ def _table(table: Table) -> str:
 
 def _figure(picture: Picture) -> str:
     data = base64.b64encode(picture.path.read_bytes()).decode("ascii")
-    look = "picture narrow" if picture.is_narrow else "picture"
     return (
         f"<h2>{escape(picture.title)}</h2>"
-        f'<figure class="{look}"><img loading="lazy" alt="{escape(picture.text)}" '
+        f'<figure class="picture"><img loading="lazy" alt="{escape(picture.text)}" '
         f'src="data:{TYPES[picture.path.suffix]};base64,{data}"></figure>'
     )

@@ -8,10 +8,10 @@ from nnunetv2_pcrl.evaluation.statistics import Difference
 
 BETTER, WORSE, OPEN, SINGLE = "better", "worse", "open", "single"
 WORDS = {
-    BETTER: "better than {twin} with {amounts} labelled cases",
-    WORSE: "worse than {twin} with {amounts}",
-    OPEN: "not told apart from it with {amounts}",
-    SINGLE: "not judged with {amounts}, where only one pair of runs is finished",
+    BETTER: "better with {amounts} labelled cases",
+    WORSE: "worse with {amounts} labelled cases",
+    OPEN: "not told apart from it with {amounts} labelled cases",
+    SINGLE: "not judged with {amounts} labelled cases, as one pair of runs alone is finished",
 }
 
 
@@ -37,11 +37,14 @@ def verdicts(
                 said.setdefault(judged(row.difference, metric), []).append(str(row.amount))
         if said:
             parts = [
-                WORDS[word].format(twin=names[comparison.twin], amounts=", ".join(said[word]))
+                WORDS[word].format(amounts=" and ".join(said[word]))
                 for word in WORDS
                 if word in said
             ]
-            sentences.append(f"By mean {metric.name}, {names[trainer]} is {'; '.join(parts)}.")
+            sentences.append(
+                f"{names[trainer]} against {names[comparison.twin]}, by mean {metric.name}: "
+                f"{'; '.join(parts)}."
+            )
     return tuple(sentences)
 
 

@@ -128,13 +128,20 @@ def draw_case_figure(content: CaseFigure, path: str | os.PathLike) -> None:
             top += row_height + GAP
         top += BLOCK_GAP
     draw_legend(ax, lines, top + 0.12)
-    note = (
+    ax.text(0.1, height - 0.12, _note(content), fontsize=8, color="#444444", va="bottom")
+    with replaced_atomically(path) as temporary:
+        figure.savefig(temporary, format=Path(path).suffix[1:], dpi=110)
+
+
+def _note(content: CaseFigure) -> str:
+    """What was cut out of the images, and how it is turned."""
+    rows = [row for block in content.blocks for row in block.rows]
+    if not any(any(row.edges) for row in rows):
+        return "Cropped around what is segmented; shown as stored, as the files name no direction."
+    return (
         "Slices of the reference with most of it and of the errors, cropped; R, L, A, P, S, I: "
         "right, left, anterior, posterior, superior, inferior of the patient."
     )
-    ax.text(0.1, height - 0.12, note, fontsize=8, color="#444444", va="bottom")
-    with replaced_atomically(path) as temporary:
-        figure.savefig(temporary, format=Path(path).suffix[1:], dpi=110)
 
 
 def outline(mask: np.ndarray) -> np.ndarray:
@@ -180,7 +187,7 @@ def _draw_block_head(
             ax.text(
                 LABEL + number * (cell + GAP) + cell / 2,
                 top + 0.07 + 0.135 * line,
-                shortened(text, int(cell / 0.068)),
+                shortened(text, int(cell / (0.082 if line == 0 else 0.068))),
                 fontsize=9 if line == 0 else 8,
                 ha="center",
                 va="top",
