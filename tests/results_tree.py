@@ -63,7 +63,6 @@ class ResultsTree:
         number = max(fold.fold for fold in folds) + 1
         splits = [{"train": ["other"], "val": self.cases}] * number
         (self.preprocessed / "gt_segmentations").mkdir(parents=True)
-        (self.raw / "imagesTr").mkdir(parents=True)
         for name, content in {
             "nnUNetPlans.json": planned,
             "dataset.json": self.dataset_json,
@@ -73,7 +72,12 @@ class ResultsTree:
             (self.preprocessed / name).write_text(json.dumps(content))
         for case, array in references.items():
             self._write(self.preprocessed / "gt_segmentations", case, array)
-            self._write(self.raw / "imagesTr", f"{case}_0000", 100.0 * array)
+
+    def add_images(self) -> None:
+        """The raw images of the validation cases, which pictures of cases are made from."""
+        (self.raw / "imagesTr").mkdir(parents=True)
+        for case in self.cases:
+            self._write(self.raw / "imagesTr", f"{case}_0000", 100.0 * segmentation())
 
     @staticmethod
     def _write(folder: Path, case: str, array: np.ndarray) -> Path:

@@ -20,7 +20,9 @@ SHIFTS = {"1.2.3_a": 0, "b": 1, "c": 2, "d": 3}
 @pytest.fixture
 def tree(nnunet_folders):
     references = {case: segmentation() for case in SHIFTS}
-    return ResultsTree(nnunet_folders, [LabelFold(0, 0, 3, 0.01, 0)], references)
+    made = ResultsTree(nnunet_folders, [LabelFold(0, 0, 3, 0.01, 0)], references)
+    made.add_images()
+    return made
 
 
 def validated(tree, predictions=None) -> nnUNetTrainer:
