@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
+from nnunetv2_pcrl.evaluation.classification_reader import ClassificationReader
 from nnunetv2_pcrl.evaluation.reader import SummaryReader
 from nnunetv2_pcrl.evaluation.segmentation_reader import SegmentationReader
 
-READERS: tuple[type[SummaryReader], ...] = (SegmentationReader,)
+READERS: tuple[type[SummaryReader], ...] = (SegmentationReader, ClassificationReader)
 
 
 def reader_of(summary: Path) -> type[SummaryReader]:
