@@ -228,7 +228,7 @@ def test_what_was_looked_for_is_said_where_nothing_is_found(tree):
     with pytest.raises(SystemExit, match="--twin"):
         compare("--trainers", PRETRAINED)
     (tree.preprocessed / "label_folds.json").unlink()
-    with pytest.raises(SystemExit, match="nnUNetv2_pcrl_label_folds -d 998"):
+    with pytest.raises(SystemExit, match="nnUNetv2_pcrl_label_folds -d Dataset998"):
         compare()
     with pytest.raises(SystemExit, match="ERROR: Data set 997 must be one folder of"):
         main(["-d", "997", "-c", "3d_fullres"])
