@@ -30,7 +30,7 @@ MAY_IMPORT = {
         "weights",
         "datasets",
     },
-    "evaluation": {"experiments", "label_folds", "methods", "weights"},
+    "evaluation": {"experiments", "tasks", "methods", "monitoring", "label_folds", "weights"},
     "experiments": {"monitoring", "tasks", "training", "label_folds", "weights"},
     "tasks": {
         "training",

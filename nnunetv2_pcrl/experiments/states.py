@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_pcrl.experiments.grid import PlannedRun
-from nnunetv2_pcrl.experiments.runs import Run, State
+from nnunetv2_pcrl.experiments.runs import State, TrainingRun
 from nnunetv2_pcrl.tasks.segmentation.finetune_progress import TRANSFER_REPORT
 from nnunetv2_pcrl.weights.portable import FILE_NAME
 
@@ -29,7 +29,7 @@ def state_of(planned: PlannedRun, dataset_results: Path) -> State:
     return State.FINISHED if has_weights else State.INTERRUPTED
 
 
-def weights_file(pretraining: Run, dataset_results: Path) -> Path:
+def weights_file(pretraining: TrainingRun, dataset_results: Path) -> Path:
     """Where a pretraining leaves its weights."""
     return pretraining.folder(dataset_results) / FILE_NAME
 

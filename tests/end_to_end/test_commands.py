@@ -42,6 +42,7 @@ def test_ct_goes_from_pretraining_to_prediction_with_stock_commands(generated, p
     summary = json.loads((folder / "validation" / "summary.json").read_text())
     assert 0 <= summary["foreground_mean"]["Dice"] <= 1
     assert (folder / "transfer_report.json").is_file()
+    assert (folder / "validation_cases.png").is_file()
 
     # Resuming, validating and predicting work without the weights file.
     hidden = pretrained_ct.rename(pretrained_ct.with_suffix(".hidden"))

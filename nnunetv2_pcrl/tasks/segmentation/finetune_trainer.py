@@ -18,6 +18,7 @@ from nnunetv2_pcrl.label_folds.table import ordinary_fold, read_label_folds
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.pretraining import Pretraining
 from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
+from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.settings.base import check_names
 from nnunetv2_pcrl.settings.plans_file import FINETUNE, read_section
 from nnunetv2_pcrl.tasks.segmentation.finetune_progress import TRANSFER_REPORT, FinetuneProgress
@@ -27,6 +28,10 @@ from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
     parameter_groups,
 )
 from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings, settings_of_variant
+from nnunetv2_pcrl.tasks.segmentation.validation_pictures import (
+    PICTURE_NAME,
+    draw_validation_cases,
+)
 from nnunetv2_pcrl.training.checkpoints import check_can_go_on, read_checkpoint
 from nnunetv2_pcrl.training.results import (
     WEIGHTS_VARIABLE,
@@ -144,6 +149,13 @@ class FinetuneTrainer(nnUNetTrainer):
             return
         with replaced_atomically(filename) as temporary:
             super().save_checkpoint(str(temporary))
+
+    def perform_actual_validation(self, save_probabilities: bool = False):
+        """As nnU-Net; then the best, the median and the worst case are drawn."""
+        super().perform_actual_validation(save_probabilities)
+        if self.local_rank == 0:
+            with Guard(self.print_to_log_file)(PICTURE_NAME):
+                draw_validation_cases(self)
 
     def _start_from_pretrained_weights(self) -> None:
         if self.local_rank == 0:

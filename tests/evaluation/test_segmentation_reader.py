@@ -8,7 +8,13 @@ from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 from results_tree import LENGTH, SPACING_MM, ResultsTree, segmentation
 
 from nnunetv2_pcrl.evaluation.measured import Measured
-from nnunetv2_pcrl.evaluation.scores import label_names, read_dataset, read_scores
+from nnunetv2_pcrl.evaluation.metric import MEAN
+from nnunetv2_pcrl.evaluation.segmentation_reader import (
+    AVERAGE_DISTANCE,
+    DICE,
+    HAUSDORFF,
+    SegmentationReader,
+)
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
 FOLDS = [LabelFold(5, 0, 3, 0.01, 0)]
@@ -23,22 +29,21 @@ def tree(root, dataset_json=None, references=None) -> ResultsTree:
 
 
 def scores_of(made: ResultsTree, folder, with_surfaces: bool = True):
-    dataset = read_dataset(made.preprocessed, "nnUNetPlans")
-    measured = Measured(made.results / "measured.json")
-    return read_scores(dataset, folder, 5, measured, with_surfaces)
+    reader = SegmentationReader.of_dataset(made.preprocessed, "nnUNetPlans", with_surfaces)
+    return reader.scores(folder, 5, Measured(made.results / "measured.json"))
 
 
 def test_dice_and_distances_of_a_shifted_box(tmp_path):
     made = tree(tmp_path)
     scores = scores_of(made, made.add_run("T", 5, {"a": segmentation(shift=1)}))
     dice = 1 - 1 / LENGTH
-    assert scores["dice"]["first"]["a"] == pytest.approx(dice)
-    assert scores["dice"]["second"]["a"] == 1
-    assert scores["dice"]["mean"]["a"] == pytest.approx((dice + 1) / 2)
+    assert scores[DICE]["first"]["a"] == pytest.approx(dice)
+    assert scores[DICE]["second"]["a"] == 1
+    assert scores[DICE][MEAN]["a"] == pytest.approx((dice + 1) / 2)
     # Both end faces are a slice of 2 mm apart, and more than 5 % of the surface.
-    assert scores["hd95_mm"]["first"]["a"] == SPACING_MM[0]
-    assert scores["hd95_mm"]["mean"]["a"] == SPACING_MM[0] / 2
-    assert scores["assd_mm"]["second"]["a"] == 0
+    assert scores[HAUSDORFF]["first"]["a"] == SPACING_MM[0]
+    assert scores[HAUSDORFF][MEAN]["a"] == SPACING_MM[0] / 2
+    assert scores[AVERAGE_DISTANCE]["second"]["a"] == 0
 
 
 def test_a_label_in_neither_is_left_out_and_one_that_is_missed_has_no_distance(tmp_path):
@@ -46,12 +51,12 @@ def test_a_label_in_neither_is_left_out_and_one_that_is_missed_has_no_distance(t
     made = tree(tmp_path, references=references)
     predictions = {name: segmentation(second=False) for name in references}
     scores = scores_of(made, made.add_run("T", 5, predictions))
-    assert scores["dice"]["second"]["a"] == 0
-    assert math.isnan(scores["dice"]["second"]["b"])
-    assert scores["dice"]["mean"] == {"a": 0.5, "b": 1.0}
-    assert scores["hd95_mm"]["second"]["a"] == math.inf
-    assert math.isnan(scores["hd95_mm"]["second"]["b"])
-    assert scores["hd95_mm"]["mean"] == {"a": math.inf, "b": 0.0}
+    assert scores[DICE]["second"]["a"] == 0
+    assert math.isnan(scores[DICE]["second"]["b"])
+    assert scores[DICE][MEAN] == {"a": 0.5, "b": 1.0}
+    assert scores[HAUSDORFF]["second"]["a"] == math.inf
+    assert math.isnan(scores[HAUSDORFF]["second"]["b"])
+    assert scores[HAUSDORFF][MEAN] == {"a": math.inf, "b": 0.0}
 
 
 def test_regions_are_measured_as_one_and_ignored_voxels_are_not(tmp_path):
@@ -61,36 +66,28 @@ def test_regions_are_measured_as_one_and_ignored_voxels_are_not(tmp_path):
     prediction[10:, 10:] = 2
     made = tree(tmp_path, REGIONS, {"a": reference})
     scores = scores_of(made, made.add_run("T", 5, {"a": prediction}))
-    assert list(scores["hd95_mm"]) == ["whole", "core", "mean"]
-    assert scores["hd95_mm"]["core"]["a"] == 0
-    assert scores["hd95_mm"]["whole"]["a"] == SPACING_MM[0]
-
-
-def test_a_region_of_several_labels_has_the_name_of_dataset_json():
-    assert label_names([(1, 2), 2], {"background": 0, "whole": [1, 2], "core": 2}) == {
-        (1, 2): "whole",
-        2: "core",
-    }
-    assert label_names([1], {"background": 0, "mean": 1}) == {1: "mean 1"}
+    assert list(scores[HAUSDORFF]) == ["whole", "core", "mean"]
+    assert scores[HAUSDORFF]["core"]["a"] == 0
+    assert scores[HAUSDORFF]["whole"]["a"] == SPACING_MM[0]
 
 
 def test_distances_are_measured_once_until_a_file_changes(tmp_path, monkeypatch):
     made = tree(tmp_path)
     folder = made.add_run("T", 5, {"a": segmentation(shift=1)})
-    dataset = read_dataset(made.preprocessed, "nnUNetPlans")
+    reader = SegmentationReader.of_dataset(made.preprocessed, "nnUNetPlans", True)
     first = Measured(tmp_path / "measured.json")
-    before = read_scores(dataset, folder, 5, first, True)
+    before = reader.scores(folder, 5, first)
     first.save()
-    unreadable = replace(dataset, reader=None)
-    again = read_scores(unreadable, folder, 5, Measured(tmp_path / "measured.json"), True)
+    unreadable = replace(reader, reader=None)
+    again = unreadable.scores(folder, 5, Measured(tmp_path / "measured.json"))
     assert again == before
     made._write(folder / "validation", "a", segmentation())
-    changed = read_scores(dataset, folder, 5, Measured(tmp_path / "measured.json"), True)
-    assert changed["hd95_mm"]["first"]["a"] == 0
+    changed = reader.scores(folder, 5, Measured(tmp_path / "measured.json"))
+    assert changed[HAUSDORFF]["first"]["a"] == 0
     odd = json.dumps(dict.fromkeys(json.loads((tmp_path / "measured.json").read_text()), 3))
     for content in ("{damaged", "[]", odd):
         (tmp_path / "measured.json").write_text(content)
-        again = read_scores(dataset, folder, 5, Measured(tmp_path / "measured.json"), True)
+        again = reader.scores(folder, 5, Measured(tmp_path / "measured.json"))
         assert again == changed
 
 
@@ -98,15 +95,17 @@ def test_2d_images_have_no_distance_across_their_slice(tmp_path):
     made = tree(tmp_path)
     folder = made.add_run("T", 5, {"a": segmentation()})
     rename_cases(folder, "a.png")
-    reader = NaturalImage2DIO()
+    films = NaturalImage2DIO()
     for place, column in ((made.preprocessed / "gt_segmentations", 3), (folder / "validation", 5)):
         mask = np.zeros((1, 9, 9), np.uint8)
         mask[0, 2:6, column] = 1
-        reader.write_seg(mask, str(place / "a.png"), {})
-    dataset = read_dataset(made.preprocessed, "nnUNetPlans")
-    flat = replace(dataset, reader=reader, file_ending=".png")
-    scores = read_scores(flat, folder, 5, Measured(tmp_path / "measured.json"), True)
-    assert scores["assd_mm"]["first"]["a"] == 2
+        films.write_seg(mask, str(place / "a.png"), {})
+    reader = SegmentationReader.of_dataset(made.preprocessed, "nnUNetPlans", True)
+    flat = replace(
+        reader, reader=films, dataset_json={**reader.dataset_json, "file_ending": ".png"}
+    )
+    scores = flat.scores(folder, 5, Measured(tmp_path / "measured.json"))
+    assert scores[AVERAGE_DISTANCE]["first"]["a"] == 2
 
 
 def rename_cases(folder, name: str) -> None:
@@ -151,9 +150,9 @@ def test_what_is_missing_is_named_with_the_remedy(tmp_path):
     (folder / "validation" / "a.nii.gz").unlink()
     with pytest.raises(ValueError, match=r"no .*a.nii.gz to measure .*--no_surface"):
         scores_of(made, folder)
-    assert list(scores_of(made, folder, with_surfaces=False)) == ["dice"]
-    dataset = read_dataset(made.preprocessed, "nnUNetPlans")
+    assert list(scores_of(made, folder, with_surfaces=False)) == [DICE]
+    reader = SegmentationReader.of_dataset(made.preprocessed, "nnUNetPlans", True)
     with pytest.raises(ValueError, match="has 6 folds, none with the number 9"):
-        read_scores(dataset, folder, 9, Measured(tmp_path / "m.json"), False)
+        reader.scores(folder, 9, Measured(tmp_path / "m.json"))
     with pytest.raises(ValueError, match="no .*OtherPlans.json"):
-        read_dataset(made.preprocessed, "OtherPlans")
+        SegmentationReader.of_dataset(made.preprocessed, "OtherPlans", True)

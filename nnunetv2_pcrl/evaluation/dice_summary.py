@@ -6,8 +6,7 @@ from pathlib import Path
 
 from nnunetv2.evaluation.evaluate_predictions import load_summary_json
 
-# What nnU-Net calls a label or a region.
-LabelKey = int | tuple[int, ...]
+from nnunetv2_pcrl.tasks.segmentation.label_names import LabelKey
 
 
 def read_dice(
