@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
+from nnunetv2_pcrl.datasets.image_files import under_a_lower_case_ending
 from nnunetv2_pcrl.datasets.mhd import check_voxel_file
 from nnunetv2_pcrl.datasets.nifti import check_is_complete
 
 # Headers hold positions in single precision; two files of one case differ by rounding.
 _TOLERANCE = 1e-3
+_COMPLEX = (SimpleITK.sitkComplexFloat32, SimpleITK.sitkComplexFloat64)
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,20 @@ def read_header(path: Path) -> Header:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     check_is_complete(path)
-    if path.suffix == ".mhd":
+    if path.suffix.lower() == ".mhd":
         check_voxel_file(path)
     reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise ValueError(f"the header cannot be read ({_last_line(error)})") from error
+    with under_a_lower_case_ending(path) as readable:
+        reader.SetFileName(str(readable))
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as error:
+            raise ValueError(f"the header cannot be read ({_last_line(error)})") from error
+    if reader.GetPixelIDValue() in _COMPLEX:
+        raise ValueError("its values are complex numbers; save their magnitude")
     header = _header(reader, reader.GetNumberOfComponents())
-    if 0 in header.size or not all(np.isfinite(header.spacing)) or min(header.spacing) <= 0:
+    is_sound = all(np.isfinite(header.spacing)) and min(header.spacing) > 0
+    if 0 in header.size or not is_sound or not np.isfinite(header.direction).all():
         raise ValueError(f"its size is {header.size} and its spacing {header.spacing} mm")
     return header
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
-from nnunetv2_pcrl.datasets.folder import ITK_ENDINGS, NATURAL_ENDINGS
+from nnunetv2_pcrl.datasets.image_files import ITK_ENDINGS, NATURAL_ENDINGS
 from nnunetv2_pcrl.datasets.raw import DATASET_JSON, UNLABELLED, environment_folder, read_json
 
 
