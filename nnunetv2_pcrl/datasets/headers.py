@@ -86,7 +86,8 @@ def _header(image: SimpleITK.Image | SimpleITK.ImageFileReader, num_components: 
 
 
 def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+    line = str(error).strip().splitlines()[-1]
+    return "its format is unknown" if "Unable to determine ImageIO reader" in line else line
 
 
 def differences(header: Header, other: Header) -> list[str]:

@@ -241,7 +241,8 @@ def _of_wanted_modality(
             for family, names in _CHANNEL_NAMES.items()
             if any(channel.lower() in names for channel in channels) and family in counts
         }
-        families = named or {counts.most_common(1)[0][0]}
+        # Other images (OT) are mostly pictures of a screen.
+        families = named or {max(counts, key=lambda family: (family != "OT", counts[family]))}
         # What nobody decided makes the command fail, so that it is seen.
         list_of_others = found.left_out if named else found.failed
         why = f", and {' and '.join(sorted(families))} is taken: choose by --modality"
