@@ -3,18 +3,28 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nnunetv2.configuration import default_num_processes
 
-from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
+from nnunetv2_pcrl.cli.reports import exit_with_error, print_bounded
 from nnunetv2_pcrl.datasets.brats import find_brats
 from nnunetv2_pcrl.datasets.chest_xray14 import find_chest_xray14
 from nnunetv2_pcrl.datasets.chexpert import find_chexpert
 from nnunetv2_pcrl.datasets.conversion import Benchmark, ConversionReport, convert
+from nnunetv2_pcrl.datasets.layouts import others_of
 from nnunetv2_pcrl.datasets.lits import find_lits
 from nnunetv2_pcrl.datasets.luna16 import find_luna16
-from nnunetv2_pcrl.datasets.raw import environment_folder, raw_folder
+from nnunetv2_pcrl.datasets.raw import (
+    DATASET_JSON,
+    MANIFEST,
+    NATURAL_READER,
+    UNLABELLED,
+    environment_folder,
+    raw_folder,
+    read_json,
+)
 
 
 def build_parser(prog: str, description: str) -> argparse.ArgumentParser:
@@ -28,14 +38,38 @@ def build_parser(prog: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def print_report(folder: Path, report: ConversionReport, skip_bad: bool) -> None:
-    """Tells what was converted and what is odd; exits with 1 for that, unless `skip_bad`."""
+def print_report(
+    folder: Path, report: ConversionReport, skip_bad: bool, subset: bool = False
+) -> None:
+    """Tells what was converted and what is odd, and the next command.
+
+    Args:
+        folder: the raw data set.
+        report: on its conversion.
+        skip_bad: succeed all the same if something is missing or odd; else the exit status is 1.
+        subset: what is missing is meant to be.
+    """
     print(f"\n{folder}: {report.num_training} training and {report.num_test} test cases.")
-    print_failed(report.remarks, "cases were repaired or are unusual")
-    print_failed(report.odd, "things are missing or left out")
-    if report.odd and not skip_bad:
-        print("Complete or repair these and run the command again, or give --skip_bad.")
+    remainder = f"All of them are in {folder / MANIFEST}."
+    print_bounded(report.others, "files are not part of the benchmark and left out", remainder)
+    print_bounded(report.remarks, "cases were repaired or are unusual", remainder)
+    print_bounded(report.missing, "things are missing", remainder)
+    print_bounded(report.odd, "things are odd and left out", remainder)
+    if not skip_bad and (report.odd or (report.missing and not subset)):
+        hint = "" if report.odd else " --subset if a part of the benchmark is what you want, or"
+        print(f"Complete or repair these and run the command again, or give{hint} --skip_bad.")
         sys.exit(1)
+    print(f"\nNext: {next_command(folder)}")
+
+
+def next_command(folder: Path) -> str:
+    """What plans and preprocesses a raw data set, by its labels and reader."""
+    content = read_json(folder / DATASET_JSON)
+    number = int(folder.name.removeprefix("Dataset").split("_")[0])
+    if content["labels"] != UNLABELLED:
+        return f"nnUNetv2_plan_and_preprocess -d {number}"
+    is_flat = content.get("overwrite_image_reader_writer") == NATURAL_READER
+    return f"nnUNetv2_pcrl_plan_and_preprocess -d {number} -c {'2d' if is_flat else '3d_fullres'}"
 
 
 def _run(
@@ -44,14 +78,18 @@ def _run(
     parser = build_parser(f"nnUNetv2_pcrl_convert_{find.__name__[5:]}", f"Converts {what}.")
     parser.add_argument("-d", type=int, required=True, metavar="ID", help="number of the data set")
     parser.add_argument("--name", default=name, help=f"its name (default: {name})")
+    about = "succeed although the download is a part of the benchmark"
+    parser.add_argument("--subset", action="store_true", help=about)
     args = parser.parse_args(arguments)
     with exit_with_error():
         if not args.source.is_dir():
             raise ValueError(f"There is no folder {args.source}.")
-        benchmark = find(args.source.absolute())
+        source = args.source.absolute()
+        benchmark = find(source)
+        benchmark = replace(benchmark, others=others_of(source, benchmark))
         folder = raw_folder(environment_folder("nnUNet_raw"), args.d, args.name)
         report = convert(benchmark, folder, args.link, args.np)
-    print_report(folder, report, args.skip_bad)
+    print_report(folder, report, args.skip_bad, args.subset)
 
 
 def brats(arguments: Sequence[str] | None = None) -> None:
@@ -66,15 +104,16 @@ def lits(arguments: Sequence[str] | None = None) -> None:
 
 def luna16(arguments: Sequence[str] | None = None) -> None:
     """Command line for LUNA16."""
-    _run(find_luna16, "LUNA16, without labels", "LUNA16", arguments)
+    what = "LUNA16: scans without labels, candidates and nodules as tables, subsets as folds"
+    _run(find_luna16, what, "LUNA16", arguments)
 
 
 def chest_xray14(arguments: Sequence[str] | None = None) -> None:
     """Command line for ChestX-ray14."""
-    what = "NIH ChestX-ray14; its findings are kept in classes.csv"
+    what = "NIH ChestX-ray14: findings become classes.csv, the official lists test images and folds"
     _run(find_chest_xray14, what, "ChestXray14", arguments)
 
 
 def chexpert(arguments: Sequence[str] | None = None) -> None:
     """Command line for CheXpert."""
-    _run(find_chexpert, "CheXpert; its findings are kept in classes.csv", "CheXpert", arguments)
+    _run(find_chexpert, "CheXpert: its findings become classes.csv", "CheXpert", arguments)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed, print_table
+from nnunetv2_pcrl.cli.reports import exit_with_error, print_bounded, print_table
 from nnunetv2_pcrl.datasets.channel_groups import parse_channels
 from nnunetv2_pcrl.datasets.folder import build_from_folder, plan_from_folder
 from nnunetv2_pcrl.datasets.folder_cases import FolderPlan, FolderRequest, table_of
@@ -90,8 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _report(plan: FolderPlan, skip_bad: bool) -> None:
     for remark in plan.survey.remarks:
         print(remark)
-    print_failed(plan.survey.left_out, "files or series are left out on purpose")
-    print_failed(plan.survey.failed, "files or series cannot be used")
+    remainder = f"All of them are in {MANIFEST}."
+    print_bounded(plan.survey.left_out, "files or series are left out on purpose", remainder)
+    print_bounded(plan.survey.failed, "files or series cannot be used", remainder)
     if plan.survey.failed and not skip_bad:
         print("Repair these, leave them out by --exclude, or give --skip_bad.")
         sys.exit(1)

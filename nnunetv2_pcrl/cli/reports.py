@@ -5,11 +5,10 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-# More lines of a list than these nobody reads; files beside the results hold all.
+# More lines of a list than these nobody reads.
 MAX_LISTED = 20
 # What a person can do about an error of the operating system.
 _REMEDIES = {
@@ -59,18 +58,42 @@ def printable(text: str) -> str:
 
 def print_failed(failed: Mapping[str, str], what: str) -> None:
     """Lists names and reasons, if there are any: the first ones, and counts of the others."""
+    print_bounded(failed, what, "", MAX_LISTED, MAX_LISTED)
+
+
+def print_bounded(
+    failed: Mapping[str, str],
+    what: str,
+    remainder: str,
+    per_reason: int = 5,
+    most: int = MAX_LISTED,
+) -> None:
+    """Lists names and reasons as far as a person reads on; nothing if there are none.
+
+    Args:
+        failed: reasons by name.
+        what: they are.
+        remainder: says where all of them are; empty if nothing does.
+        per_reason: lines of the same reason.
+        most: lines altogether.
+    """
     if not failed:
         return
     print(f"\n{len(failed)} {what}:")
-    entries = list(failed.items())
-    for name, reason in entries[:MAX_LISTED]:
-        print(printable(f"  {name}: {reason}"))
-    others = Counter(reason for _, reason in entries[MAX_LISTED:])
-    for reason, count in others.most_common(MAX_LISTED):
-        print(printable(f"  and {count} more: {reason}"))
-    rest = sum(others.values()) - sum(count for _, count in others.most_common(MAX_LISTED))
-    if rest:
-        print(f"  and {rest} more for other reasons")
+    names: dict[str, list[str]] = {}
+    for name, reason in failed.items():
+        names.setdefault(reason, []).append(name)
+    lines = []
+    for reason, same in names.items():
+        lines += [(1, f"  {name}: {reason}") for name in same[:per_reason]]
+        more = len(same) - per_reason
+        lines += [(more, f"  and {more} more: {reason}")] if more > 0 else []
+    for _, line in lines[:most]:
+        print(printable(line))
+    if hidden := sum(count for count, _ in lines[most:]):
+        print(f"  and {hidden} more of other kinds")
+    if remainder and (len(lines) < len(failed) or hidden):
+        print(f"  {remainder}")
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_pcrl.datasets.conversion import Benchmark, SourceCase
+from nnunetv2_pcrl.datasets.layouts import scan_at
 
 CHANNELS = ("T1", "T1ce", "T2", "FLAIR")
 # Regions nest if oedema is 1, the non-enhancing core 2 and the enhancing tumour 3.
@@ -66,7 +67,9 @@ def find_brats(source: Path) -> Benchmark:
     # Archives made on a Mac hold a second tree of hidden files.
     folders = sorted(p for p in source.rglob("*") if p.is_dir() and "__MACOSX" not in p.parts)
     by_release = {
-        year: [p for p in folders if re.fullmatch(release.folder, p.name)]
+        year: [
+            p for p in folders if re.fullmatch(release.folder, p.name) and not (p / p.name).is_dir()
+        ]
         for year, release in RELEASES.items()
     }
     years = [year for year, found in by_release.items() if found]
@@ -97,6 +100,7 @@ def find_brats(source: Path) -> Benchmark:
         odd,
         size=(240, 240, 155),
         tables=tables,
+        known=sorted(source.rglob("*.csv")),
     )
 
 
@@ -120,9 +124,9 @@ def _case(folder: Path, source: Path, release: Release) -> SourceCase:
 
 
 def _file(folder: Path, stem: str) -> Path | None:
-    """STEM.nii.gz or STEM.nii: the second in mirrors of the published sets."""
-    paths = (folder / f"{stem}{ending}" for ending in (".nii.gz", ".nii"))
-    return next((path for path in paths if path.is_file()), None)
+    """STEM.nii.gz or STEM.nii (in mirrors of the published sets), or in a folder of that name."""
+    scans = (scan_at(folder / f"{stem}{ending}") for ending in (".nii.gz", ".nii", ""))
+    return next((scan for scan in scans if scan is not None), None)
 
 
 def _grades_of_tables(source: Path) -> dict[str, str]:

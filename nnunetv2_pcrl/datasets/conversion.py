@@ -4,13 +4,14 @@ A benchmark's own module says which files make a case; everything else happens h
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import SimpleITK
 
+from nnunetv2_pcrl.datasets.folds import SPLITS, write_folds
 from nnunetv2_pcrl.datasets.headers import Header, differences, read_header
 from nnunetv2_pcrl.datasets.labels import read_label
 from nnunetv2_pcrl.datasets.parallel import listed, run_cases
@@ -61,7 +62,12 @@ class Benchmark:
         num_training, num_test: published counts; 0 where cases are not expected.
         size: of every published image, voxels (x, y[, z]); None if they differ.
         reader: name of nnU-Net's class that reads the images.
-        tables: rows per file name, written beside dataset.json; the first row is the header.
+        tables: rows per file name, written beside dataset.json; the first row is the header and
+            the first column the identifier.
+        missing: what tables name and the download lacks, with reasons: no fault of a part of it.
+        known: further files that belong to the benchmark, e.g. its tables.
+        others: files that are no part of it, with reasons.
+        folds: number of the fold in which a training case is validated, for splits_final.json.
     """
 
     title: str
@@ -75,6 +81,10 @@ class Benchmark:
     size: tuple[int, ...] | None = None
     reader: str = ITK_READER
     tables: Mapping[str, Sequence[Sequence[Any]]] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    known: Collection[Path] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
+    folds: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,14 +93,18 @@ class ConversionReport:
 
     Attributes:
         num_training, num_test: converted cases.
-        odd: what is missing or left out, with reasons.
+        odd: what is damaged or left out, with reasons.
         remarks: what was repaired, or is unusual, per case.
+        missing: what a complete download has and this one lacks, with reasons.
+        others: files that are no part of the benchmark, with reasons.
     """
 
     num_training: int
     num_test: int
     odd: dict[str, str]
     remarks: dict[str, str]
+    missing: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
 
 
 def convert(benchmark: Benchmark, folder: Path, link: bool, num_processes: int) -> ConversionReport:
@@ -139,14 +153,21 @@ def convert(benchmark: Benchmark, folder: Path, link: bool, num_processes: int) 
         ManifestRow(case.identifier, str(case.images[0]), remarks.get(case.identifier, ""))
         for case in good
     ]
-    odd = {**benchmark.odd, **failed} | _wrong_counts(benchmark)
-    rows += [ManifestRow("", name, reason) for name, reason in odd.items()]
+    odd = {**benchmark.odd, **failed}
+    missing = {**benchmark.missing, **_wrong_counts(benchmark)}
+    for texts in (odd, missing, benchmark.others):
+        rows += [ManifestRow("", name, reason) for name, reason in texts.items()]
     write_manifest(folder, rows)
     for name, table in benchmark.tables.items():
-        write_table(folder / name, table)
+        write_table(folder / name, (row for row in table if row[0] not in failed))
+    training = {case.identifier for case in good if not case.is_test}
+    folds = {name: fold for name, fold in benchmark.folds.items() if name in training}
+    write_folds(folder / SPLITS, folds)
     write_json(folder / DATASET_JSON, content)
     shown = {name: text for name, text in remarks.items() if text and name not in failed}
-    return ConversionReport(len(good) - num_test, num_test, odd, shown)
+    return ConversionReport(
+        len(good) - num_test, num_test, odd, shown, missing, dict(benchmark.others)
+    )
 
 
 def convert_case(

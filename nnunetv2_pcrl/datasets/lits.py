@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from nnunetv2_pcrl.datasets.conversion import Benchmark, SourceCase
+from nnunetv2_pcrl.datasets.layouts import scan_at
 from nnunetv2_pcrl.datasets.raw import REORIENTING_READER
 
 LABELS = {"background": 0, "liver": [1, 2], "tumor": [2]}
@@ -13,8 +14,9 @@ _NAME = re.compile(r"(test-volume|volume|segmentation)-(\d+)\.nii(?:\.gz)?")
 def find_lits(source: Path) -> Benchmark:
     """Finds volumes and segmentations below a folder and pairs them by number.
 
-    The volumes' axes point in different directions, which their headers say: nnU-Net's reorienting
-    reader brings them to one. Segmentations whose header disagrees are handled by the conversion.
+    A scan may lie in a folder of its name. The volumes' axes point in different directions, which
+    their headers say: nnU-Net's reorienting reader brings them to one. Segmentations whose header
+    disagrees are handled by the conversion.
     """
     files: dict[tuple[str, int], Path] = {}
     odd = {}
@@ -22,10 +24,13 @@ def find_lits(source: Path) -> Benchmark:
         match = _NAME.fullmatch(path.name)
         if match is None:
             continue
-        key = (match.group(1), int(match.group(2)))
-        if key in files:
-            odd[str(path)] = f"the same as {files[key]}"
-        files.setdefault(key, path)
+        scan = scan_at(path)
+        if scan is None:
+            odd[str(path)] = "a folder that does not hold just one scan"
+            continue
+        first = files.setdefault((match.group(1), int(match.group(2))), scan)
+        if first != scan:
+            odd[str(scan)] = f"the same as {first}"
     cases = []
     for (kind, number), path in files.items():
         label = files.get(("segmentation", number))

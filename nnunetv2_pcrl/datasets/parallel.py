@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, redirect_stdout
+from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
@@ -91,6 +92,8 @@ def _call(
         return " ".join(message.split()), None
 
 
-def listed(failed: Mapping[str, str]) -> str:
-    """Reasons by case or file for a message, a line each."""
-    return "".join(f"\n  {name}: {reason}" for name, reason in failed.items())
+def listed(failed: Mapping[str, str], most: int = 20) -> str:
+    """Reasons by case or file for a message, a line each, and the number of those beyond `most`."""
+    lines = [f"\n  {name}: {reason}" for name, reason in islice(failed.items(), most)]
+    more = len(failed) - len(lines)
+    return "".join(lines) + (f"\n  and {more} more" if more else "")

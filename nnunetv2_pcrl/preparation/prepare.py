@@ -12,6 +12,7 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
 )
 
 from nnunetv2_pcrl.datasets.case_names import check_plain_name
+from nnunetv2_pcrl.datasets.folds import take_over_folds
 from nnunetv2_pcrl.datasets.parallel import listed
 from nnunetv2_pcrl.datasets.raw import environment_folder, read_json, write_json
 from nnunetv2_pcrl.preparation.data_folders import check_is_ours, data_folder, remove_folder
@@ -59,7 +60,8 @@ def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
     Raises:
         ValueError: if there are no usable images, or plans of this name are not ours.
     """
-    raw = read_raw_dataset(find_raw_folder(dataset), settings.include_test_images)
+    raw_folder = find_raw_folder(dataset)
+    raw = read_raw_dataset(raw_folder, settings.include_test_images)
     folder = environment_folder("nnUNet_preprocessed") / raw.name
     folder.mkdir(parents=True, exist_ok=True)
     plans_name = check_plain_name(settings.plans_name or _plans_name(settings), "plans name")
@@ -80,6 +82,7 @@ def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
     if not usable:
         raise ValueError(f"No image of {raw.name} can be used:{listed(failed)}")
     fingerprint = combine_measurements(list(usable), raw.num_channels, measurements)
+    take_over_folds(raw_folder, folder, usable)
     needs_clean = _write_what_training_reads(folder, raw, fingerprint, settings.num_processes)
     if not plans_file.is_file():
         arguments = (raw.name, raw.dataset_json, fingerprint, reader, plans_name)

@@ -32,7 +32,8 @@ def luna(tmp_path):
         path = source / f"subset{number // 2}" / f"{uid}.mhd"
         write_image(path, ct_array(number), (0.7, 0.7, 1.25), (-190.0, -180.0, -300.0), flip)
         shutil.copytree(path.parent, source / "seg-lungs-LUNA16", dirs_exist_ok=True)
-    write_csv(source / "annotations.csv", [["seriesuid", "coordX"], [UIDS[0], "-128.7"]])
+    header = ["seriesuid", "coordX", "coordY", "coordZ", "diameter_mm"]
+    write_csv(source / "annotations.csv", [header, [UIDS[0], "-188.6", "-178.6", "-297.5", "5.6"]])
     return source
 
 
@@ -116,11 +117,10 @@ def test_chest_xray14_becomes_a_2d_set_with_a_table_of_findings(xrays, raw, caps
     made_grey = folder / "imagesTr" / "00000001_001_0000.png"
     np.testing.assert_array_equal(io.imread(made_grey), grey(1))
     rows = {row["identifier"]: row for row in read_csv(folder / "classes.csv")}
-    assert [k for k, v in rows["00000001_000"].items() if v == "1" and k != "patient"] == [
-        "Cardiomegaly",
-        "Emphysema",
-    ]
-    assert rows["00000002_000"]["Hernia"] == "1" and rows["00000002_000"]["view"] == "PA"
+    assert [k for k, v in rows["00000001_000"].items() if v == "1"] == ["Cardiomegaly", "Emphysema"]
+    assert rows["00000002_000"]["Hernia"] == "1" and rows["00000002_000"]["patient"] == "00000002"
+    metadata = {row["identifier"]: row for row in read_csv(folder / "metadata.csv")}
+    assert metadata["00000002_000"]["view"] == "PA" and metadata["00000002_000"]["list"] == "test"
     text = capsys.readouterr().out
     assert "00000001_001: its size is (20, 24) and not (1024, 1024); stored with 4 colour" in text
     assert "00000003_000.png: there is no such file" in text

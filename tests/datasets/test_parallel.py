@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from nnunetv2_pcrl.datasets.parallel import run_cases
+from nnunetv2_pcrl.datasets.parallel import listed, run_cases
 
 
 def work(number: int) -> str | None:
@@ -54,3 +54,9 @@ def test_an_interruption_gives_up_the_cases_that_wait(tmp_path, monkeypatch):
     assert 1 <= finished < 20
     time.sleep(0.2)
     assert len(list(tmp_path.iterdir())) == finished
+
+
+def test_a_list_for_a_message_is_bounded():
+    text = listed({f"case{n}": "damaged" for n in range(50)}, 2)
+    assert text == "\n  case0: damaged\n  case1: damaged\n  and 48 more"
+    assert listed({"a": "b"}) == "\n  a: b"

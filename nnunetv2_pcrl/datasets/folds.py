@@ -1,0 +1,90 @@
+"""Folds that a benchmark prescribes or that keep patients apart, as splits_final.json."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import GroupKFold
+
+from nnunetv2_pcrl.datasets.raw import read_any_json
+from nnunetv2_pcrl.weights.atomic import replaced_atomically
+
+SPLITS = "splits_final.json"
+NUM_FOLDS = 5
+
+
+def patient_folds(patients: Mapping[str, str], num_folds: int = NUM_FOLDS) -> dict[str, int]:
+    """Folds of about equal numbers of cases, no patient in two of them; equal for equal input.
+
+    Args:
+        patients: by case.
+        num_folds: fewer are made where there are fewer patients.
+
+    Returns:
+        The fold in which a case is validated, by case; empty for a single patient.
+    """
+    num_folds = min(num_folds, len(set(patients.values())))
+    if num_folds < 2:
+        return {}
+    cases = list(patients)
+    groups = np.array(list(patients.values()))
+    folds = {}
+    for number, (_, held_out) in enumerate(
+        GroupKFold(num_folds).split(np.zeros(len(cases)), groups=groups)
+    ):
+        folds |= {cases[index]: number for index in held_out}
+    return folds
+
+
+def splits_of(folds: Mapping[str, int]) -> list[dict[str, list[str]]]:
+    """The content of splits_final.json: a fold's cases are validated, all others train.
+
+    Args:
+        folds: number of the fold in which a case is validated; numbers without a case are
+            passed over.
+
+    Returns:
+        One entry per fold, in the order of their numbers; none if all cases are in one fold.
+    """
+    numbers = sorted(set(folds.values()))
+    if len(numbers) < 2:
+        return []
+    return [
+        {
+            "train": sorted(case for case, fold in folds.items() if fold != number),
+            "val": sorted(case for case, fold in folds.items() if fold == number),
+        }
+        for number in numbers
+    ]
+
+
+def write_folds(path: Path, folds: Mapping[str, int]) -> None:
+    """Writes splits_final.json; without two folds there is none, and an earlier one goes."""
+    splits = splits_of(folds)
+    if not splits:
+        path.unlink(missing_ok=True)
+        return
+    _write(path, splits)
+
+
+def take_over_folds(source: Path, target: Path, cases: Collection[str]) -> None:
+    """Copies the folds that a raw data set prescribes beside its plans, unless there are some.
+
+    Args:
+        source: the raw data set.
+        target: its folder in nnUNet_preprocessed, which is there.
+        cases: that can be used; nnU-Net would look for the others in vain.
+    """
+    if not (source / SPLITS).is_file() or (target / SPLITS).exists():
+        return
+    splits = [
+        {part: [case for case in names if case in cases] for part, names in split.items()}
+        for split in read_any_json(source / SPLITS)
+    ]
+    _write(target / SPLITS, [split for split in splits if all(split.values())])
+
+
+def _write(path: Path, splits: list[dict[str, list[str]]]) -> None:
+    with replaced_atomically(path) as temporary:
+        temporary.write_text(json.dumps(splits, indent=4), encoding="utf-8")
