@@ -279,7 +279,7 @@ def _shared(data: Dataset) -> Dataset:
 def _spacing(data: Dataset) -> tuple[float, float] | None:
     per_frame = _group(data, "PerFrameFunctionalGroupsSequence")
     measures = [_group(item, "PixelMeasuresSequence") for item in (_shared(data), per_frame)]
-    for item in (data, *measures):
+    for item in (*measures, data):
         for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
             value = item.get(keyword)
             if value is not None and len(_numbers(value)) == 2:
