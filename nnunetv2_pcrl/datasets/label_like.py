@@ -56,10 +56,10 @@ def has_label_values(path: Path) -> bool:
             # Formats that are not compressed read only this.
             reader.SetExtractIndex([0] * (len(size) - 1) + [size[-1] // 2])
             reader.SetExtractSize([*size[:-1], 1])
-            if not are_label_values([SimpleITK.GetArrayViewFromImage(reader.Execute())]):
+            if not are_label_values([SimpleITK.GetArrayFromImage(reader.Execute())]):
                 return False
         image = SimpleITK.ReadImage(str(readable))
-    return are_label_values([SimpleITK.GetArrayViewFromImage(image)])
+    return are_label_values([SimpleITK.GetArrayFromImage(image)])
 
 
 def are_label_values(pieces: Iterable[np.ndarray]) -> bool:
