@@ -68,6 +68,7 @@ def _top_folder(archive: tarfile.TarFile, source: Path) -> str:
         if path.parts and not path.parts[0].startswith(_HIDDEN):
             tops.add(path.parts[0])
             has_description = has_description or path.parts[1:] == (DATASET_JSON,)
+    _check_end(archive)
     if len(tops) != 1 or not has_description:
         found = ", ".join(sorted(tops)[:5]) or "nothing"
         raise ValueError(
@@ -75,3 +76,10 @@ def _top_folder(archive: tarfile.TarFile, source: Path) -> str:
             f"it, and name the folder of the task."
         )
     return tops.pop()
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Finds an archive that was cut off between files, which Python takes for its end."""
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("its end is missing")
