@@ -81,8 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print_table(table_of(plan))
         print(f"\n{len(plan.cases)} cases would be made; nothing was written.")
     else:
-        print(f"{target} is ready with {len(plan.cases)} cases; {MANIFEST} says where each comes")
-        print("from. Prepare it with")
+        print(f"{target} is ready: {len(plan.cases)} cases, whose sources {MANIFEST} names.")
+        print("Prepare it with")
         print(f"  nnUNetv2_pcrl_plan_and_preprocess -d {args.d}")
     _report(plan, args.skip_bad)
 

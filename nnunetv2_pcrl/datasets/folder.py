@@ -15,6 +15,7 @@ from nnunetv2_pcrl.datasets.folder_cases import (
     plan_folder,
 )
 from nnunetv2_pcrl.datasets.folder_images import bring, remove
+from nnunetv2_pcrl.datasets.headers import reason_of
 from nnunetv2_pcrl.datasets.parallel import listed
 from nnunetv2_pcrl.datasets.raw import (
     DATASET_JSON,
@@ -73,7 +74,7 @@ def build_from_folder(request: FolderRequest, target: Path) -> FolderPlan:
             paths[case.identifier] = bring(case, target, request, remarks)
         except (ValueError, RuntimeError, PermissionError, FileNotFoundError) as error:
             remove(target, case.identifier)
-            reason = " ".join(str(error).split())
+            reason = reason_of(error)
             plan.survey.failed.update({source.name: reason for source in case.sources})
     made = FolderPlan([c for c in plan.cases if c.identifier in paths], plan.reader, plan.survey)
     if not made.cases:

@@ -1,5 +1,6 @@
 """Cases that a folder of images makes: their names, their channels, and which go together."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from nnunetv2_pcrl.datasets.raw import ITK_READER, NATURAL_READER, ManifestRow
 from nnunetv2_pcrl.datasets.survey import Source, Survey, Wanted, survey_folder
 
 _KINDS = {ITK_READER: "volumes or other scans", NATURAL_READER: "PNG, TIFF, BMP or JPEG images"}
+
+# More numbers than these are a count of images.
+_MOST_CHANNELS = 8
 
 
 @dataclass(frozen=True)
@@ -115,12 +119,27 @@ def plan_folder(
             usable.append(group)
     usable = _of_one_kind(usable, found)
     reader = usable[0].sources[0].reader if usable else ITK_READER
+    if len(request.channels) == 1 and (numbered := _numbered_as_channels(usable)):
+        found.remarks.append(
+            f"{numbered} files are numbered like channels of the same case (CASE_0000, CASE_0001): "
+            f"if they are, name the channels by --channels."
+        )
     mixed = mixture(group.sources[0].header for group in usable)
     if mixed and not request.orientation:
         found.remarks.append(
             f"The volumes are of several orientations ({mixed}); --orient LPS makes them one."
         )
     return FolderPlan(_named(usable, request.images, known), reader, found)
+
+
+def _numbered_as_channels(groups: Sequence[Group]) -> int:
+    """How many images are numbered CASE_0000, CASE_0001, ... as the channels of a case."""
+    numbers: dict[str, set[str]] = {}
+    for group in groups:
+        if match := re.fullmatch(r"(.*)_(\d{4})", group.text):
+            numbers.setdefault(match[1], set()).add(match[2])
+    cases = (found for found in numbers.values() if {"0000", "0001"} <= found)
+    return sum(len(found) for found in cases if len(found) <= _MOST_CHANNELS)
 
 
 def _why_not(group: Group, request: FolderRequest) -> str:

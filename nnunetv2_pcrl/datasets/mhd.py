@@ -53,11 +53,9 @@ def check_voxel_file(path: Path) -> None:
         ValueError: with the numbers of bytes.
     """
     voxels = voxel_file(path)
-    if voxels is None:
-        return
-    if not voxels.is_file():
+    if voxels is not None and not voxels.is_file():
         raise ValueError(f"its voxel file {voxels.name} is missing")
-    fields, _ = _fields(path)
+    fields, length = _fields(path)
     size, kind = fields.get("DimSize", ""), fields.get("ElementType")
     if _is_compressed(fields) or kind not in _BYTES:
         return
@@ -66,11 +64,10 @@ def check_voxel_file(path: Path) -> None:
         announced *= int(fields.get("ElementNumberOfChannels", 1))
     except ValueError:
         raise ValueError(f"its header has the DimSize {size!r}") from None
-    if voxels.stat().st_size < announced:
-        raise ValueError(
-            f"its voxel file {voxels.name} is truncated: {voxels.stat().st_size} of {announced} "
-            f"bytes are there"
-        )
+    found = path.stat().st_size - length if voxels is None else voxels.stat().st_size
+    if found < announced:
+        name = "the file" if voxels is None else f"its voxel file {voxels.name}"
+        raise ValueError(f"{name} is truncated: {found} of {announced} bytes are there")
 
 
 def check_voxels(path: Path) -> None:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from nnunetv2_pcrl.datasets.dicom_headers import DicomHeader, read_dicom_header
 from nnunetv2_pcrl.datasets.dicom_series import Series, group_series, source_name
-from nnunetv2_pcrl.datasets.headers import Header, read_header
+from nnunetv2_pcrl.datasets.headers import Header, read_header, reason_of
 from nnunetv2_pcrl.datasets.image_files import ending_of, find_files, is_photograph
 from nnunetv2_pcrl.datasets.label_like import MAX_VALUES, has_label_name, has_label_values
 from nnunetv2_pcrl.datasets.photographs import has_label_values as drawing_has_label_values
@@ -143,7 +143,7 @@ def survey_folder(
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"it cannot be read ({error.strerror})"
-    return " ".join(str(error).split()) or type(error).__name__
+    return reason_of(error)
 
 
 def _survey_file(path: Path, relative: PurePath, wanted: Wanted, found: Survey) -> None:

@@ -28,7 +28,7 @@ def check_can_be_used(image: str | Path) -> None:
     try:
         header = read_header(path)
     except ValueError as error:
-        if "cannot be read" in str(error):
+        if "the header cannot be read" in str(error):
             return
         raise
     if header.num_components > 1:

@@ -329,3 +329,23 @@ def test_images_of_somebody_else_are_not_mixed_with_ours(images, target):
     write_image(target / "imagesTr" / "x_0000.nii.gz", ct_array())
     with pytest.raises(SystemExit, match="holds images that this command did not make"):
         run(images)
+
+
+def test_files_that_are_numbered_like_channels_are_spoken_of(images, target, capsys):
+    for name in ("a_0000", "a_0001", *(f"CXR_{number:04d}" for number in range(20))):
+        write_image(images / f"{name}.nii.gz", ct_array(size=(4, 9, 9)))
+    run(images)
+    assert "2 files are numbered like channels of the same case" in capsys.readouterr().out
+
+
+def test_reasons_are_short_and_say_what_to_do(images, target, capsys):
+    write_image(images / "good.nii.gz", ct_array())
+    (images / "gz.nii").write_bytes((images / "good.nii.gz").read_bytes())
+    for ending in (".mha", ".nrrd"):
+        path = write_image(images / f"cut{ending}", ct_array())
+        path.write_bytes(path.read_bytes()[:-99])
+    run(images, "--skip_bad")
+    text = capsys.readouterr().out
+    assert "gz.nii: it is compressed although its name ends with .nii: rename it" in text
+    assert "cut.mha: the file is truncated: 3261 of 3360 bytes are there" in text
+    assert "SimpleITK" not in text and "0x" not in text
