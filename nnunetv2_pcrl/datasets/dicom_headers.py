@@ -10,6 +10,8 @@ from pydicom import config as pydicom_config
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
+from nnunetv2_pcrl.datasets.dicom_objects import modality_of
+
 # Headers of the world break rules that do not matter here.
 pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
 
@@ -18,46 +20,6 @@ _MARK_AT = 128
 # A file without the mark begins with an element of group 2 or 8, in either byte order.
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 _STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
-# Words for objects that are no images, by modality; others of these are found by their class.
-NO_IMAGES = {
-    "SEG": "a segmentation",
-    "RTDOSE": "a dose",
-    "RTSTRUCT": "a set of contours",
-    "RTPLAN": "a treatment plan",
-    "RTRECORD": "a treatment record",
-    "PR": "a presentation state",
-    "SR": "a report",
-    "KO": "a selection of images",
-    "REG": "a registration",
-    "DOC": "a document",
-    "FID": "a set of fiducials",
-    "RWV": "a table of values",
-    "PLAN": "a plan",
-    "ECG": "a waveform",
-    "HD": "a waveform",
-    "AU": "a recording",
-    "SMR": "a relationship of images",
-    "M3D": "a model",
-}
-_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
-    "1.2.840.10008.5.1.4.1.1.66.5": "SEG",
-    "1.2.840.10008.5.1.4.1.1.66.7": "SEG",
-    "1.2.840.10008.5.1.4.1.1.66.1": "REG",
-    "1.2.840.10008.5.1.4.1.1.66.3": "REG",
-    "1.2.840.10008.5.1.4.1.1.66.2": "FID",
-    "1.2.840.10008.5.1.4.1.1.481.2": "RTDOSE",
-    "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
-    "1.2.840.10008.5.1.4.1.1.481.5": "RTPLAN",
-    "1.2.840.10008.5.1.4.1.1.481.8": "RTPLAN",
-    "1.2.840.10008.5.1.4.1.1.88.59": "KO",
-    "1.2.840.10008.5.1.4.1.1.104.1": "DOC",
-}
-_CLASS_FAMILIES = {
-    "1.2.840.10008.5.1.4.1.1.11.": "PR",
-    "1.2.840.10008.5.1.4.1.1.88.": "SR",
-    "1.2.840.10008.5.1.4.1.1.9.": "ECG",
-}
 # What tells the stacks apart that some scanners put into one series.
 STACK_KEYS = (
     "EchoNumbers",
@@ -211,7 +173,7 @@ def _header(path: Path, data: Dataset, is_marked: bool) -> DicomHeader | None:
     is_told = sop_class or _text(data, "Modality") or "Rows" in data
     if not is_told:
         raise _RefusedError("its DICOM header says nothing" if is_marked else "it is no DICOM file")
-    modality = _modality(_text(data, "Modality"), sop_class or media_class)
+    modality = modality_of(_text(data, "Modality"), sop_class or media_class)
     num_frames = int(data.get("NumberOfFrames") or 1)
     offsets = data.get("GridFrameOffsetVector")
     if modality == "RTDOSE" and offsets is not None and len(_numbers(offsets)) != num_frames:
@@ -235,13 +197,6 @@ def _header(path: Path, data: Dataset, is_marked: bool) -> DicomHeader | None:
         _frames(data, num_frames),
         tuple(_text(data, key) for key in STACK_KEYS),
     )
-
-
-def _modality(said: str, sop_class: str) -> str:
-    by_class = _CLASSES.get(sop_class) or next(
-        (m for prefix, m in _CLASS_FAMILIES.items() if sop_class.startswith(prefix)), None
-    )
-    return by_class or said
 
 
 def _text(data: Dataset, keyword: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunetv2_pcrl.datasets.dicom_headers import NO_IMAGES, STACK_KEYS, DicomHeader, Frame
+from nnunetv2_pcrl.datasets.dicom_headers import STACK_KEYS, DicomHeader, Frame
+from nnunetv2_pcrl.datasets.dicom_objects import NO_IMAGES
 from nnunetv2_pcrl.datasets.headers import Header
 
 # Begins the title of every series.

@@ -19,7 +19,7 @@ from nnunetv2_pcrl.datasets.photographs import num_colours
 from nnunetv2_pcrl.datasets.raw import ITK_READER, NATURAL_READER, ManifestRow
 from nnunetv2_pcrl.datasets.survey import Source, Survey, Wanted, survey_folder
 
-_KINDS = {ITK_READER: "volumes or other scans", NATURAL_READER: "PNG, TIFF, BMP or JPEG images"}
+_KINDS = {ITK_READER: "read as a volume", NATURAL_READER: "read as a photograph"}
 
 # More numbers than these are a count of images.
 _MOST_CHANNELS = 8
@@ -178,19 +178,21 @@ def _num_channels(source: Source, wanted: int) -> int:
 
 def _of_one_kind(groups: list[Group], found: Survey) -> list[Group]:
     """nnU-Net reads a data set in one way and plans for 2D or 3D: what most images are."""
-    for kind, describe, remedy in (
-        (lambda s: s.reader, _KINDS.get, "make a second data set of them"),
-        (lambda s: min(s.header.num_axes, 3), "{}D".format, "make a second data set of them"),
+    for kind, describe in (
+        (lambda source: source.reader, _KINDS.get),
+        (lambda source: min(source.header.num_axes, 3), "{}D".format),
     ):
-        counts = Counter(kind(group.sources[0]) for group in groups)
-        if len(counts) < 2:
-            continue
-        most = max(counts, key=lambda value: (counts[value], value))
-        for group in groups:
-            if (other := kind(group.sources[0])) != most:
-                reason = f"it is {describe(other)}, and most images are {describe(most)}: {remedy}"
+        kinds = [kind(group.sources[0]) for group in groups]
+        counts = Counter(kinds)
+        most = max(counts, key=lambda value: (counts[value], value), default=None)
+        for group, other in zip(groups, kinds, strict=True):
+            if other != most:
+                reason = (
+                    f"it is {describe(other)}, and most images are {describe(most)}: make a second "
+                    f"data set of such"
+                )
                 found.failed |= {source.name: reason for source in group.sources}
-        groups = [group for group in groups if kind(group.sources[0]) == most]
+        groups = [group for group, value in zip(groups, kinds, strict=True) if value == most]
     return groups
 
 
@@ -199,12 +201,12 @@ def _named(
 ) -> list[Case]:
     """Names images as an earlier run did, and new ones by their paths."""
     names: dict[int, str] = {}
+    taken: set[str] = set()
     for number, group in enumerate(groups):
         name = known.get((group.sources[0].place, _key(group.sources[0].title)), "")
-        taken = {other.lower() for other in names.values()}
         if name and case_name(name, taken) == name:
             names[number] = name
-    taken = {name.lower() for name in names.values()}
+            taken.add(name.lower())
     for number, group in enumerate(groups):
         if number not in names:
             names[number] = case_name(group.text or images.name, taken)

@@ -1,6 +1,5 @@
 """Looks through a folder tree: which images there are, and why other files are none."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -13,6 +12,7 @@ from nnunetv2_pcrl.datasets.dicom_series import Series, group_series, source_nam
 from nnunetv2_pcrl.datasets.headers import Header, read_header, reason_of
 from nnunetv2_pcrl.datasets.image_files import ending_of, find_files, is_photograph
 from nnunetv2_pcrl.datasets.label_like import MAX_VALUES, has_label_name, has_label_values
+from nnunetv2_pcrl.datasets.modalities import choose_modality
 from nnunetv2_pcrl.datasets.photographs import has_label_values as drawing_has_label_values
 from nnunetv2_pcrl.datasets.photographs import is_grey, read_photograph, read_photograph_header
 from nnunetv2_pcrl.datasets.raw import ITK_READER, MANIFEST, NATURAL_READER
@@ -192,7 +192,15 @@ def _survey_series(
             found.left_out[source.name] = "named like a segmentation (--keep_masks takes it)"
         else:
             kept.append(source)
-    kept = _of_wanted_modality(kept, wanted.modalities, channels, found)
+    choice = choose_modality(
+        [source.series.first.modality for source in kept], wanted.modalities, channels
+    )
+    if choice.remark:
+        found.remarks.append(choice.remark)
+    # What nobody decided makes the command fail, so that it is seen.
+    others = found.left_out if choice.is_decided else found.failed
+    others |= {s.name: reason for s in kept if (reason := choice.why_not(s.series.first.modality))}
+    kept = [source for source in kept if source.name not in others]
     by_series = {id(source.series): source for source in kept}
     taken, localisers = without_localisers([source.series for source in kept])
     found.failed |= localisers
@@ -206,53 +214,3 @@ def _survey_series(
             f"--one_per_scan takes one of each."
         )
     found.sources += [by_series[id(s)] for s in taken]
-
-
-# What channels are called, by modality; radiographs count as one.
-_CHANNEL_NAMES = {
-    "CT": ("ct",),
-    "MR": ("mr", "mri", "t1", "t1ce", "t1c", "t2", "flair", "dwi", "adc", "pd", "t1w", "t2w"),
-    "PT": ("pt", "pet"),
-    "NM": ("nm", "spect"),
-    "US": ("us", "ultrasound"),
-    "MG": ("mg", "mammography", "mammogram"),
-    "DX": ("dx", "cr", "xray", "x-ray", "radiograph"),
-}
-_RADIOGRAPHS = ("CR", "DX", "RG", "PX", "IO")
-
-
-def _family(modality: str) -> str:
-    return "DX" if modality in _RADIOGRAPHS else modality
-
-
-def _of_wanted_modality(
-    sources: list[Source], wanted: Sequence[str], channels: Sequence[str], found: Survey
-) -> list[Source]:
-    """One modality's series, or those that a person named; a series that names none goes along."""
-    counts = Counter(_family(source.series.first.modality) for source in sources)
-    counts.pop("", None)
-    if wanted:
-        families, list_of_others, why = {_family(m.upper()) for m in wanted}, found.left_out, ""
-    elif not channels or len(counts) < 2:
-        return sources
-    else:
-        named = {
-            family
-            for family, names in _CHANNEL_NAMES.items()
-            if any(channel.lower() in names for channel in channels) and family in counts
-        }
-        # Other images (OT) are mostly pictures of a screen.
-        families = named or {max(counts, key=lambda family: (family != "OT", counts[family]))}
-        # What nobody decided makes the command fail, so that it is seen.
-        list_of_others = found.left_out if named else found.failed
-        why = f", and {' and '.join(sorted(families))} is taken: choose by --modality"
-        listed = ", ".join(f"{count} {family}" for family, count in counts.most_common())
-        found.remarks.append(f"The series are of several modalities ({listed}){why}.")
-    kept = []
-    for source in sources:
-        modality = source.series.first.modality
-        if _family(modality) in {*families, ""}:
-            kept.append(source)
-        else:
-            list_of_others[source.name] = f"its modality is {modality}{why}"
-    return kept

@@ -194,7 +194,10 @@ def test_one_kind_of_files_does_not_stop_the_other(images, target, capsys):
     write_image(images / "c.nii.gz", ct_array())
     with pytest.raises(SystemExit, match="1"):
         run(images)
-    assert "c.nii.gz: it is volumes or other scans, and most" in capsys.readouterr().out
+    assert (
+        "c.nii.gz: it is a volume or scan, and most images are a photograph"
+        in capsys.readouterr().out
+    )
     assert cases(target) == {"a", "b"}
 
 

@@ -94,7 +94,7 @@ def test_objects_that_are_no_images_and_other_modalities_are_left_out(images, ta
     run(images, "--channels", "CT")
     text = capsys.readouterr().out
     assert "it is a segmentation and no image" in text and "it is a dose and no image" in text
-    assert "its modality is PT, and CT is taken: choose by --modality" in text
+    assert "its modality is PT, and CT is taken (--modality)" in text
     np.testing.assert_array_equal(array_of(target, "P0"), array)
     assert "DICOM series 1.2.3.0, CT" in notes(target)
     run(images, "--modality", "PT")
