@@ -182,35 +182,51 @@ def _survey_series(
         Source(s.first.path, s.first.path.relative_to(images), s.geometry, ITK_READER, s)
         for s in series
     ]
-    kept = []
-    for source in sources:
-        if matches(wanted.exclude, source.texts):
-            found.left_out[source.name] = "left out by --exclude"
-        elif wanted.include and not matches(wanted.include, source.texts):
-            found.left_out[source.name] = "not named by --include"
-        elif not wanted.keep_masks and has_label_name(source.relative.parent / "x"):
-            found.left_out[source.name] = "named like a segmentation (--keep_masks takes it)"
-        else:
-            kept.append(source)
+    reasons = {source.name: _why_not_asked_for(source, wanted) for source in sources}
+    found.left_out |= {name: reason for name, reason in reasons.items() if reason}
+    sources = [source for source in sources if not reasons[source.name]]
+    sources = _of_one_modality(sources, wanted, found, channels)
+    taken = _without_repetitions([source.series for source in sources], wanted, found)
+    kept = {id(s) for s in taken}
+    found.sources += [source for source in sources if id(source.series) in kept]
+
+
+def _why_not_asked_for(source: Source, wanted: Wanted) -> str:
+    if matches(wanted.exclude, source.texts):
+        return "left out by --exclude"
+    if wanted.include and not matches(wanted.include, source.texts):
+        return "not named by --include"
+    if not wanted.keep_masks and has_label_name(source.relative.parent / "slice"):
+        return "named like a segmentation (--keep_masks takes it)"
+    return ""
+
+
+def _of_one_modality(
+    sources: Sequence[Source], wanted: Wanted, found: Survey, channels: Sequence[str]
+) -> list[Source]:
     choice = choose_modality(
-        [source.series.first.modality for source in kept], wanted.modalities, channels
+        [source.series.first.modality for source in sources], wanted.modalities, channels
     )
     if choice.remark:
         found.remarks.append(choice.remark)
+    reasons = {s.name: choice.why_not(s.series.first.modality) for s in sources}
     # What nobody decided makes the command fail, so that it is seen.
     others = found.left_out if choice.is_decided else found.failed
-    others |= {s.name: reason for s in kept if (reason := choice.why_not(s.series.first.modality))}
-    kept = [source for source in kept if source.name not in others]
-    by_series = {id(source.series): source for source in kept}
-    taken, localisers = without_localisers([source.series for source in kept])
+    others.update({name: reason for name, reason in reasons.items() if reason})
+    return [source for source in sources if not reasons[source.name]]
+
+
+def _without_repetitions(series: Sequence[Series], wanted: Wanted, found: Survey) -> list[Series]:
+    """Without localisers and, if that is wanted, without further reconstructions of a scan."""
+    taken, localisers = without_localisers(series)
     found.failed |= localisers
-    taken, reconstructions = without_reconstructions(taken)
+    once, reconstructions = without_reconstructions(taken)
     if wanted.one_per_scan:
         found.left_out |= {source_name(s.headers): reason for s, reason in reconstructions}
-    elif reconstructions:
-        taken += [s for s, _ in reconstructions]
+        return once
+    if reconstructions:
         found.remarks.append(
             f"{len(reconstructions)} images are further reconstructions of a scan that is there; "
             f"--one_per_scan takes one of each."
         )
-    found.sources += [by_series[id(s)] for s in taken]
+    return taken
