@@ -1,111 +1,160 @@
 """nnUNetv2_pcrl_convert_msd: an archive of the Medical Segmentation Decathlon, by nnU-Net."""
 
-import json
+import filecmp
+import re
 import shutil
 import tarfile
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from nnunetv2.dataset_conversion.convert_MSD_dataset import convert_msd_dataset
 
 from nnunetv2_pcrl.cli.convert import build_parser, print_report
 from nnunetv2_pcrl.cli.reports import exit_with_error
+from nnunetv2_pcrl.datasets.archives import unpacked
 from nnunetv2_pcrl.datasets.conversion import ConversionReport
 from nnunetv2_pcrl.datasets.headers import differences, read_header
+from nnunetv2_pcrl.datasets.intact import check_is_intact
 from nnunetv2_pcrl.datasets.labels import read_label
-from nnunetv2_pcrl.datasets.parallel import run_cases
+from nnunetv2_pcrl.datasets.layouts import files_below
+from nnunetv2_pcrl.datasets.parallel import listed, run_cases
 from nnunetv2_pcrl.datasets.placing import write_image
-from nnunetv2_pcrl.datasets.raw import environment_folder, raw_folder
+from nnunetv2_pcrl.datasets.raw import (
+    DATASET_JSON,
+    MADE_BY,
+    ManifestRow,
+    check_may_write,
+    environment_folder,
+    raw_folder,
+    read_json,
+    write_json,
+    write_manifest,
+)
 from nnunetv2_pcrl.preparation.environment import nnunet_folders_at
 
+MAKER = "nnUNetv2_pcrl_convert_msd"
 _ENDING = ".nii.gz"
+_PARTS = ("imagesTr", "imagesTs", "labelsTr")
+_TASK = re.compile(r"Task(\d+)_([A-Za-z0-9]+)")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = build_parser(
         "nnUNetv2_pcrl_convert_msd",
-        "Converts a task of the Medical Segmentation Decathlon (TaskNN_Name or TaskNN_Name.tar) by "
-        "nnU-Net's own converter, and checks the result.",
+        "Converts a task of the Medical Segmentation Decathlon (its folder TaskNN_Name, or its "
+        "archive under any name) by nnU-Net's own converter, and checks the result.",
     )
     parser.add_argument("-d", type=int, metavar="ID", help="number (default: that of the task)")
+    about = "succeed although the folder holds a part of the task"
+    parser.add_argument("--subset", action="store_true", help=about)
     args = parser.parse_args(arguments)
     with exit_with_error():
-        source = _unpacked(args.source)
-        folder = _convert(source, args.d, args.np)
-        report = _check(source, folder, args.np)
+        source = _task_folder(args.source)
+        published = _read_published(source)
+        folder = _convert(source, published, args.d, args.np)
+        report = _check(source, folder, published, args.np)
         if args.link:
             _link_equal_files(source, folder)
-    print_report(folder, report, args.skip_bad)
+    print_report(folder, report, args.skip_bad, args.subset)
 
 
-def _unpacked(source: Path) -> Path:
+def _task_folder(source: Path) -> Path:
     """The task's folder; an archive is unpacked beside itself.
 
     Raises:
-        ValueError: if it is neither, or if the archive would write elsewhere.
+        ValueError: if it is neither.
     """
-    if source.is_file() and tarfile.is_tarfile(source):
-        folder = source.with_suffix("")
-        if not folder.is_dir():
-            partial = source.with_name(f".{source.name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            with tarfile.open(source) as archive:
-                _check_members(archive, source)
-                # The first releases of Python 3.10 and 3.11 have no filters.
-                known = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-                archive.extractall(partial, **known)
-            (partial / folder.name).replace(folder)
-            shutil.rmtree(partial)
-        source = folder
-    if not (source / "dataset.json").is_file():
-        raise ValueError(f"{source} is no unpacked task: it has no dataset.json.")
+    if not source.exists():
+        raise ValueError(f"There is no {source}: name the folder or the archive of a task.")
+    if source.is_file():
+        if not tarfile.is_tarfile(source):
+            raise ValueError(
+                f"{source} is no tar archive, or its beginning is damaged: unpack it and name the "
+                f"folder of the task, or download it again."
+            )
+        source = unpacked(source)
+    if not (source / DATASET_JSON).is_file():
+        raise ValueError(f"{source} is no unpacked task: it has no {DATASET_JSON}.")
     return source.resolve()
 
 
-def _check_members(archive: tarfile.TarFile, source: Path) -> None:
-    for member in archive:
-        path = PurePosixPath(member.name)
-        is_inside = not path.is_absolute() and ".." not in path.parts
-        if not (is_inside and (member.isfile() or member.isdir())):
-            raise ValueError(
-                f"{source} holds {member.name}, which is no file or folder within it. The archives "
-                f"of the decathlon hold nothing of the kind: download it again."
-            )
+def _read_published(source: Path) -> dict[str, Any]:
+    """The task's own description.
+
+    Raises:
+        ValueError: if it lacks what the conversion needs.
+    """
+    path = source / DATASET_JSON
+    content = read_json(path)
+    kinds = {"name": str, "labels": dict, "modality": dict, "numTraining": int, "numTest": int}
+    wrong = [key for key, kind in kinds.items() if not isinstance(content.get(key), kind)]
+    wrong += [key for key in ("training", "test") if not isinstance(content.get(key), list)]
+    if not wrong and not all(str(value).isdigit() for value in content["labels"]):
+        wrong = ["labels"]
+    if wrong:
+        raise ValueError(
+            f"{path} is not as published: see {', '.join(wrong)}. Download the task again."
+        )
+    missing = [part for part in _PARTS if not (source / part).is_dir()]
+    if missing:
+        raise ValueError(f"{source} has no folder {', '.join(missing)}: download the task again.")
+    return content
 
 
-def _convert(source: Path, number: int | None, num_processes: int) -> Path:
+def _images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob(f"*{_ENDING}") if not p.name.startswith((".", "_")))
+
+
+def _convert(
+    source: Path, published: Mapping[str, Any], number: int | None, num_processes: int
+) -> Path:
     """Runs nnU-Net's converter in a place of its own, so that a kill leaves nothing half done.
 
     Raises:
         ValueError: if the number is taken, or the folder is not as published.
     """
     root = environment_folder("nnUNet_raw")
-    task, _, name = source.name.partition("_")
-    try:
-        number = int(task.removeprefix("Task")) if number is None else number
-    except ValueError:
-        raise ValueError(f"{source.name} is not of the form TaskNN_Name.") from None
-    target = raw_folder(root, number, name)
+    match = _TASK.fullmatch(source.name)
+    if match is None:
+        raise ValueError(
+            f"{source.name} is not of the form TaskNN_Name, as nnU-Net wants it, e.g. "
+            f"Task09_{published['name']}: rename the folder."
+        )
+    number = int(match.group(1)) if number is None else number
+    target = raw_folder(root, number, match.group(2))
     if target.is_dir():
+        names = {name: int(value) for value, name in published["labels"].items()}
+        check_may_write(target, MAKER, names)
         return target
+    files = {str(path): (path,) for part in _PARTS for path in _images(source / part)}
+    damaged, _ = run_cases(check_is_intact, files, num_processes, "Files")
+    if damaged:
+        raise ValueError(
+            f"nnU-Net converts whole tasks only; repair or download again:{listed(damaged)}"
+        )
     partial = root / f".{target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    partial.mkdir(parents=True)
     try:
         with nnunet_folders_at({"nnUNet_raw": partial}):
             convert_msd_dataset(str(source), number, num_processes)
-    except AssertionError as error:
-        raise ValueError(str(error)) from error
-    (partial / target.name).replace(target)
-    partial.rmdir()
+        converted = partial / target.name / DATASET_JSON
+        write_json(converted, {MADE_BY: MAKER, **read_json(converted)})
+        (partial / target.name).replace(target)
+    except (AssertionError, RuntimeError, KeyError) as error:
+        raise ValueError(f"nnU-Net cannot convert {source}: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 
-def _check(source: Path, folder: Path, num_processes: int) -> ConversionReport:
+def _check(
+    source: Path, folder: Path, published: Mapping[str, Any], num_processes: int
+) -> ConversionReport:
     """Counts, geometry and label values of the converted task."""
-    published = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
-    content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    content = read_json(folder / DATASET_JSON)
     values = {int(value): int(value) for value in content["labels"].values()}
     num_channels = len(content["channel_names"])
     training = sorted(
@@ -113,14 +162,29 @@ def _check(source: Path, folder: Path, num_processes: int) -> ConversionReport:
     )
     jobs = {name: (folder, name, num_channels, values) for name in training}
     odd, remarks = run_cases(check_case, jobs, num_processes, published["name"])
-    num_test = len(list((folder / "imagesTs").glob(f"*_0000{_ENDING}")))
-    for kind, found, key in (
-        ("training cases", len(training), "numTraining"),
-        ("test cases", num_test, "numTest"),
-    ):
-        if found != published[key]:
-            odd[kind] = f"{found} were found, dataset.json says {published[key]}"
-    return ConversionReport(len(training), num_test, odd, remarks)
+    tests = [
+        p.name.removesuffix(f"_0000{_ENDING}")
+        for p in sorted((folder / "imagesTs").glob(f"*_0000{_ENDING}"))
+    ]
+    missing = {
+        kind: f"{len(found)} were found, {DATASET_JSON} says {published[key]}"
+        for kind, found, key in (
+            ("training cases", training, "numTraining"),
+            ("test cases", tests, "numTest"),
+        )
+        if len(found) != published[key]
+    }
+    used = {source / DATASET_JSON, *(p for part in _PARTS for p in _images(source / part))}
+    others = {str(p): "no part of the task" for p in files_below(source) if p not in used}
+    rows = [
+        ManifestRow(name, str(source / part / f"{name}{_ENDING}"), remarks.get(name, ""))
+        for part, names in (("imagesTr", training), ("imagesTs", tests))
+        for name in names
+    ]
+    for texts in (odd, missing, others):
+        rows += [ManifestRow("", name, reason) for name, reason in texts.items()]
+    write_manifest(folder, rows)
+    return ConversionReport(len(training), len(tests), odd, remarks, missing, others)
 
 
 def check_case(folder: Path, name: str, num_channels: int, values: dict[int, int]) -> str | None:
@@ -149,7 +213,7 @@ def check_case(folder: Path, name: str, num_channels: int, values: dict[int, int
 
 def _link_equal_files(source: Path, folder: Path) -> None:
     """Replaces what nnU-Net's converter copied unchanged by links."""
-    for part in ("imagesTr", "imagesTs", "labelsTr"):
+    for part in _PARTS:
         for file in sorted((folder / part).glob(f"*{_ENDING}")):
             name = (
                 file.name if part == "labelsTr" else file.name.replace(f"_0000{_ENDING}", _ENDING)
@@ -157,7 +221,7 @@ def _link_equal_files(source: Path, folder: Path) -> None:
             original = source / part / name
             if not original.is_file() or file.is_symlink():
                 continue
-            if original.read_bytes() == file.read_bytes():
+            if filecmp.cmp(original, file, shallow=False):
                 file.unlink()
                 file.symlink_to(original)
 

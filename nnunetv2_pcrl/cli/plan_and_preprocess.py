@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from nnunetv2.configuration import default_num_processes
 
 from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
-from nnunetv2_pcrl.preparation.prepare import (
-    Preparation,
-    PreparationSettings,
-    prepare,
-    read_target_plans,
-)
+from nnunetv2_pcrl.preparation.existing_plans import read_target_plans
+from nnunetv2_pcrl.preparation.preparation_settings import PreparationSettings
+from nnunetv2_pcrl.preparation.prepare import Preparation, prepare
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,7 +27,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--plans_from",
         metavar="TARGET",
         help="take architecture, patch and spacing from the plans of this data set (number, name, "
-        "or path of a plans file or its folder); intensities are normalised by the images' own",
+        "or path of a plans file or its folder)",
+    )
+    add(
+        "--normalization",
+        choices=("own", "target"),
+        default="own",
+        help="with --plans_from: by the images' own intensities (default) or as the target's are",
     )
     add("--target_plans", default="nnUNetPlans", help="name of the target's plans")
     add("--plans_name", help="name of the new plans")
@@ -46,11 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(arguments)
     all_good = True
     with exit_with_error():
+        if args.normalization == "target" and not args.plans_from:
+            raise ValueError("--normalization target goes with --plans_from.")
         target = read_target_plans(args.plans_from, args.target_plans) if args.plans_from else None
         settings = PreparationSettings(
             configurations=args.c,
             planner=args.pl,
             target=target,
+            normalization=args.normalization,
             plans_name=args.plans_name,
             include_test_images=args.include_test_images,
             num_processes=args.np,

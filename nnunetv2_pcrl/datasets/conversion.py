@@ -13,6 +13,7 @@ import SimpleITK
 
 from nnunetv2_pcrl.datasets.folds import SPLITS, write_folds
 from nnunetv2_pcrl.datasets.headers import Header, differences, read_header
+from nnunetv2_pcrl.datasets.intact import check_is_intact
 from nnunetv2_pcrl.datasets.labels import read_label
 from nnunetv2_pcrl.datasets.parallel import listed, run_cases
 from nnunetv2_pcrl.datasets.placing import place, write_image
@@ -212,6 +213,8 @@ def convert_case(
     images = folder / ("imagesTs" if case.is_test else "imagesTr")
     for channel, (path, header) in enumerate(zip(case.images, headers, strict=True)):
         target = images / f"{case.identifier}_{channel:04d}{ending}"
+        if not target.exists():
+            check_is_intact(path)
         if path.name.endswith(ending) and header.num_components == 1:
             place(path, target, link)
         elif not _is_newer(target, path):

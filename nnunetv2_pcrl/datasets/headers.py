@@ -1,5 +1,6 @@
 """Headers of image files: size, spacing and position, read without the voxels."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
+from nnunetv2_pcrl.datasets.compressed import is_gzip
+from nnunetv2_pcrl.datasets.image_files import under_a_lower_case_ending
 from nnunetv2_pcrl.datasets.mhd import check_voxel_file
 from nnunetv2_pcrl.datasets.nifti import check_is_complete
 
 # Headers hold positions in single precision; two files of one case differ by rounding.
 _TOLERANCE = 1e-3
+_COMPLEX = (SimpleITK.sitkComplexFloat32, SimpleITK.sitkComplexFloat64)
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,21 @@ def read_header(path: Path) -> Header:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     check_is_complete(path)
-    if path.suffix == ".mhd":
+    if path.suffix.lower() in (".mhd", ".mha"):
         check_voxel_file(path)
     reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise ValueError(f"the header cannot be read ({_last_line(error)})") from error
+    with under_a_lower_case_ending(path) as readable:
+        reader.SetFileName(str(readable))
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as error:
+            reason = _compression_reason(path) or f"the header cannot be read ({reason_of(error)})"
+            raise ValueError(reason) from error
+    if reader.GetPixelIDValue() in _COMPLEX:
+        raise ValueError("its values are complex numbers; save their magnitude")
     header = _header(reader, reader.GetNumberOfComponents())
-    if 0 in header.size or not all(np.isfinite(header.spacing)) or min(header.spacing) <= 0:
+    is_sound = all(np.isfinite(header.spacing)) and min(header.spacing) > 0
+    if 0 in header.size or not is_sound or not np.isfinite(header.direction).all():
         raise ValueError(f"its size is {header.size} and its spacing {header.spacing} mm")
     return header
 
@@ -79,8 +88,19 @@ def _header(image: SimpleITK.Image | SimpleITK.ImageFileReader, num_components: 
     )
 
 
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+def reason_of(error: Exception) -> str:
+    """What a reader says of a file, without where in its own code it says it."""
+    text = " ".join(str(error).split())
+    if "Unable to determine ImageIO reader" in text:
+        return f"no reader knows the format of {text.rsplit(' ', 1)[-1]}"
+    _, _, said = text.rpartition("ERROR: ")
+    return re.sub(r"^\w+\(0x[0-9a-f]+\): ", "", said) or type(error).__name__
+
+
+def _compression_reason(path: Path) -> str:
+    if path.suffix.lower() == ".nii" and is_gzip(path):
+        return "it is compressed although its name ends with .nii: rename it to .nii.gz"
+    return ""
 
 
 def differences(header: Header, other: Header) -> list[str]:

@@ -86,6 +86,8 @@ def _call(
     try:
         with redirect_stdout(said):
             return None, function(*arguments)
+    except MemoryError as error:
+        return f"there was not enough memory ({error}): give fewer processes (-np)", None
     except Exception as error:
         # What readers raise on a damaged file is of almost any type.
         message = str(error) or said.getvalue() or type(error).__name__

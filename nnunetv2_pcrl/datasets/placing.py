@@ -1,13 +1,18 @@
 """Puts files into a raw data set: by copy, by link or anew, never half."""
 
+import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import SimpleITK
 
 from nnunetv2_pcrl.datasets.mhd import voxel_file
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
+
+# The description in a NIfTI header, of which SimpleITK writes 79 characters.
+_NOTE, _DIGEST_LENGTH = "ITK_FileNotes", 40
 
 
 def place(source: Path, target: Path, link: bool) -> None:
@@ -16,14 +21,27 @@ def place(source: Path, target: Path, link: bool) -> None:
     The two files of an MHD image go together.
 
     Raises:
-        ValueError: if the target is another file than the source's.
+        ValueError: if the target is another file than the source's, or if an MHD image names
+            voxels outside its folder.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    if source.suffix == ".mhd":
+    if source.suffix.lower() == ".mhd":
         data = voxel_file(source)
         if data is not None:
-            _place_one(data, target.with_name(data.name), link)
+            if not can_move(source):
+                raise ValueError(f"its voxel file {data} lies outside its folder")
+            beside = target.parent / data.relative_to(source.parent)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            _place_one(data, beside, link)
     _place_one(source, target, link)
+
+
+def can_move(source: Path) -> bool:
+    """Whether an image can lie elsewhere: not if its header names a place outside its folder."""
+    if source.suffix.lower() != ".mhd":
+        return True
+    data = voxel_file(source)
+    return data is None or (data.is_relative_to(source.parent) and ".." not in data.parts)
 
 
 def _place_one(source: Path, target: Path, link: bool) -> None:
@@ -50,6 +68,33 @@ def _looks_equal(source: Path, target: Path) -> bool:
     """By size and time of change, which a copy keeps."""
     wanted, found = source.stat(), target.stat()
     return (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns)
+
+
+def write_once(path: Path, stamp: str, make: Callable[[], SimpleITK.Image]) -> None:
+    """Writes an image unless the file is there and was written under the same stamp.
+
+    Args:
+        path: in a format that keeps notes, NIfTI.
+        stamp: says what the image was made of; its digest is kept in the file.
+        make: makes the image.
+    """
+    note = f"nnunetv2_pcrl {hashlib.sha256(stamp.encode()).hexdigest()[:_DIGEST_LENGTH]}"
+    if path.is_file() and not path.is_symlink() and _note_of(path) == note:
+        return
+    image = make()
+    image.SetMetaData(_NOTE, note)
+    write_image(image, path)
+
+
+def _note_of(path: Path) -> str:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        # Damaged, or another file: it is written anew.
+        return ""
+    return reader.GetMetaData(_NOTE) if reader.HasMetaDataKey(_NOTE) else ""
 
 
 def write_image(image: SimpleITK.Image, path: Path) -> None:

@@ -136,7 +136,7 @@ def read_any_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no valid JSON file: {error}.") from error
 
 
@@ -158,13 +158,30 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(content, indent=4))
 
 
-def read_notes(folder: Path) -> dict[str, str]:
-    """Notes of an earlier manifest per case; empty if there is none."""
+def read_manifest(folder: Path) -> list[ManifestRow]:
+    """Rows of an earlier manifest; none if there is none.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
     path = folder / MANIFEST
     if not path.is_file():
-        return {}
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row["identifier"]: row["note"] for row in csv.DictReader(file)}
+        return []
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return [
+                ManifestRow(row["identifier"], row["source"], row["note"])
+                for row in csv.DictReader(file)
+            ]
+    except (KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path} is no manifest any more ({error}); remove it and run the command again."
+        ) from error
+
+
+def read_notes(folder: Path) -> dict[str, str]:
+    """Notes of an earlier manifest per case; empty if there is none."""
+    return {row.identifier: row.note for row in read_manifest(folder)}
 
 
 def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:
@@ -191,6 +208,7 @@ def write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
     """Writes a CSV file, never half."""
     with (
         replaced_atomically(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as file,
+        # Names of files need not be text in any encoding.
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         csv.writer(file).writerows(rows)

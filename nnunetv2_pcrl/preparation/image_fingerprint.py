@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import (
@@ -16,8 +17,9 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
 from nnunetv2.imageio.reader_writer_registry import recursive_find_reader_writer_by_name
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 
-from nnunetv2_pcrl.datasets.nifti import check_is_complete
+from nnunetv2_pcrl.datasets.intact import check_is_intact
 from nnunetv2_pcrl.datasets.parallel import run_cases
+from nnunetv2_pcrl.preparation.usable_images import check_can_be_used
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 # Sampled intensities per channel, of all cases together and of one case at most.
@@ -70,10 +72,11 @@ def measure_case(
     """Reads a case and writes shape, spacing and sampled intensities of its non-zero region.
 
     Raises:
-        ValueError: if a file is truncated, or the image has other channels or no content.
+        ValueError: if a file is damaged, or the image has other channels or no content.
     """
     for image in images:
-        check_is_complete(image)
+        check_is_intact(image)
+        check_can_be_used(image)
     data, properties = recursive_find_reader_writer_by_name(reader)().read_images(list(images))
     if len(data) != len(is_ct):
         raise ValueError(
@@ -101,6 +104,12 @@ def measure_case(
         )
 
 
+def read_geometry(path: Path) -> tuple[list[int], list[float]]:
+    """Shape and spacing (mm) of a measured case, of its non-zero region."""
+    with np.load(path) as file:
+        return file["shape"].tolist(), file["spacing"].tolist()
+
+
 def _signature(images: Sequence[str], is_ct: Sequence[bool]) -> str:
     """Changes when one of the files changes, or what is measured."""
     stats = [os.stat(image) for image in images]
@@ -109,8 +118,12 @@ def _signature(images: Sequence[str], is_ct: Sequence[bool]) -> str:
 
 
 def _read_signature(path: Path) -> str:
-    with np.load(path) as file:
-        return str(file["signature"])
+    try:
+        with np.load(path) as file:
+            return str(file["signature"])
+    except (ValueError, OSError, KeyError, EOFError, BadZipFile):
+        # Damaged: the case is measured anew.
+        return ""
 
 
 def _thinned(image: np.ndarray) -> np.ndarray:

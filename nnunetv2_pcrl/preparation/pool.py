@@ -1,16 +1,25 @@
 """Pools raw data sets into one for pretraining, by reference."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import SimpleITK
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import (
     get_normalization_scheme,
 )
+from tqdm import tqdm
 
+from nnunetv2_pcrl.datasets.case_names import MAX_LENGTH, case_name, check_case_name
+from nnunetv2_pcrl.datasets.headers import Header, read_header
+from nnunetv2_pcrl.datasets.image_files import is_photograph
+from nnunetv2_pcrl.datasets.orientation import mixture, orientation_of, oriented
+from nnunetv2_pcrl.datasets.placing import write_once
 from nnunetv2_pcrl.datasets.raw import (
     DATASET_JSON,
+    REORIENTING_READER,
     ManifestRow,
     check_may_write,
     unlabelled_json,
@@ -22,12 +31,28 @@ from nnunetv2_pcrl.preparation.raw_cases import RawDataset, find_raw_folder, rea
 MAKER = "nnUNetv2_pcrl_pool"
 
 
+@dataclass(frozen=True)
+class Pool:
+    """What was pooled.
+
+    Attributes:
+        num_cases: in the new data set.
+        orientations: counts as text, if the volumes point in several directions; empty otherwise.
+        failed: why images could not be turned.
+    """
+
+    num_cases: int
+    orientations: str
+    failed: dict[str, str]
+
+
 def pool_datasets(
     datasets: Sequence[int | str],
     target: Path,
     include_test_images: bool = False,
     channels: Sequence[str] | None = None,
-) -> int:
+    orientation: str = "",
+) -> Pool:
     """Writes dataset.json and a manifest that name the images of several raw data sets.
 
     Args:
@@ -35,9 +60,8 @@ def pool_datasets(
         target: folder of the new raw data set, beside the others.
         include_test_images: take the images of imagesTs too.
         channels: names for the pooled channels; None takes those of the first data set.
-
-    Returns:
-        Number of cases.
+        orientation: code that all volumes are brought to; those of others are written anew. ""
+            leaves all as they are.
 
     Raises:
         ValueError: if the data sets differ in channels, normalisation or file format, or if the
@@ -51,19 +75,66 @@ def pool_datasets(
     _check_channels(pooled, channels)
     readers = {raw.name: _reader(raw) for raw in pooled}
     _check_equal("nnU-Net reader", readers)
-    cases, rows = {}, []
+    named: dict[str, list[str]] = {}
     for raw in pooled:
+        taken = {name.lower() for name in named}
         for identifier, images in raw.cases.items():
-            name = f"{raw.name[7:10]}_{identifier}"
-            cases[name] = [os.path.relpath(image, target) for image in images]
-            rows.append(ManifestRow(name, images[0]))
-    names = channels or list(pooled[0].dataset_json["channel_names"].values())
+            name = _pooled_name(f"{raw.name[7:10]}_{identifier}", taken)
+            taken.add(name.lower())
+            named[name] = images
+    headers = {name: _header(images[0]) for name, images in named.items()}
     target.mkdir(exist_ok=True)
+    cases, rows, failed = {}, [], {}
+    for name, images in tqdm(named.items(), desc="Images", disable=None):
+        code = orientation_of(headers[name]) if headers[name] else ""
+        turns = bool(orientation and code and code != orientation)
+        try:
+            cases[name] = [
+                _turned(image, target / f"imagesTr/{name}_{c:04d}.nii.gz", orientation)
+                if turns
+                else os.path.relpath(image, target)
+                for c, image in enumerate(images)
+            ]
+            note = f"turned from {code} to {orientation}" if turns else ""
+            rows.append(ManifestRow(name, images[0], note))
+        except (ValueError, RuntimeError) as error:
+            cases.pop(name, None)
+            failed[images[0]] = " ".join(str(error).split())
+    names = channels or list(pooled[0].dataset_json["channel_names"].values())
     ending = pooled[0].dataset_json["file_ending"]
     content = unlabelled_json(names, ending, readers[pooled[0].name], cases, MAKER)
     write_json(target / DATASET_JSON, content)
-    write_manifest(target, rows)
-    return len(cases)
+    write_manifest(target, [*rows, *(ManifestRow("", path, why) for path, why in failed.items())])
+    is_reoriented = readers[pooled[0].name] == REORIENTING_READER or orientation
+    mixed = "" if is_reoriented else mixture(header for header in headers.values() if header)
+    return Pool(len(cases), mixed, failed)
+
+
+def _pooled_name(name: str, taken: Container[str]) -> str:
+    """A case's name with the number of its data set, changed only where it must be."""
+    try:
+        is_sound = len(check_case_name(name)) <= MAX_LENGTH and name.lower() not in taken
+    except ValueError:
+        is_sound = False
+    return name if is_sound else case_name(name, taken)
+
+
+def _header(image: str) -> Header | None:
+    """Geometry of an image; None of one that cannot be read, which the preparation will say."""
+    if is_photograph(Path(image)):
+        return None
+    try:
+        return read_header(Path(image))
+    except (ValueError, OSError):
+        return None
+
+
+def _turned(image: str, path: Path, orientation: str) -> str:
+    """Writes an image in another orientation; its path below the data set."""
+    stat = os.stat(image)
+    stamp = f"{image} {stat.st_size} {stat.st_mtime_ns} {orientation}"
+    write_once(path, stamp, lambda: oriented(SimpleITK.ReadImage(image), orientation))
+    return path.relative_to(path.parent.parent).as_posix()
 
 
 def _check_channels(pooled: Sequence[RawDataset], channels: Sequence[str] | None) -> None:

@@ -2,15 +2,17 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
-from nnunetv2_pcrl.datasets.folder import ITK_ENDINGS, NATURAL_ENDINGS
+from nnunetv2_pcrl.datasets.case_names import check_case_name, check_plain_name
+from nnunetv2_pcrl.datasets.image_files import ITK_ENDINGS, NATURAL_ENDINGS
 from nnunetv2_pcrl.datasets.raw import DATASET_JSON, UNLABELLED, environment_folder, read_json
+from nnunetv2_pcrl.preparation.label_section import check_labels
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,17 @@ class RawDataset:
     num_labelled: int
     num_training: int
     nameless: dict[str, str]
+
+    @property
+    def misnamed(self) -> dict[str, str]:
+        """Why cases cannot be prepared under their names, by these names."""
+        reasons = {}
+        for identifier in self.cases:
+            try:
+                check_case_name(identifier)
+            except ValueError as error:
+                reasons[identifier] = str(error)
+        return reasons
 
     @property
     def num_channels(self) -> int:
@@ -61,6 +74,7 @@ def find_dataset_folder(variable: str, dataset: int | str) -> Path:
             names = ", ".join(p.name for p in found) or "none"
             raise ValueError(f"Data set {dataset} must be one folder of {root}, found {names}.")
         return found[0]
+    check_plain_name(str(dataset), "data set")
     folder = root / maybe_convert_to_dataset_name(str(dataset))
     if not folder.is_dir():
         raise ValueError(f"There is no data set {dataset} in {root}.")
@@ -87,10 +101,7 @@ def read_raw_dataset(folder: Path, include_test_images: bool = False) -> RawData
         )
     content = read_json(path)
     names = content.get("channel_names", content.get("modality"))
-    if not names or not isinstance(names, dict) or "file_ending" not in content:
-        raise ValueError(
-            f'{path} needs "channel_names", e.g. {{"0": "CT"}}, and "file_ending", e.g. ".nii.gz".'
-        )
+    _check_names_and_ending(names, content.get("file_ending"), path)
     training = _training_cases(folder, content)
     searched = [] if "dataset" in content else [folder / "imagesTr"]
     cases = {identifier: images for identifier, (images, _) in training.items()}
@@ -103,8 +114,25 @@ def read_raw_dataset(folder: Path, include_test_images: bool = False) -> RawData
         raise ValueError(f"There are no images *_0000{content['file_ending']} in {folder}.")
     labelled = sum(label is not None and label.is_file() for _, label in training.values())
     completed = {"labels": UNLABELLED, "numTraining": len(cases), **content, "channel_names": names}
+    check_labels(completed, path)
     nameless = _nameless_images(searched, content["file_ending"])
     return RawDataset(folder.name, completed, cases, labelled, len(training), nameless)
+
+
+def _check_names_and_ending(names: Any, ending: Any, path: Path) -> None:
+    is_sound = (
+        isinstance(names, dict)
+        and names
+        and all(isinstance(name, str) for name in names.values())
+        and set(names) == {str(number) for number in range(len(names))}
+        and isinstance(ending, str)
+        and ending.startswith(".")
+    )
+    if not is_sound:
+        raise ValueError(
+            f'{path} needs "channel_names", e.g. {{"0": "CT"}}, and "file_ending", e.g. ".nii.gz", '
+            f"got {names!r} and {ending!r}."
+        )
 
 
 def _training_cases(
@@ -117,16 +145,29 @@ def _training_cases(
             identifier: (images, folder / "labelsTr" / f"{identifier}{ending}")
             for identifier, images in _cases_of_folder(folder / "imagesTr", ending).items()
         }
+    path, listed = folder / DATASET_JSON, content["dataset"]
+    if not isinstance(listed, dict):
+        raise ValueError(
+            f'"dataset" in {path} must name cases, e.g. {{"a": {{"images": ["a.nii.gz"]}}}}, got a '
+            f"{type(listed).__name__}."
+        )
     cases = {}
-    for identifier, entry in content["dataset"].items():
-        if not entry.get("images"):
-            raise ValueError(f'Case {identifier} in {folder / DATASET_JSON} names no "images".')
+    for identifier, entry in listed.items():
+        images = entry.get("images") if isinstance(entry, dict) else None
+        if not images or not isinstance(images, list) or not _are_texts(images):
+            raise ValueError(
+                f'Case {identifier} in {path} names no "images", e.g. {{"images": ["a.nii.gz"]}}.'
+            )
         label = entry.get("label")
         cases[identifier] = (
-            [str(_resolve(folder, image)) for image in entry["images"]],
-            _resolve(folder, label) if label else None,
+            [str(_resolve(folder, image)) for image in images],
+            _resolve(folder, label) if label and isinstance(label, str) else None,
         )
     return cases
+
+
+def _are_texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) and value for value in values)
 
 
 def _resolve(folder: Path, path: str) -> Path:

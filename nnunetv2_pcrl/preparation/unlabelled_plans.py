@@ -22,6 +22,7 @@ from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
 from nnunetv2_pcrl.preparation.environment import nnunet_folders_at
+from nnunetv2_pcrl.preparation.target_normalization import target_intensities, target_schemes
 from nnunetv2_pcrl.weights.planned_for import PLANNED_FOR, planned_for
 
 
@@ -94,23 +95,29 @@ def plan_after(
     fingerprint: Mapping[str, Any],
     reader: str,
     plans_name: str,
+    normalization: str = "own",
 ) -> dict[str, Any]:
-    """Plans with the target's architecture, patch and spacing, and the images' own normalisation.
+    """Plans with the target's architecture, patch and spacing.
 
     The number of channels may differ from the target's.
 
     Args:
         target: nnU-Net plans of the data set that will be fine-tuned.
         dataset_name, dataset_json, fingerprint, reader, plans_name: as for `plan`.
+        normalization: "own" for that of the images, "target" for that of the target, with its
+            intensities where they count.
 
     Raises:
-        ValueError: if the target has no configuration that these images can be brought to.
+        ValueError: if the target has no configuration that these images can be brought to, or
+            normalises its channels in ways that do not fit theirs.
     """
+    num_channels = len(dataset_json["channel_names"])
+    properties = fingerprint["foreground_intensity_properties_per_channel"]
+    if normalization == "target":
+        properties = target_intensities(target, num_channels, properties)
     with _scratch(dataset_name, _for_planner(dataset_json, fingerprint, reader), fingerprint):
         planner = ExperimentPlanner(dataset_name)
-        schemes, use_mask = (
-            planner.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
-        )
+        own = planner.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
     plans = _without_cascade(deepcopy(dict(target)))
     shapes = fingerprint["shapes_after_crop"]
     if all(shape[0] == 1 for shape in shapes):
@@ -127,6 +134,10 @@ def plan_after(
     for values in plans["configurations"].values():
         # A configuration that inherits holds its differences only.
         if "normalization_schemes" in values or "inherits_from" not in values:
+            if normalization == "own":
+                schemes, use_mask = own
+            else:
+                schemes, use_mask = target_schemes(values, num_channels)
             values["normalization_schemes"] = schemes
             values["use_mask_for_norm"] = use_mask
     _name_data_folders(plans, plans_name)
@@ -137,9 +148,7 @@ def plan_after(
         "image_reader_writer": reader,
         "original_median_spacing_after_transp": _median(fingerprint["spacings"], order),
         "original_median_shape_after_transp": [round(v) for v in _median(shapes, order)],
-        "foreground_intensity_properties_per_channel": fingerprint[
-            "foreground_intensity_properties_per_channel"
-        ],
+        "foreground_intensity_properties_per_channel": properties,
         PLANNED_FOR: planned_for(target),
     }
     return json.loads(json.dumps(plans))

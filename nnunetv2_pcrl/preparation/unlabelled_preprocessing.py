@@ -13,6 +13,9 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
 from nnunetv2_pcrl.datasets.parallel import run_cases
 from nnunetv2_pcrl.datasets.raw import read_json, write_json
+from nnunetv2_pcrl.preparation.data_folders import data_folder, make_folder
+from nnunetv2_pcrl.preparation.image_fingerprint import read_geometry
+from nnunetv2_pcrl.preparation.usable_images import check_size
 
 # What of a configuration decides how its cases come out.
 _SHAPING_CASES = (
@@ -47,25 +50,34 @@ def preprocess_cases(
 
     Returns:
         Reasons of the cases that failed.
+
+    Raises:
+        ValueError: if the data folder holds what this command did not make.
     """
     plans = PlansManager(str(plans_file))
     manager = plans.get_configuration(configuration)
-    folder = plans_file.parent / manager.data_identifier
-    folder.mkdir(exist_ok=True)
+    folder = data_folder(plans_file, manager.configuration)
+    make_folder(folder, plans_file)
     _remove_all_but(folder, set(cases))
     _forget_cases_of_other_plans(folder, plans, manager, measurements)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    jobs = {
-        identifier: (folder, partial, identifier, list(images), plans_file, configuration)
-        for identifier, images in cases.items()
-        if not _is_done(folder, identifier, measurements / f"{identifier}.npz")
-    }
+    jobs, odd = {}, {}
+    for identifier, images in cases.items():
+        measurement = measurements / f"{identifier}.npz"
+        if _is_done(folder, identifier, measurement):
+            continue
+        try:
+            check_size(*read_geometry(measurement), plans, manager)
+        except ValueError as error:
+            odd[identifier] = str(error)
+            continue
+        jobs[identifier] = (folder, partial, identifier, list(images), plans_file, configuration)
     try:
         description = f"Preprocessing for {configuration}"
         failed, _ = run_cases(preprocess_case, jobs, num_processes, description)
-        return failed
+        return odd | failed
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -111,3 +111,89 @@ def test_what_is_no_task_is_refused(source, tmp_path, nnunet_folders, monkeypatc
     other = source.rename(source.with_name("Prostate"))
     with pytest.raises(SystemExit, match="not of the form TaskNN_Name"):
         main([str(other), "-np", "1"])
+
+
+@pytest.mark.parametrize("name", ["Task05_Prostate (1).tar", "prostate.tar.gz", "x.tgz"])
+def test_an_archive_may_have_any_name(source, target, name, capsys):
+    archive = source.parent / "download" / name
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w" if name.endswith("tar") else "w:gz") as file:
+        file.add(source, source.name)
+    main([str(archive), "-np", "1"])
+    text = capsys.readouterr().out
+    assert "2 training and 1 test cases" in text
+    assert "Next: nnUNetv2_plan_and_preprocess -d 5" in text
+    assert {p.name for p in archive.parent.iterdir()} == {name, "Task05_Prostate"}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("part", [0.5, 0.95])
+def test_a_truncated_archive_is_named_and_leaves_nothing(source, nnunet_folders, mode, part):
+    archive = source.parent / "download" / "Task05_Prostate.tar"
+    archive.parent.mkdir()
+    with tarfile.open(archive, mode) as file:
+        file.add(source, source.name)
+    content = archive.read_bytes()
+    # The end of a tar file is padding.
+    end = content.rstrip(b"\0")
+    archive.write_bytes(end[: int(part * len(end))])
+    with pytest.raises(SystemExit, match=f"^ERROR: {archive} is truncated or damaged .* again"):
+        main([str(archive), "-np", "1"])
+    assert [p.name for p in archive.parent.iterdir()] == [archive.name]
+
+
+def test_an_archive_of_something_else_says_what_it_holds(tmp_path, nnunet_folders):
+    archive = tmp_path / "other.tar"
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).touch()
+    with tarfile.open(archive, "w") as file:
+        for name in ("a.txt", "b.txt"):
+            file.add(tmp_path / name, name)
+    with pytest.raises(SystemExit, match=r"holds a\.txt, b\.txt, and not one folder TaskNN_Name"):
+        main([str(archive)])
+    (tmp_path / "no.tar").write_text("no archive")
+    with pytest.raises(SystemExit, match=r"no\.tar is no tar archive"):
+        main([str(tmp_path / "no.tar")])
+    with pytest.raises(SystemExit, match=r"There is no .*none\.tar"):
+        main([str(tmp_path / "none.tar")])
+
+
+def test_damaged_files_are_named_before_anything_is_converted(source, nnunet_folders):
+    file = source / "imagesTr" / "prostate_00.nii.gz"
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(SystemExit, match=r"prostate_00\.nii\.gz: the compressed file is truncated"):
+        main([str(source), "-np", "1"])
+    assert not list((nnunet_folders / "nnUNet_raw").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"labels": ["background"]}, "see labels"),
+        ({"labels": {"background": 0}}, "see labels"),
+        ({"numTraining": "2"}, "see numTraining"),
+        ({"modality": None}, "see modality"),
+    ],
+)
+def test_an_odd_description_is_one_sentence(source, nnunet_folders, values, message):
+    content = json.loads((source / "dataset.json").read_text())
+    (source / "dataset.json").write_text(json.dumps({**content, **values}))
+    with pytest.raises(SystemExit, match=f"^ERROR: .*is not as published: {message}"):
+        main([str(source), "-np", "1"])
+
+
+def test_a_part_of_a_task_succeeds_on_request_and_files_of_others_are_named(source, target, capsys):
+    content = json.loads((source / "dataset.json").read_text())
+    (source / "dataset.json").write_text(json.dumps({**content, "numTraining": 32}))
+    (source / "notes.txt").touch()
+    main([str(source), "-np", "1", "--subset"])
+    text = capsys.readouterr().out
+    assert "training cases: 2 were found, dataset.json says 32" in text
+    assert "notes.txt: no part of the task" in text
+
+
+def test_a_data_set_of_somebody_else_stays_as_it_is(source, target):
+    target.mkdir()
+    (target / "dataset.json").write_text('{"labels": {"background": 0}}')
+    with pytest.raises(SystemExit, match="is a data set already, not ours; it stays as it is"):
+        main([str(source), "-np", "1"])

@@ -100,7 +100,7 @@ def test_dicom_series_become_images_in_the_order_of_their_positions(images, targ
     assert image.GetSpacing() == pytest.approx((0.7, 0.7, 2.0))
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image), array)
     notes = [row["note"] for row in manifest(target)]
-    assert notes == ["DICOM series 1.2.3.4", "DICOM series 1.2.3.5"]
+    assert notes == ["DICOM series 1.2.3.4, CT", "DICOM series 1.2.3.5, CT"]
     before = os.stat(cases["p1"][0]).st_mtime_ns
     run(images, "--channels", "CT")
     assert os.stat(cases["p1"][0]).st_mtime_ns == before
@@ -135,18 +135,20 @@ def test_odd_files_are_listed_with_reasons_and_the_others_taken(images, target, 
     (images / "text.mha").write_text("no image")
     write_image(images / "flat.nii.gz", ct_array(size=(1, 12, 14)))
     SimpleITK.WriteImage(
-        SimpleITK.GetImageFromArray(np.zeros((4, 5, 6, 3), np.uint8), isVector=True),
+        SimpleITK.GetImageFromArray(
+            np.arange(360, dtype=np.uint8).reshape(4, 5, 6, 3), isVector=True
+        ),
         str(images / "colour.nrrd"),
     )
     with pytest.raises(SystemExit, match="1"):
         run(images)
     text = capsys.readouterr().out
-    assert "4 files are left out" in text
+    assert "4 files or series cannot be used" in text
     for part in (
         "cut.nii.gz: the compressed file is truncated",
-        "text.mha: the header cannot be read",
+        "text.mha: its header names no ElementDataFile",
         "flat.nii.gz: it is 2D, and most images are 3D",
-        "colour.nrrd: it has 3 channels, 1 are wanted",
+        "colour.nrrd: it is a colour image; take its colours by --channels R G B",
     ):
         assert part in text
     notes = {row["source"]: row["note"] for row in manifest(target) if not row["identifier"]}
@@ -190,10 +192,6 @@ def test_what_cannot_be_built_ends_with_one_sentence(images, target, nnunet_fold
     assert not target.exists()
     with pytest.raises(SystemExit, match="no folder"):
         run(images / "none")
-    write_image(images / "a.nii.gz", ct_array())
-    io.imsave(images / "a.png", np.arange(600, dtype=np.uint8).reshape(20, 30))
-    with pytest.raises(SystemExit, match="1 PNG, TIFF or JPEG and 1 other"):
-        run(images)
     (nnunet_folders / "nnUNet_raw" / "Dataset022_Other").mkdir()
     with pytest.raises(SystemExit, match="22 is taken by Dataset022_Other"):
         main([str(images), "-d", "22", "--name", "Mine"])
@@ -232,30 +230,33 @@ def test_a_name_without_latin_letters_still_makes_a_case(images, target):
     assert set(read_raw_dataset(target).cases) == {"case", "case_2"}
 
 
-def test_a_series_that_changes_its_place_or_grows_is_written_anew(images, target):
+def test_a_series_keeps_its_name_and_is_written_anew_when_it_grows(images, target):
     first = write_dicom_series(images / "p1", "1.2.3.5")
     run(images)
     second = write_dicom_series(images / "p1", "1.2.3.4", (0, 2, 4))
     run(images)
     cases = read_raw_dataset(target).cases
-    for identifier, array in (("p1", second), ("p1_2", first)):
+    for identifier, array in (("p1", first), ("p1_2", second)):
         written = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(cases[identifier][0]))
         np.testing.assert_array_equal(written, array)
     grown = write_dicom_series(images / "p1", "1.2.3.4", (0, 2, 4, 6))
     run(images)
-    written = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(cases["p1"][0]))
+    written = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(cases["p1_2"][0]))
     np.testing.assert_array_equal(written, grown)
 
 
-def test_a_series_in_colour_is_left_out_and_one_file_may_hold_a_volume(images, target, capsys):
-    write_image(images / "volume" / "a.dcm", ct_array().astype(np.uint16))
+def test_a_series_in_colour_is_left_out_and_a_file_may_hold_a_volume(images, target, capsys):
+    for name in ("a", "b"):
+        write_image(images / "volumes" / f"{name}.dcm", ct_array().astype(np.uint16))
     (images / "colour").mkdir()
-    colours = SimpleITK.GetImageFromArray(np.zeros((8, 9, 3), np.uint8), isVector=True)
+    array = np.arange(6 * 8 * 9 * 3, dtype=np.uint8).reshape(6, 8, 9, 3)
+    colours = SimpleITK.GetImageFromArray(array, isVector=True)
     SimpleITK.WriteImage(colours, str(images / "colour" / "a.dcm"))
     run(images, "--skip_bad")
-    assert "it has 3 channels, 1 are wanted" in capsys.readouterr().out
-    (volume,) = read_raw_dataset(target).cases["volume"]
-    assert SimpleITK.ReadImage(volume).GetSize() == (14, 12, 10)
+    assert "it is a colour image" in capsys.readouterr().out
+    cases = read_raw_dataset(target).cases
+    assert set(cases) == {"volumes", "volumes_2"}
+    assert SimpleITK.ReadImage(cases["volumes"][0]).GetSize() == (14, 12, 10)
 
 
 def test_the_data_set_may_lie_below_the_images(images, nnunet_folders):

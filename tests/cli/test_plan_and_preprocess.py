@@ -58,7 +58,8 @@ def test_images_without_labels_become_ordinary_preprocessed_cases(raw, prepared,
     assert set(np.unique(segmentation[:])) <= {-1, 0}
     # Clipped and scaled by the statistics of the images, in which air does not count.
     assert image[:].min() == pytest.approx(-2.6, abs=0.3)
-    assert {p.suffix for p in data(prepared).iterdir()} == {".b2nd", ".pkl"}
+    mark = ".made_by_nnunetv2_pcrl"
+    assert {p.suffix or p.name for p in data(prepared).iterdir()} == {".b2nd", ".pkl", mark}
     command = "nnUNetv2_train Dataset007_Bare 3d_fullres all -tr PCRLv2PretrainTrainer -p"
     assert f"{command} nnUNetPlans_from_043\n" in capsys.readouterr().out
     assert json.loads((prepared / "dataset.json").read_text())["labels"] == {"background": 0}

@@ -2,7 +2,9 @@ import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
+import SimpleITK
 from raw_images import ct_array, mr_array, write_dataset, write_image
 
 from nnunetv2_pcrl.cli.plan_and_preprocess import main as plan_and_preprocess
@@ -81,3 +83,28 @@ def test_a_pool_replaces_pools_only_and_takes_a_data_set_once(raw, capsys):
     main(["-d", "1", "Dataset001_One", "-o", "90", "--name", "Pool"])
     with open(raw / "Dataset090_Pool" / "manifest.csv") as file:
         assert [row["identifier"] for row in csv.DictReader(file)] == ["001_a", "001_b"]
+
+
+def test_names_that_mean_something_else_or_lead_elsewhere_are_changed(raw, tmp_path):
+    write_image(raw / "Dataset001_One" / "imagesTr" / "a_seg_0000.nii.gz", ct_array())
+    listed = {"../evil": {"images": [str(raw / "Dataset002_Two/imagesTr/a_0000.nii.gz")]}}
+    file = raw / "Dataset002_Two" / "dataset.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "dataset": listed}))
+    run()
+    cases = read_raw_dataset(raw / "Dataset090_Pool").cases
+    assert set(cases) == {"001_a", "001_b", "001_a_seg_image", "002_evil"}
+
+
+def test_mixed_orientations_are_said_and_made_one_on_request(raw, capsys):
+    ras = (-1, 0, 0, 0, -1, 0, 0, 0, 1)
+    array = ct_array(2)
+    turned = raw / "Dataset002_Two" / "imagesTr" / "a_0000.nii.gz"
+    write_image(turned, array[:, ::-1, ::-1].copy(), direction=ras)
+    run()
+    assert "(2 LPS, 1 RAS); --orient LPS makes them one" in capsys.readouterr().out
+    run("--orient", "LPS")
+    assert "several orientations" not in capsys.readouterr().out
+    cases = read_raw_dataset(raw / "Dataset090_Pool").cases
+    made = SimpleITK.ReadImage(cases["002_a"][0])
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(made), array)
+    assert cases["001_a"] == [str(raw / "Dataset001_One" / "imagesTr" / "a_0000.nii.gz")]

@@ -127,3 +127,15 @@ def test_2d_images_take_the_2d_configuration_or_are_refused():
     del target["configurations"]["2d"]
     with pytest.raises(ValueError, match="Dataset043_T have no 2D configuration"):
         plan_after(target, *arguments)
+
+
+def test_images_that_take_the_normalisation_of_their_target_are_not_warned_of():
+    # CT before MR of four channels: the chain of the how-to.
+    arguments = (DATASET, dataset_json("CT"), fingerprint(), "SimpleITKIO", "P")
+    made = plan_after(target_plans(), *arguments, "target")
+    values = made["configurations"]["3d_fullres"]
+    assert values["normalization_schemes"] == ["ZScoreNormalization"]
+    assert values["use_mask_for_norm"] == [True]
+    assert made["foreground_intensity_properties_per_channel"]["0"]["mean"] == 40.0
+    target = target_plans()["configurations"]["3d_fullres"]
+    assert set(values["normalization_schemes"]) == set(target["normalization_schemes"])
