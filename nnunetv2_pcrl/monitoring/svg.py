@@ -44,7 +44,7 @@ def line_chart(plot: Plot, first_epoch: int = 1) -> str:
             f'text-anchor="end">{tick:g}</text>'
         )
     parts.append(
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 1}" text-anchor="end">epoch</text>'
+        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">epoch</text>'
         f'<text x="{LEFT}" y="10">{escape(chart.axis)}</text>'
     )
     for epoch in epoch_ticks(num_epochs):

@@ -40,7 +40,7 @@ def test_the_page_explains_itself_and_loads_nothing(tmp_path):
     page = page_of(write_run(tmp_path / "a"))
     assert page.addresses == [] and not {"script", "link"} & set(page.tags)
     for words in (
-        "Healthy: no check found anything wrong after 2 epochs.",
+        "No check found anything wrong so far; some judge after 10 epochs only.",
         "Guessing",
         "how well it guesses",
         "Lower is better.",
@@ -63,12 +63,14 @@ def test_the_verdict_says_what_is_wrong_and_what_to_do(tmp_path):
             write_run(tmp_path / "one", warnings=one),
             write_run(tmp_path / "two", warnings=two),
             write_run(tmp_path / "none", logged(0)),
+            write_run(tmp_path / "long", logged(12)),
         ]
     )
     texts = [verdict(run) for run in runs]
     assert texts[0] == f"Needs attention (waits for data): {one['waits for data']}"
     assert texts[1].startswith("Needs attention: waits for data, collapse.")
     assert texts[2] == "No epoch is finished yet."
+    assert texts[3] == "Healthy: no check found anything wrong after 12 epochs."
     words = page_of(tmp_path / "two").words
     assert all(text in words for text in two.values())
 
