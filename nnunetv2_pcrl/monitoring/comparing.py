@@ -44,6 +44,8 @@ def comparing_plots(runs: Sequence[RecordedRun]) -> list[Plot]:
     found: dict[tuple, list[tuple[int, _Quantity]]] = {}
     for number, run in enumerate(runs):
         for quantity in _quantities(run) if run.epochs_done else ():
+            if last_finite(quantity.values) is None:
+                continue
             found.setdefault((quantity.chart.title, *quantity.key), []).append((number, quantity))
     made = [
         Plot(

@@ -227,7 +227,7 @@ class _Cut:
 
     def panel(self, column: Column) -> Panel:
         """The middle of a column's image."""
-        image = column.image if self._lifted == self.spacing else column.image[:, None]
+        image = column.image[:, None] if self.example.position else column.image
         size = image.shape[1:]
         box = self.example.in_volume(self.box)
         voxel = [

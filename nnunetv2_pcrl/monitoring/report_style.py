@@ -21,7 +21,7 @@ STYLE = """
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text); line-height: 1.5;
+body { margin: 0; overflow-wrap: anywhere; background: var(--page); color: var(--text); line-height: 1.5;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; }
 main { max-width: 1480px; margin: 0 auto; padding: 24px clamp(12px, 3vw, 40px) 60px; }
 h1 { font-size: clamp(1.35rem, 1rem + 1.5vw, 2rem); margin: 0 0 4px; line-height: 1.2; }
@@ -56,7 +56,8 @@ polyline.dashed { stroke-dasharray: 6 4; }
 polyline.dotted { stroke-dasharray: 2 4; }
 circle { opacity: 0.9; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 0.8rem; color: var(--muted); }
-.legend i { display: inline-block; width: 20px; border-top: 3px solid; vertical-align: middle;
+.legend span { display: inline-flex; align-items: center; }
+.legend i { flex: none; width: 20px; border-top: 3px solid; vertical-align: middle;
   margin-right: 5px; }
 .legend i.dashed { border-top-style: dashed; }
 .legend i.dotted { border-top-style: dotted; }

@@ -130,12 +130,13 @@ def test_the_probe_is_compared_over_methods_on_the_same_data(tmp_path):
             write_run(tmp_path / "a", probed),
             write_run(tmp_path / "b", probed, method="Other", run={"trainer": "Other"}),
             write_run(tmp_path / "c", probed, method="Other", run={"data set": "Dataset002_B"}),
+            write_run(tmp_path / "d", method="Without a probe"),
         ]
     )
     (plot,) = comparing_plots(runs)
     assert plot.title.startswith("probe") and len(plot.curves) == 2
     (row,) = comparing_numbers(runs)
-    assert row[1:] == ["0.200", "0.200", ""]
+    assert row[1:] == ["0.200", "0.200", "", ""]
 
 
 def test_every_class_of_the_probe_is_named_even_where_it_was_not_sampled(tmp_path):
