@@ -21,7 +21,8 @@ STYLE = """
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; overflow-wrap: anywhere; background: var(--page); color: var(--text); line-height: 1.5;
+body { margin: 0; overflow-wrap: anywhere;
+  background: var(--page); color: var(--text); line-height: 1.5;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; }
 main { max-width: 1480px; margin: 0 auto; padding: 24px clamp(12px, 3vw, 40px) 60px; }
 h1 { font-size: clamp(1.35rem, 1rem + 1.5vw, 2rem); margin: 0 0 4px; line-height: 1.2; }
