@@ -118,7 +118,7 @@ run "Train its twin from scratch (fold $fold)" nnUNetv2_train "$dataset" "$confi
     -tr "$twin" -p "$plans" -device "$device"
 
 pretraining=$(result_folder "$pretrainer" "$pretrain_fold")
-pictures=("$pretraining/report.html" "$pretraining/progress.png" "$pretraining/restorations.png"
+pictures=("$pretraining/report.html" "$pretraining/progress.png" "$pretraining/pictures.png"
     "$(result_folder "$finetuner" "$fold")/progress.png")
 if [ -d "$nnUNet_raw/$dataset_name/labelsTs" ]; then
     raw=$nnUNet_raw/$dataset_name

@@ -1,7 +1,7 @@
 """The pretraining of any method: what nnU-Net's trainer asks, answered by the method."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,12 +18,13 @@ from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.methods.variants import is_variant, settings_for
 from nnunetv2_pcrl.monitoring.charts import PROBE, PROBE_PER_CLASS
+from nnunetv2_pcrl.monitoring.checks import of_every_training
 from nnunetv2_pcrl.monitoring.epoch_line import epoch_line
 from nnunetv2_pcrl.monitoring.pretraining_monitor import PretrainingMonitor
 from nnunetv2_pcrl.monitoring.record import RECORD_NAME, read_record
 from nnunetv2_pcrl.monitoring.report import REPORT_NAME, write_report
 from nnunetv2_pcrl.monitoring.runs import read_runs
-from nnunetv2_pcrl.monitoring.vocabulary import Shown
+from nnunetv2_pcrl.monitoring.vocabulary import Series, Shown
 from nnunetv2_pcrl.settings.base import check_names
 from nnunetv2_pcrl.settings.plans_file import PRETRAINING, read_section
 from nnunetv2_pcrl.training.gradient_cache import (
@@ -211,6 +212,10 @@ class PretrainTrainer(SSLTrainer):
         """What the method shows, its schedules, the probe."""
         return [*self._shown.log_names, PROBE, PROBE_PER_CLASS]
 
+    def series(self) -> Sequence[Series]:
+        """What the method shows."""
+        return self._shown.series
+
     def on_train_start(self):
         """As the base; then prepares what a person will see."""
         super().on_train_start()
@@ -244,7 +249,7 @@ class PretrainTrainer(SSLTrainer):
         with self.guard("the epoch's line in the log"):
             self.print_to_log_file(epoch_line(logged, self._shown, self.num_epochs))
         with self.guard("the search for warnings"):
-            found = self.method.warnings(logged)
+            found = {**self.method.warnings(logged), **of_every_training(logged)}
             for kind, text in found.items():
                 if kind not in self._warnings:
                     self.print_to_log_file(f"WARNING: {text}")

@@ -7,7 +7,7 @@ and commands stay nnU-Net's.
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor, autocast
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.progress_bar import EpochBar
+from nnunetv2_pcrl.monitoring.vocabulary import Series
 from nnunetv2_pcrl.training.cases import check_split_is_possible
 from nnunetv2_pcrl.training.checkpoints import (
     changes_of,
@@ -116,6 +117,10 @@ class SSLTrainer(nnUNetTrainer, ABC):
     @abstractmethod
     def log_keys(self) -> list[str]:
         """Names of everything that the method logs once per epoch."""
+
+    @abstractmethod
+    def series(self) -> Sequence[Series]:
+        """What is logged of every step, as the progress bar calls it."""
 
     @abstractmethod
     def accumulate_gradients(
@@ -253,7 +258,7 @@ class SSLTrainer(nnUNetTrainer, ABC):
         with self.guard("the progress bar"):
             title = f"Epoch {self.current_epoch + 1}/{self.num_epochs}"
             steps, images = self.num_iterations_per_epoch, self.settings.batch_size
-            self._bar = EpochBar(title, steps, images, self.local_rank == 0)
+            self._bar = EpochBar(title, steps, images, self.local_rank == 0, self.series())
 
     def on_validation_epoch_start(self):
         """As nnU-Net; starts to count steps, whose numbers decide the drawn levels."""

@@ -113,8 +113,10 @@ class PCRLv2(Method[PCRLv2Settings]):
 
     def pictures(
         self, network: PCRLv2Network, drawn: DrawnViews, views: Mapping[str, Tensor]
-    ) -> Pictures:
-        """Restorations of the first global view from every level."""
+    ) -> Pictures | None:
+        """Restorations of the first global view from every level; none where nothing trains them."""
+        if not self.settings.restoration_weight:
+            return None
         return showing.pictures(
             network, drawn.must_vary[0], views["global_views"][0], views["target"][0]
         )
