@@ -114,7 +114,7 @@ class PCRLv2(Method[PCRLv2Settings]):
     def pictures(
         self, network: PCRLv2Network, drawn: DrawnViews, views: Mapping[str, Tensor]
     ) -> Pictures | None:
-        """Restorations of the first global view from every level; none where nothing trains them."""
+        """Restorations of the first global view from every level, if the loss trains them."""
         if not self.settings.restoration_weight:
             return None
         return showing.pictures(
