@@ -130,7 +130,7 @@ def values_of_a_run(epochs=10, error=0.4, comparison=-0.8, **per_level) -> dict[
     for name, healthy in HEALTHY.items():
         for level in range(3):
             value = per_level.get(name, {}).get(level, healthy)
-            values[f"val_{name}_level_{level}"] = [healthy] * (epochs - 1) + [value]
+            values[f"val_{name}_level_{level}"] = [value] * epochs
     return values
 
 
