@@ -1,16 +1,22 @@
 """All trainers of the package by name: a method's, for a task, with variants.
 
-<Method>PretrainTrainer, <Method>FinetuneTrainer, each followed by any _words of variants.
+<Method>PretrainTrainer, <Method>FinetuneTrainer, <Method>ClassificationTrainer, each followed by
+any _words of variants.
 """
 
 import re
 from functools import cache
 
 from nnunetv2_pcrl.methods.registry import METHODS, method_named
+from nnunetv2_pcrl.tasks.classification.trainer import ClassificationTrainer
 from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import FinetuneTrainer
 from nnunetv2_pcrl.training.pretrain_trainer import PretrainTrainer
 
-BASES = {"Pretrain": PretrainTrainer, "Finetune": FinetuneTrainer}
+BASES = {
+    "Pretrain": PretrainTrainer,
+    "Finetune": FinetuneTrainer,
+    "Classification": ClassificationTrainer,
+}
 _NAME = re.compile(rf"([A-Za-z0-9]+)({'|'.join(BASES)})Trainer((?:_\w+)*)")
 
 

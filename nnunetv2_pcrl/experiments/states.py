@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnunetv2_pcrl.experiments.grid import PlannedRun
 from nnunetv2_pcrl.experiments.runs import State, TrainingRun
-from nnunetv2_pcrl.tasks.segmentation.finetune_progress import TRANSFER_REPORT
+from nnunetv2_pcrl.tasks.start import TRANSFER_REPORT
 from nnunetv2_pcrl.weights.portable import FILE_NAME
 
 

@@ -98,11 +98,12 @@ def write_folds(preprocessed: Path, splits: Sequence[Split], table: Table) -> No
         "digests": {str(number): digest for number, digest in table.digests.items()},
     }
     write_json(preprocessed / PENDING_NAME, content)
-    _write_splits(preprocessed, splits)
+    write_splits(preprocessed, splits)
     os.replace(preprocessed / PENDING_NAME, preprocessed / TABLE_NAME)
 
 
-def _write_splits(preprocessed: Path, splits: Sequence[Split]) -> None:
+def write_splits(preprocessed: Path, splits: Sequence[Split]) -> None:
+    """Writes splits_final.json, never half."""
     with replaced_atomically(preprocessed / SPLITS_NAME) as temporary:
         # As nnU-Net writes it.
         save_json(splits, str(temporary))
@@ -137,7 +138,7 @@ def take_out_folds(preprocessed: Path, table: Table) -> None:
             f"{table.folds[0].fold} on in an editor, and run --remove again."
         )
     if removed:
-        _write_splits(preprocessed, [splits[number] for number in kept])
+        write_splits(preprocessed, [splits[number] for number in kept])
     (preprocessed / TABLE_NAME).unlink()
 
 

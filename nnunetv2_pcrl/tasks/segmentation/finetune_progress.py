@@ -3,7 +3,6 @@
 Only reads: nnU-Net's training goes on as it would without.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,15 +20,14 @@ from nnunetv2_pcrl.monitoring.pretraining_monitor import EXPECTED_PROGRESS_S, SH
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
 from nnunetv2_pcrl.monitoring.vocabulary import Card, Chart, Line, Shown
+from nnunetv2_pcrl.tasks.start import citations_of
 from nnunetv2_pcrl.training.monitored_run import (
     command_of,
     data_of,
     foreground_names,
     run_of,
 )
-from nnunetv2_pcrl.weights.portable import FRAMEWORK, citation_texts
 
-TRANSFER_REPORT = "transfer_report.json"
 OWN_NAMES = ("train_gradient_norm", "images_per_second")
 
 
@@ -128,15 +126,9 @@ class FinetuneProgress:
             "num_epochs": trainer.num_epochs,
             "shown": self._shown.as_plain(),
             "warnings": of_every_training(logged),
-            "citations": self._citations(),
+            "citations": citations_of(trainer.output_folder),
             "logged": logged,
         }
-
-    def _citations(self) -> list[str]:
-        """Of the framework, and of what made the weights that were loaded."""
-        path = Path(self._trainer.output_folder) / TRANSFER_REPORT
-        loaded = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return list(dict.fromkeys(citation_texts([*loaded.get("citations", ()), FRAMEWORK])))
 
     def _log(self) -> None:
         """This epoch's gradient norm and throughput, through nnU-Net's logger."""

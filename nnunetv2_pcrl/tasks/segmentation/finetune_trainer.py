@@ -1,27 +1,20 @@
 """The fine-tuning of any method's weights: nnU-Net's own training, started from them."""
 
-import json
-import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-from nnunetv2.paths import nnUNet_results
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from torch import Tensor, nn
-from torch._dynamo import OptimizedModule
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
-from nnunetv2_pcrl.label_folds.table import ordinary_fold, read_label_folds
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.pretraining import Pretraining
 from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.settings.base import check_names
 from nnunetv2_pcrl.settings.plans_file import FINETUNE, read_section
-from nnunetv2_pcrl.tasks.segmentation.finetune_progress import TRANSFER_REPORT, FinetuneProgress
+from nnunetv2_pcrl.tasks.segmentation.finetune_progress import FinetuneProgress
 from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
     FinetuneLRScheduler,
     FinetuneSchedule,
@@ -32,19 +25,9 @@ from nnunetv2_pcrl.tasks.segmentation.validation_pictures import (
     PICTURE_NAME,
     draw_validation_cases,
 )
+from nnunetv2_pcrl.tasks.start import Start, forget_report, start_from_weights, unwrapped
 from nnunetv2_pcrl.training.checkpoints import check_can_go_on, read_checkpoint
-from nnunetv2_pcrl.training.results import (
-    WEIGHTS_VARIABLE,
-    FoundWeights,
-    Wanted,
-    find_weights,
-)
 from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
-from nnunetv2_pcrl.weights.channels import InputChannels, channel_names_of
-from nnunetv2_pcrl.weights.remarks import remarks_on, remedy_for
-from nnunetv2_pcrl.weights.report import TransferReport
-from nnunetv2_pcrl.weights.sources import PretrainedSource, read_source
-from nnunetv2_pcrl.weights.transfer import transfer_weights
 
 
 class FinetuneTrainer(nnUNetTrainer):
@@ -108,7 +91,7 @@ class FinetuneTrainer(nnUNetTrainer):
         if not self.finetune_settings.has_own_schedule:
             return optimizer, lr_scheduler
         schedule = FinetuneSchedule(self.finetune_settings, self.initial_lr, self.num_epochs)
-        groups = parameter_groups(self._planned_network())
+        groups = parameter_groups(unwrapped(self.network))
         optimizer = type(optimizer)(groups, **optimizer.defaults)
         return optimizer, FinetuneLRScheduler(optimizer, schedule)
 
@@ -125,7 +108,7 @@ class FinetuneTrainer(nnUNetTrainer):
             filename_or_checkpoint,
             checkpoint,
             type(self).__name__,
-            self._planned_network().state_dict(),
+            unwrapped(self.network).state_dict(),
             self.optimizer.state_dict(),
         )
         super().load_checkpoint(filename_or_checkpoint)
@@ -158,12 +141,11 @@ class FinetuneTrainer(nnUNetTrainer):
                 draw_validation_cases(self)
 
     def _start_from_pretrained_weights(self) -> None:
-        if self.local_rank == 0:
-            # That of an earlier training in this folder is not about this one.
-            (Path(self.output_folder) / TRANSFER_REPORT).unlink(missing_ok=True)
+        settings = self.finetune_settings
+        forget_report(self)
         if not torch.equal(self._stem(), self._stem_at_initialisation):
             # nnU-Net loads the file of -pretrained_weights before it starts the training.
-            if self.finetune_settings.from_scratch:
+            if settings.from_scratch:
                 raise ValueError(
                     f"{type(self).__name__} starts from no weights, but -pretrained_weights gave "
                     f"some. Leave them out, or use "
@@ -171,81 +153,18 @@ class FinetuneTrainer(nnUNetTrainer):
                 )
             self.print_to_log_file("Keeping the weights given by -pretrained_weights")
             return
-        if self.finetune_settings.from_scratch:
+        if settings.from_scratch:
             self.print_to_log_file("Training from scratch, with the schedule of fine-tuning")
             return
-        dataset, plans = self.plans_manager.dataset_name, self.plans_manager.plans_name
-        settings = self.finetune_settings
-        label_folds = read_label_folds(Path(self.preprocessed_dataset_folder_base))
-        wanted = Wanted(
-            Path(nnUNet_results.require()) / dataset,
-            plans,
-            self._pretrained_configuration(),
-            (self.fold, ordinary_fold(label_folds, self.fold)),
+        start = Start(
             self.pretraining,
+            settings.weights,
             settings.transductive,
+            settings.transfer,
+            settings.other_dimension,
         )
-        found = find_weights(os.environ.get(WEIGHTS_VARIABLE), settings.weights, wanted)
-        try:
-            source = read_source(found.path)
-            report = transfer_weights(
-                source.weights,
-                self._planned_network(),
-                settings.transfer,
-                self._input_channels(source),
-                settings.other_dimension,
-                remedy_for(source, dataset, self._pretrained_configuration(), plans),
-            )
-        except ValueError as error:
-            raise ValueError(f"Weights {found.path} (from {found.origin}): {error}") from error
-        self._log_report(found, source, report)
-
-    def _pretrained_configuration(self) -> str:
-        """The configuration itself; for a cascade, which cannot be pretrained, the one below it."""
-        name, manager = self.configuration_name, self.plans_manager
-        while manager.get_configuration(name).previous_stage_name is not None:
-            parent = manager.plans["configurations"][name].get("inherits_from")
-            if parent is None:
-                break
-            name = parent
-        return name
-
-    def _input_channels(self, source: PretrainedSource) -> InputChannels:
-        """Names of the image channels; a cascade's labels of the previous stage come after them."""
-        names = channel_names_of(self.dataset_json)
-        return InputChannels(source.channel_names, names, self.num_input_channels - len(names))
-
-    def _planned_network(self) -> nn.Module:
-        network = self.network
-        if isinstance(network, DistributedDataParallel):
-            network = network.module
-        return network._orig_mod if isinstance(network, OptimizedModule) else network
+        start_from_weights(self, start)
 
     def _stem(self) -> Tensor:
         """The network's first weight: shows whether somebody loaded weights."""
-        return next(self._planned_network().parameters()).detach()
-
-    def _log_report(
-        self, found: FoundWeights, source: PretrainedSource, report: TransferReport
-    ) -> None:
-        self.print_to_log_file(f"Pretrained weights: {found.path}\nfrom {found.origin}")
-        remarks = remarks_on(
-            source,
-            self.plans_manager.dataset_name,
-            self.configuration_manager.normalization_schemes,
-        )
-        for line in (*remarks, *report.lines()):
-            self.print_to_log_file(line, add_timestamp=False)
-        if self.local_rank != 0:
-            return
-        about = {
-            "weights": str(found.path),
-            "origin": found.origin,
-            "kind": source.kind,
-            "method": source.method,
-            "citations": source.citations,
-            "transfer": self.finetune_settings.transfer,
-            "remarks": remarks,
-        }
-        with open(Path(self.output_folder) / TRANSFER_REPORT, "w") as file:
-            json.dump({**about, **report.as_plain()}, file, indent=2)
+        return next(unwrapped(self.network).parameters()).detach()
