@@ -9,6 +9,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 import nnunetv2_pcrl
 from nnunetv2_pcrl.monitoring.guard import Guard
+from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME
 from nnunetv2_pcrl.monitoring.pretraining_monitor import MonitoredRun
 from nnunetv2_pcrl.training.results import how_to_fine_tune
 from nnunetv2_pcrl.weights.channels import channel_names_of
@@ -73,19 +74,6 @@ def class_names(trainer: nnUNetTrainer) -> dict[int, str]:
     return names
 
 
-def foreground_names(trainer: nnUNetTrainer) -> list[str]:
-    """Names of the classes or regions that nnU-Net segments, in the order of its Dice values."""
-    manager = trainer.label_manager
-    labels = trainer.dataset_json["labels"]
-    wanted = manager.foreground_regions if manager.has_regions else manager.foreground_labels
-    names = {_hashable(values): name for name, values in labels.items()}
-    return [names.get(_hashable(values), f"class {values}") for values in wanted]
-
-
-def _hashable(values: Any) -> Any:
-    return tuple(values) if isinstance(values, list | tuple) else values
-
-
 def command_of(trainer: nnUNetTrainer) -> str:
     """What to type for the same training."""
     words = [
@@ -147,6 +135,7 @@ def monitored_run(trainer: nnUNetTrainer, guard: Guard) -> MonitoredRun:
             },
             "settings": settings.as_plain(),
             "num_epochs": settings.num_epochs,
+            "pictures": {PICTURES_NAME: "What is learned"},
             "usage": how_to_fine_tune(
                 Path(trainer.output_folder) / FILE_NAME,
                 type(trainer).__name__,
