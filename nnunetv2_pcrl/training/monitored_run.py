@@ -63,14 +63,15 @@ def class_names(trainer: nnUNetTrainer) -> dict[int, str]:
     ignored = trainer.label_manager.ignore_label
     labels = trainer.dataset_json.get("labels", {})
     names = {}
-    for value in sorted(trainer.label_manager.all_labels):
+    # nnU-Net's values are NumPy's, which compare with a list number by number.
+    for value in sorted(map(int, trainer.label_manager.all_labels)):
         if value == ignored:
             continue
         own = [name for name, of_name in labels.items() if of_name == value]
         regions = [
             n for n, values in labels.items() if isinstance(values, list) and value in values
         ]
-        names[int(value)] = own[0] if own else f"value {value} ({', '.join(regions)})"
+        names[value] = own[0] if own else f"value {value} ({', '.join(regions)})"
     return names
 
 
