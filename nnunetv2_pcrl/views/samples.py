@@ -67,7 +67,8 @@ class RegionSample:
     def made(self, device: torch.device) -> dict:
         """The sample with its views made on the device, as `ViewSamples` gives it."""
         return {
-            "views": self.prepared.make(self.region.to(device, non_blocking=True)),
+            # A region may have travelled in half precision.
+            "views": self.prepared.make(self.region.to(device, non_blocking=True).float()),
             "case": self.case,
             "rejected": list(self.rejected),
         }

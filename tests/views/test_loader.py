@@ -13,10 +13,12 @@ import pytest
 import torch
 from recipes import changed, recipe
 
+from nnunetv2_pcrl.views import loader
 from nnunetv2_pcrl.views.loader import BatchStream
 from nnunetv2_pcrl.views.samples import (
     TRAINING_STREAM,
     VALIDATION_STREAM,
+    RegionSample,
     StreamPosition,
     ViewSamples,
 )
@@ -335,6 +337,34 @@ def test_views_of_four_channels_are_the_same_wherever_they_are_made(tmp_path, wr
     expected = next(stream_of(samples))
     assert expected["views"]["target"].shape[2] == 4
     assert_equal([next(BatchStream(samples, 0, CPU, views_on_device=True))], [expected])
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("in_half", [False, True])
+def test_the_lesser_of_region_and_views_travels_rounded_to_half_and_no_more(
+    settings, in_half, folder
+):
+    samples = samples_of(folder, settings)
+    sent = loader._Sent(samples, in_half)
+    for number in range(12):
+        region, expected = samples.region(number).region, samples[number]["views"]
+        travelled = sent[number]
+        is_region = region.nbytes <= sum(values.nbytes for values in expected.values())
+        assert isinstance(travelled, RegionSample) == is_region
+        floats = [travelled.region] if is_region else travelled["views"].values()
+        assert {v.dtype for v in floats} == {torch.float16 if in_half else torch.float32}
+        made = travelled.made(CPU)["views"] if is_region else travelled["views"]
+        for name, values in expected.items():
+            tolerance = {"atol": 5e-3, "rtol": 2e-3} if in_half else {"atol": 0, "rtol": 0}
+            # Gamma stretches a view's own range, and with it the rounding at its ends.
+            torch.testing.assert_close(made[name].float(), values, **tolerance)
+
+
+def test_values_that_half_precision_does_not_hold_travel_as_they_are(tmp_path, write_case):
+    write_case(tmp_path, "case", 1e6 * noise((1, 8, 24, 30)))
+    sample = loader._Sent(samples_of(tmp_path, names=["case"]), True)[0]
+    floats = [sample.region] if isinstance(sample, RegionSample) else sample["views"].values()
+    assert {v.dtype for v in floats} == {torch.float32}
 
 
 def test_views_are_made_on_a_gpu_and_otherwise_by_the_workers(folder):
