@@ -175,11 +175,15 @@ def test_a_record_that_does_not_describe_itself_is_refused(tmp_path):
         read_runs([folder])
 
 
-def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
-    with pytest.raises(SystemExit) as ended:
+def test_a_folder_without_a_run_is_refused_in_a_line(tmp_path):
+    with pytest.raises(SystemExit, match=r"^ERROR: There is no monitoring.json in .* or below"):
         report_command([str(tmp_path)])
-    assert ended.value.code == 1
-    assert "no monitoring.json in" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_said_in_a_line(tmp_path):
+    folder = write_run(tmp_path / "a")
+    with pytest.raises(SystemExit, match="^ERROR: .*nowhere"):
+        report_command([str(folder), "-o", str(tmp_path / "nowhere" / "page.html")])
 
 
 def test_the_figures_are_drawn_again_in_other_formats(tmp_path):
