@@ -253,6 +253,7 @@ def test_everything_but_the_start_is_nnunets_own(dataset):
         "configure_optimizers",
         "load_checkpoint",
         "on_train_start",
+        "perform_actual_validation",
         "save_checkpoint",
     }
 
