@@ -130,6 +130,13 @@ def test_without_a_direction_slices_are_shown_as_stored_and_not_called_axial():
     assert not orientation_from_itk((0.0,) * 9).is_known
 
 
+def test_channels_on_a_fourth_axis_of_the_file_change_nothing():
+    with_channels = np.eye(4)
+    with_channels[:3, :3] = np.reshape(DIRECTIONS["sagittal acquisition"], (3, 3))
+    expected = orientation_from_itk(DIRECTIONS["sagittal acquisition"], (2, 0, 1))
+    assert orientation_from_itk(with_channels.ravel().tolist(), (2, 0, 1)) == expected
+
+
 def test_a_2d_image_has_one_plane_without_directions():
     (plane,) = planes_of(orientation_from_itk((1.0, 0, 0, 1)))
     assert plane == Plane("", None, 0, 1)
