@@ -261,6 +261,7 @@ def test_everything_but_the_start_is_nnunets_own(dataset):
         "configure_optimizers",
         "load_checkpoint",
         "on_train_start",
+        "perform_actual_validation",
         "save_checkpoint",
         "get_dataloaders",
         "on_train_epoch_start",
