@@ -19,18 +19,20 @@ def joined_levels(pooled: Mapping[int, Tensor]) -> Tensor:
 
 
 class Projector(nn.Module):
-    """Linear, BN, ReLU, Linear, BN, ReLU, Linear: embeddings of one population of views.
+    """BN, then Linear, BN, ReLU, Linear, BN, ReLU, Linear: embeddings of one population of views.
 
     The normalisation runs over the rows that are embedded together, whichever crops and images
     they are, and never over the features of a row. It has no weights of its own and keeps no
     running statistics, so validation computes the same function as training.
 
-    Source: Wu et al. 2024 (VoCo), Chen et al. 2020 (SimCLR); linear layers before a normalisation
-    have no bias here, which it would subtract.
+    Source: Wu et al. 2024 (VoCo), Chen et al. 2020 (SimCLR). Linear layers before a normalisation
+    have no bias here, which it would subtract. The first normalisation is ours: pooled features of
+    instance normalised stages differ by a few percent of their size between views.
     """
 
     def __init__(self, num_features: int, hidden_size: int, embedding_size: int):
         super().__init__()
+        self.norm = _normalisation(num_features)
         self.layers = nn.Sequential(
             nn.Linear(num_features, hidden_size, bias=False),
             _normalisation(hidden_size),
@@ -41,9 +43,21 @@ class Projector(nn.Module):
             nn.Linear(hidden_size, embedding_size),
         )
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Features [V, B, C] to embeddings [V, B, F]; V * B >= 2."""
-        return self.layers(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+    def forward(self, features: Tensor, factors: Tensor | None = None) -> Tensor:
+        """Embeddings of pooled features.
+
+        Args:
+            features: shape [V, B, C], V * B >= 2.
+            factors: of the normalised features, the same shape: 0 for one that is dropped; None
+                for none.
+
+        Returns:
+            Shape [V, B, F].
+        """
+        rows = self.norm(features.flatten(0, 1))
+        if factors is not None:
+            rows = rows * factors.flatten(0, 1)
+        return self.layers(rows).unflatten(0, features.shape[:2])
 
 
 def _normalisation(size: int) -> nn.Module:

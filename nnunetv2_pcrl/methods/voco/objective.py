@@ -22,7 +22,7 @@ from nnunetv2_pcrl.methods.voco.network import VoCoNetwork
 from nnunetv2_pcrl.methods.voco.settings import Form
 from nnunetv2_pcrl.monitoring.representation import effective_rank
 from nnunetv2_pcrl.monitoring.vocabulary import of_level
-from nnunetv2_pcrl.networks.projector import Projector, joined_levels
+from nnunetv2_pcrl.networks.projector import joined_levels
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
 CROPS = ("queries", "bases")
@@ -42,10 +42,10 @@ class FeatureDropout:
     part: float
     seed: int
 
-    def of(self, features: Tensor) -> Tensor:
-        """Features [V, B, C], some of them 0 and the others larger, so that the mean stays."""
-        drawn = torch.rand(features.shape, generator=seeded_generator(self.seed))
-        return features * (drawn >= self.part).to(features) / (1 - self.part)
+    def factors(self, like: Tensor) -> Tensor:
+        """0 for dropped features and 1 / (1 - part) for others, in the shape of features."""
+        drawn = torch.rand(like.shape, generator=seeded_generator(self.seed))
+        return (drawn >= self.part).to(like) / (1 - self.part)
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,14 @@ class VoCoObjective(Objective):
     def embedded(self, network: VoCoNetwork, pooled: Pooled) -> tuple[Crops, Crops]:
         """Embeddings of the student, and of the teacher, whose gradient is stopped."""
         features = torch.cat([joined_levels(pooled[name]) for name in CROPS])
-        seen = features if self.dropout is None else self.dropout.of(features)
+        factors = None if self.dropout is None else self.dropout.factors(features)
         of_teacher = features
         if self.form == "cvpr":
             of_teacher = torch.cat([joined_levels(pooled[_of_teacher(name)]) for name in CROPS])
         num_queries = len(next(iter(pooled["queries"].values())))
-        student = _crops(network.student, seen, num_queries)
+        student = _crops(network.student(features, factors), num_queries)
         with torch.no_grad():
-            teacher = _crops(network.teacher, of_teacher, num_queries)
+            teacher = _crops(network.teacher(of_teacher), num_queries)
         return student, teacher
 
     def similarity(self, student: Crops, teacher: Crops) -> Tensor:
@@ -168,9 +168,9 @@ class VoCoEvaluation(VoCoObjective):
         return numbers
 
 
-def _crops(projector: Projector, features: Tensor, num_queries: int) -> Crops:
-    embeddings = projector(features).movedim(0, 1)
-    return Crops(embeddings[:, :num_queries], embeddings[:, num_queries:])
+def _crops(embeddings: Tensor, num_queries: int) -> Crops:
+    of_images = embeddings.movedim(0, 1)
+    return Crops(of_images[:, :num_queries], of_images[:, num_queries:])
 
 
 def _of_teacher(name: str) -> str:
