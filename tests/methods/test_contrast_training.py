@@ -1,4 +1,4 @@
-"""Trainings of the encoder alone: resumed to the bit, teachers and all, with a file that says so."""
+"""Trainings of the encoder alone: resumed to the bit, teachers and all, and their files."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def dataset_of(root: Path, name: str) -> PreparedDataset:
     return dataset
 
 
-class Interrupted(Exception):
+class InterruptionError(Exception):
     pass
 
 
@@ -41,7 +41,7 @@ def stop_before_epoch(trainer, epoch: int) -> None:
 
     def start_or_stop():
         if trainer.current_epoch == epoch:
-            raise Interrupted
+            raise InterruptionError
         start()
 
     trainer.on_epoch_start = start_or_stop
@@ -56,7 +56,7 @@ def test_a_resumed_training_equals_one_in_one_go(nnunet_folders, name):
     begun = dataset.trainer(trainer_named(name), "2d")
     begun.fold, begun.save_every = 0, 1
     stop_before_epoch(begun, 1)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         begun.run_training()
     resumed = dataset.trainer(trainer_named(name), "2d", resume=True)
     resumed.fold = 0
