@@ -10,7 +10,7 @@ from planned_networks import planned_network, random_images, shaken
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.simclr import SimCLR
 from nnunetv2_pcrl.methods.variants import settings_for
-from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients, evaluate
+from nnunetv2_pcrl.training.gradient_cache import evaluate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -99,9 +99,10 @@ def a_step(batch_size: int = 4, same: bool = False):
     return method, network, {"views": views}
 
 
+@torch.no_grad()
 def test_the_loss_is_the_contrast_of_projections_of_all_stages():
     method, network, batch = a_step()
-    found = accumulate_gradients(network, batch, method.objective(network, 0.5, seeded()), None)
+    found = evaluate(network, batch, method.objective(network, 0.5, seeded()), None)
     maps = network.backbone.encoder(batch["views"].flatten(0, 1))
     pooled = torch.cat([m.mean(dim=(2, 3)) for m in reversed(maps)], dim=1).view(2, 4, -1)
     z = torch.nn.functional.normalize(network.projector(pooled).flatten(0, 1), dim=1)
