@@ -53,6 +53,17 @@ class Variant:
     is_default: bool = False
 
 
+def adamw(network: nn.Module, settings: PretrainingSettings) -> torch.optim.Optimizer:
+    """AdamW of what learns, with the settings' momentum as its first beta."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(
+        learning,
+        settings.initial_lr,
+        betas=(settings.momentum, 0.999),
+        weight_decay=settings.weight_decay,
+    )
+
+
 class Method(ABC, Generic[S]):
     """One run's method: settings that fit a plan, and what follows from them.
 

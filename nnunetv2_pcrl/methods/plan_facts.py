@@ -17,6 +17,7 @@ class PlanFacts:
         strides: of every stage of the encoder, per axis; the first are 1.
         num_channels: of the images.
         normalization: nnU-Net's scheme per channel, e.g. ZScoreNormalization.
+        reader: nnU-Net's reader of the images, e.g. SimpleITKIO.
     """
 
     patch_size: tuple[int, ...]
@@ -25,6 +26,7 @@ class PlanFacts:
     strides: tuple[tuple[int, ...], ...]
     num_channels: int
     normalization: tuple[str, ...] = ()
+    reader: str = ""
 
     @property
     def num_axes(self) -> int:

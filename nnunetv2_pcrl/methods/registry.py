@@ -3,8 +3,10 @@
 from nnunetv2_pcrl.methods.mae import MAE
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.pcrlv2.method import PCRLv2
+from nnunetv2_pcrl.methods.simclr import SimCLR
+from nnunetv2_pcrl.methods.voco.method import VoCo
 
-METHODS: tuple[type[Method], ...] = (PCRLv2, MAE)
+METHODS: tuple[type[Method], ...] = (PCRLv2, MAE, SimCLR, VoCo)
 
 # Of the plans file.
 METHOD_SECTIONS = tuple(method.about.section for method in METHODS)

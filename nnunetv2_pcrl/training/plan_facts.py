@@ -1,14 +1,16 @@
 """What a method may know of nnU-Net's plans."""
 
 import numpy as np
-from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.networks.pyramid import SUPPORTED
 
 
-def plan_facts(configuration: ConfigurationManager, num_channels: int) -> PlanFacts:
-    """The facts of a configuration.
+def plan_facts(
+    plans: PlansManager, configuration: ConfigurationManager, num_channels: int
+) -> PlanFacts:
+    """The facts of a configuration of plans.
 
     Raises:
         ValueError: if its network is no U-Net of the known kind.
@@ -27,6 +29,7 @@ def plan_facts(configuration: ConfigurationManager, num_channels: int) -> PlanFa
         strides=tuple(_per_axis(stride, len(configuration.patch_size)) for stride in strides),
         num_channels=num_channels,
         normalization=tuple(configuration.normalization_schemes),
+        reader=plans.plans["image_reader_writer"],
     )
 
 

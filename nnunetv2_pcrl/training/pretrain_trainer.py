@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import Tensor, nn
 
 import nnunetv2_pcrl
@@ -70,10 +70,12 @@ class PretrainTrainer(SSLTrainer):
         return type(name, (cls,), {"method_class": method, "words": words})
 
     @classmethod
-    def _method_for(cls, configuration: ConfigurationManager, num_channels: int) -> Method:
+    def _method_for(
+        cls, plans: PlansManager, configuration: ConfigurationManager, num_channels: int
+    ) -> Method:
         """The method with the settings that follow from plan, plans file and trainer's name."""
         method = cls.method_class
-        facts = plan_facts(configuration, num_channels)
+        facts = plan_facts(plans, configuration, num_channels)
         sections = configuration.configuration
         common = read_section(sections, PRETRAINING, METHOD_SECTIONS)
         check_names(common, PretrainingSettings.names(), PRETRAINING)
@@ -85,7 +87,7 @@ class PretrainTrainer(SSLTrainer):
         num_channels = determine_num_input_channels(
             self.plans_manager, self.configuration_manager, self.dataset_json
         )
-        self.method = self._method_for(self.configuration_manager, num_channels)
+        self.method = self._method_for(self.plans_manager, self.configuration_manager, num_channels)
         self._warnings = self.method.remarks()
         for remark in self._warnings.values():
             self.print_to_log_file(remark)
@@ -114,7 +116,8 @@ class PretrainTrainer(SSLTrainer):
             num_output_channels,
             enable_deep_supervision,
         )
-        return cls._method_for(configuration_manager, num_input_channels).build(planned)
+        method = cls._method_for(plans_manager, configuration_manager, num_input_channels)
+        return method.build(planned)
 
     def _planned_network(self) -> nn.Module:
         """The stock network of the plan, initialised as in every other run."""

@@ -56,14 +56,18 @@ class Box:
         stop = tuple(max(values) for values in zip(*(box.stop for box in boxes), strict=True))
         return Box(start, tuple(b - a for a, b in zip(start, stop, strict=True)))
 
-    def iou(self, other: "Box") -> float:
-        """Intersection over union with another box, in [0, 1]."""
-        overlap = math.prod(
+    def overlap(self, other: "Box") -> int:
+        """Voxels that both boxes have."""
+        return math.prod(
             max(0, min(stop_a, stop_b) - max(start_a, start_b))
             for start_a, stop_a, start_b, stop_b in zip(
                 self.start, self.stop, other.start, other.stop, strict=True
             )
         )
+
+    def iou(self, other: "Box") -> float:
+        """Intersection over union with another box, in [0, 1]."""
+        overlap = self.overlap(other)
         return overlap / (self.volume + other.volume - overlap)
 
 

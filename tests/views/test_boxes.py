@@ -58,6 +58,7 @@ def test_stop_volume_slices_and_union_have_hand_derived_values():
 )
 def test_iou_has_hand_derived_values(a, b, expected):
     assert a.iou(b) == b.iou(a) == pytest.approx(expected)
+    assert a.overlap(b) == b.overlap(a) == round(expected / (1 + expected) * (a.volume + b.volume))
 
 
 def test_a_box_contains_itself_and_nothing_that_crosses_a_side():
