@@ -53,6 +53,25 @@ class Variant:
     is_default: bool = False
 
 
+def learning(network: nn.Module) -> list[nn.Parameter]:
+    """Parameters that an optimiser may see: those of teachers require no gradient."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def sgd(
+    network: nn.Module, settings: PretrainingSettings, nesterov: bool = False
+) -> torch.optim.Optimizer:
+    """Stochastic gradient descent with the settings' momentum and weight decay."""
+    return torch.optim.SGD(
+        learning(network),
+        settings.initial_lr,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        # Without momentum there is none to look ahead with.
+        nesterov=nesterov and settings.momentum > 0,
+    )
+
+
 class Method(ABC, Generic[S]):
     """One run's method: settings that fit a plan, and what follows from them.
 
@@ -121,13 +140,7 @@ class Method(ABC, Generic[S]):
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """SGD without Nesterov, at the learning rate of the first epoch."""
-        settings = self.settings
-        return torch.optim.SGD(
-            network.parameters(),
-            settings.initial_lr,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-        )
+        return sgd(network, self.settings)
 
     def after_update(self, network: nn.Module, progress: float) -> None:  # noqa: B027
         """What follows an optimiser step, e.g. a teacher that moves."""

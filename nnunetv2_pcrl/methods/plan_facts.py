@@ -41,6 +41,14 @@ class PlanFacts:
         """Stride of the last stage against the image, per axis."""
         return self.total_strides[-1]
 
+    @property
+    def whole_patch(self) -> tuple[int, ...]:
+        """The planned patch, cut to a multiple of the total stride."""
+        return tuple(
+            max(1, size // stride) * stride
+            for size, stride in zip(self.patch_size, self.total_stride, strict=True)
+        )
+
 
 def nearest_multiple(value: float, step: int, least: int = 1) -> int:
     """The multiple of a step that is nearest to a value, at least so many steps."""
