@@ -2,9 +2,10 @@
 
 from nnunetv2_pcrl.methods.mae import MAE
 from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.models_genesis import ModelsGenesis
 from nnunetv2_pcrl.methods.pcrlv2.method import PCRLv2
 
-METHODS: tuple[type[Method], ...] = (PCRLv2, MAE)
+METHODS: tuple[type[Method], ...] = (PCRLv2, MAE, ModelsGenesis)
 
 # Of the plans file.
 METHOD_SECTIONS = tuple(method.about.section for method in METHODS)
