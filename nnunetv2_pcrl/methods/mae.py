@@ -26,6 +26,7 @@ from nnunetv2_pcrl.monitoring.restoring import (
 )
 from nnunetv2_pcrl.monitoring.vocabulary import Column, Pictures, Shown
 from nnunetv2_pcrl.networks.restoration import RestorationNetwork
+from nnunetv2_pcrl.views.blocks import draw_blocks, hidden_from, mask_of
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.patches import PlacedPatch, draw_patch
 from nnunetv2_pcrl.views.resample import resample
@@ -70,15 +71,10 @@ class PreparedPatch:
         prepared = on_device(self, region.device)
         target = resample(region, prepared.lines)
         mask = mask_of(prepared.blocks, self.block_size, target.shape[2:])
-        visible = (~mask).sum().clamp_min(1)
-        axes = tuple(range(2, target.ndim))
-        means = target.masked_fill(mask, 0.0).sum(dim=axes) / visible
-        fills = torch.where(prepared.fills.isnan(), means, prepared.fills.to(means))
-        fills = fills.view(1, -1, *[1] * len(axes))
         return {
             "target": target,
             "mask": mask.to(target.dtype),
-            "corrupted": torch.where(mask, fills, target),
+            "corrupted": hidden_from(target, mask, prepared.fills),
         }
 
 
@@ -139,37 +135,6 @@ class MAERecipe:
             settings.view_size, settings.block_size, settings.mask_ratio, generator
         )
         return DrawnPatch(patch.place, patch.region, blocks, settings.block_size, self.fills)
-
-
-def draw_blocks(
-    view_size: Sequence[int],
-    block_size: Sequence[int],
-    ratio: float,
-    generator: torch.Generator,
-) -> Tensor:
-    """Which blocks of a regular grid are hidden: exactly floor(ratio n) of n, all alike likely.
-
-    Args:
-        view_size, block_size: voxels per axis; the last block of an axis may stand out.
-        ratio: of hidden blocks, in (0, 1).
-        generator: random source.
-
-    Returns:
-        Bool, one value per block; at least one is hidden and one is not.
-    """
-    grid = [-(-size // edge) for size, edge in zip(view_size, block_size, strict=True)]
-    count = math.prod(grid)
-    hidden = min(max(1, math.floor(ratio * count)), count - 1)
-    blocks = torch.zeros(count, dtype=torch.bool)
-    blocks[torch.randperm(count, generator=generator)[:hidden]] = True
-    return blocks.view(grid)
-
-
-def mask_of(blocks: Tensor, block_size: Sequence[int], view_size: Sequence[int]) -> Tensor:
-    """The mask of a view from its blocks, [1, 1, (D,) H, W]."""
-    for axis, (edge, size) in enumerate(zip(block_size, view_size, strict=True), start=2):
-        blocks = blocks.repeat_interleave(edge, dim=axis).narrow(axis, 0, size)
-    return blocks
 
 
 def block_size_of(facts: PlanFacts) -> tuple[int, ...]:
@@ -274,9 +239,7 @@ class MAE(Method[MAESettings]):
 
     def recipe(self) -> MAERecipe:
         """A patch whose hidden voxels are 0 where that is the image's mean."""
-        schemes = self.facts.normalization
-        fills = tuple(0.0 if name == "ZScoreNormalization" else math.nan for name in schemes)
-        return MAERecipe(self.settings, self.facts.spacing, fills)
+        return MAERecipe(self.settings, self.facts.spacing, self.facts.known_means)
 
     def build(self, planned: nn.Module) -> RestorationNetwork:
         """The planned network with a head for images in the place of labels."""

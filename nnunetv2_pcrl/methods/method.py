@@ -72,6 +72,16 @@ def sgd(
     )
 
 
+def adamw(network: nn.Module, settings: PretrainingSettings) -> torch.optim.Optimizer:
+    """AdamW of what learns, with the settings' momentum as its first beta."""
+    return torch.optim.AdamW(
+        learning(network),
+        settings.initial_lr,
+        betas=(settings.momentum, 0.999),
+        weight_decay=settings.weight_decay,
+    )
+
+
 class Method(ABC, Generic[S]):
     """One run's method: settings that fit a plan, and what follows from them.
 

@@ -1,4 +1,4 @@
-"""Views of one size: where each lies and how it is deformed, drawn first and sampled later."""
+"""Views of one size: where each lies, how it is deformed and corrupted, drawn before it is made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,17 @@ import torch
 from torch import Tensor
 
 from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.corruption import (
+    Corruption,
+    PreparedCorruption,
+    corrupt_,
+    prepare_corruption,
+)
 from nnunetv2_pcrl.views.resample import (
     Deformation,
     draw_deformation,
     footprint,
+    resample,
     sampling_lines,
     sampling_matrix,
 )
@@ -49,6 +56,43 @@ def place_view(
     """Draws how the view of a box is deformed, see `draw_deformation`."""
     deformation = draw_deformation(spacing, deformation_scale, rotation_degrees, generator)
     return PlacedView(box, deformation, tuple(size), tuple(spacing))
+
+
+@dataclass(frozen=True)
+class CorruptedView:
+    """A view's place and the corruption of the network's input."""
+
+    place: PlacedView
+    corruption: Corruption
+
+
+@dataclass(frozen=True)
+class PreparedGroup:
+    """Corrupted views of one size as small tensors.
+
+    Attributes:
+        lines: where they sample the region, see `resample`.
+        corruption: of all of them.
+    """
+
+    lines: tuple[Tensor, ...]
+    corruption: PreparedCorruption
+
+    def made(self, region: Tensor) -> Tensor:
+        """The corrupted views, shape [V, C, (d,) h, w], of a region [C, (D,) H, W]."""
+        views = resample(region, self.lines)
+        corrupt_(views, self.corruption)
+        return views
+
+
+def prepare_group(views: Sequence[CorruptedView], region: Box) -> PreparedGroup:
+    """Does all that can be done without the voxels of the region."""
+    corruptions = [view.corruption for view in views]
+    num_channels = len(corruptions[0].gammas)
+    return PreparedGroup(
+        lines_of([view.place for view in views], region),
+        prepare_corruption(corruptions, views[0].place.size, num_channels),
+    )
 
 
 def region_of(views: Sequence[PlacedView], image_size: Sequence[int]) -> Box:

@@ -8,38 +8,16 @@ from torch import Tensor
 
 from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
 from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes, draw_local_boxes
-from nnunetv2_pcrl.views.corruption import (
-    Corruption,
-    CorruptionRanges,
-    PreparedCorruption,
-    corrupt_,
-    draw_corruption,
-    prepare_corruption,
-)
+from nnunetv2_pcrl.views.corruption import CorruptionRanges, corrupt_, draw_corruption
 from nnunetv2_pcrl.views.devices import on_device
-from nnunetv2_pcrl.views.groups import PlacedView, lines_of, place_view, region_of
+from nnunetv2_pcrl.views.groups import (
+    CorruptedView,
+    PreparedGroup,
+    place_view,
+    prepare_group,
+    region_of,
+)
 from nnunetv2_pcrl.views.resample import resample
-
-
-@dataclass(frozen=True)
-class CorruptedView:
-    """A view's place and the corruption of the network's input."""
-
-    place: PlacedView
-    corruption: Corruption
-
-
-@dataclass(frozen=True)
-class PreparedGroup:
-    """Corrupted views of one size as small tensors.
-
-    Attributes:
-        lines: where they sample the region, see `resample`.
-        corruption: of all of them.
-    """
-
-    lines: tuple[Tensor, ...]
-    corruption: PreparedCorruption
 
 
 @dataclass(frozen=True)
@@ -63,8 +41,7 @@ class PreparedViews:
         global_views = resample(region, prepared.global_views.lines)
         target = global_views[:1].clone()
         corrupt_(global_views, prepared.global_views.corruption)
-        local_views = resample(region, prepared.local_views.lines)
-        corrupt_(local_views, prepared.local_views.corruption)
+        local_views = prepared.local_views.made(region)
         return {"target": target, "global_views": global_views, "local_views": local_views}
 
 
@@ -96,14 +73,9 @@ class DrawnViews:
 
     def prepared(self) -> PreparedViews:
         """Does all that can be done without the image's voxels."""
-        return PreparedViews(self._group(self.global_views), self._group(self.local_views))
-
-    def _group(self, views: Sequence[CorruptedView]) -> PreparedGroup:
-        corruptions = [view.corruption for view in views]
-        num_channels = len(corruptions[0].gammas)
-        return PreparedGroup(
-            lines_of([view.place for view in views], self.region),
-            prepare_corruption(corruptions, views[0].place.size, num_channels),
+        return PreparedViews(
+            prepare_group(self.global_views, self.region),
+            prepare_group(self.local_views, self.region),
         )
 
 
