@@ -13,59 +13,36 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.methods.method import About, Method
+from nnunetv2_pcrl.methods.method import About, Method, sgd
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
-from nnunetv2_pcrl.methods.settings import PretrainingSettings
-from nnunetv2_pcrl.monitoring import checks
-from nnunetv2_pcrl.monitoring.vocabulary import (
-    Card,
-    Chart,
-    Column,
-    Line,
-    Pictures,
-    Series,
-    Shown,
-    both_phases,
+from nnunetv2_pcrl.methods.settings import PatchSettings, patch_defaults
+from nnunetv2_pcrl.monitoring.restoring import (
+    errors_by_channel,
+    relative_error,
+    shown,
+    variance_of,
+    warnings,
 )
-from nnunetv2_pcrl.networks.heads import RestorationHead
-from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
-from nnunetv2_pcrl.networks.skip import SkipUNet
-from nnunetv2_pcrl.views.boxes import Box, draw_box_within, draw_crop_size
+from nnunetv2_pcrl.monitoring.vocabulary import Column, Pictures, Shown
+from nnunetv2_pcrl.networks.restoration import RestorationNetwork
+from nnunetv2_pcrl.views.blocks import draw_blocks, hidden_from, mask_of
 from nnunetv2_pcrl.views.devices import on_device
-from nnunetv2_pcrl.views.groups import PlacedView, lines_of, place_view, region_of
+from nnunetv2_pcrl.views.patches import PlacedPatch, draw_patch
 from nnunetv2_pcrl.views.resample import resample
 
 # Blocks have about this part of the patch's side, as those of 16 voxels of patches of 160.
 BLOCK_PART = 0.1
 
 
-class MAESettings(PretrainingSettings):
+class MAESettings(PatchSettings):
     """Everything that masked autoencoding depends on besides the data and the plan."""
 
-    batch_size: int = Field(
-        ge=2, description="images of a step; by default the plan's own number, 4 at least"
-    )
-    num_epochs: int = Field(250, ge=1, description="length of the training")
-    num_iterations_per_epoch: int = Field(250, ge=1, description="steps of an epoch")
-    initial_lr: float = Field(1e-2, ge=0, le=100, description="learning rate of the first epoch")
-    momentum: float = Field(0.99, ge=0, le=0.9999, description="of SGD, Nesterov's")
-    weight_decay: float = Field(3e-5, ge=0, le=100, description="of the optimiser")
-    view_size: tuple[int, ...] = Field(
-        description="the patch in voxels; by default the planned one, cut to a multiple of the "
-        "total stride"
-    )
     block_size: tuple[int, ...] = Field(
         description="voxels of a hidden block; by default the total stride of the stage nearest "
         "to a tenth of the patch"
     )
     mask_ratio: float = Field(0.75, gt=0, lt=1, description="part of the blocks that is hidden")
-    rotation_degrees: float = Field(
-        10.0, ge=0, le=180, description="largest rotation in either direction"
-    )
-    deformation_scale: float = Field(
-        0.1, ge=0, le=1, description="largest change of scale per axis"
-    )
 
 
 @dataclass(frozen=True)
@@ -94,53 +71,31 @@ class PreparedPatch:
         prepared = on_device(self, region.device)
         target = resample(region, prepared.lines)
         mask = mask_of(prepared.blocks, self.block_size, target.shape[2:])
-        visible = (~mask).sum().clamp_min(1)
-        axes = tuple(range(2, target.ndim))
-        means = target.masked_fill(mask, 0.0).sum(dim=axes) / visible
-        fills = torch.where(prepared.fills.isnan(), means, prepared.fills.to(means))
-        fills = fills.view(1, -1, *[1] * len(axes))
         return {
             "target": target,
             "mask": mask.to(target.dtype),
-            "corrupted": torch.where(mask, fills, target),
+            "corrupted": hidden_from(target, mask, prepared.fills),
         }
 
 
 @dataclass(frozen=True)
-class DrawnPatch:
+class DrawnPatch(PlacedPatch):
     """A patch of one image and what is hidden of it.
 
     Attributes:
-        place: in the image.
-        region: the box to read from the image.
         blocks: which blocks are hidden, bool [...].
         block_size: in voxels.
         fills: see `PreparedPatch`.
     """
 
-    place: PlacedView
-    region: Box
     blocks: Tensor
     block_size: tuple[int, ...]
     fills: tuple[float, ...]
 
-    @property
-    def must_vary(self) -> tuple[Box, ...]:
-        """The patch."""
-        return (self.place.box,)
-
-    @property
-    def boxes(self) -> Mapping[str, tuple[Box, ...]]:
-        """The patch."""
-        return {"patch": self.must_vary}
-
     def prepared(self) -> PreparedPatch:
         """Does all that can be done without the image's voxels."""
         return PreparedPatch(
-            lines_of([self.place], self.region),
-            self.blocks[None, None],
-            self.block_size,
-            torch.tensor(self.fills),
+            self.lines, self.blocks[None, None], self.block_size, torch.tensor(self.fills)
         )
 
 
@@ -166,12 +121,10 @@ class MAERecipe:
     def draw(
         self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
     ) -> DrawnPatch:
-        """Draws a patch, at the scale of the image where that is large enough, and its mask."""
+        """Draws a patch and its mask."""
         settings = self.settings
-        whole = Box((0,) * len(image_size), tuple(image_size))
-        size = draw_crop_size(settings.view_size, image_size, (1.0, 1.0), generator)
-        place = place_view(
-            draw_box_within(size, whole, generator),
+        patch = draw_patch(
+            image_size,
             settings.view_size,
             self.spacing,
             settings.deformation_scale,
@@ -181,39 +134,7 @@ class MAERecipe:
         blocks = draw_blocks(
             settings.view_size, settings.block_size, settings.mask_ratio, generator
         )
-        region = region_of([place], image_size)
-        return DrawnPatch(place, region, blocks, settings.block_size, self.fills)
-
-
-def draw_blocks(
-    view_size: Sequence[int],
-    block_size: Sequence[int],
-    ratio: float,
-    generator: torch.Generator,
-) -> Tensor:
-    """Which blocks of a regular grid are hidden: exactly floor(ratio n) of n, all alike likely.
-
-    Args:
-        view_size, block_size: voxels per axis; the last block of an axis may stand out.
-        ratio: of hidden blocks, in (0, 1).
-        generator: random source.
-
-    Returns:
-        Bool, one value per block; at least one is hidden and one is not.
-    """
-    grid = [-(-size // edge) for size, edge in zip(view_size, block_size, strict=True)]
-    count = math.prod(grid)
-    hidden = min(max(1, math.floor(ratio * count)), count - 1)
-    blocks = torch.zeros(count, dtype=torch.bool)
-    blocks[torch.randperm(count, generator=generator)[:hidden]] = True
-    return blocks.view(grid)
-
-
-def mask_of(blocks: Tensor, block_size: Sequence[int], view_size: Sequence[int]) -> Tensor:
-    """The mask of a view from its blocks, [1, 1, (D,) H, W]."""
-    for axis, (edge, size) in enumerate(zip(block_size, view_size, strict=True), start=2):
-        blocks = blocks.repeat_interleave(edge, dim=axis).narrow(axis, 0, size)
-    return blocks
+        return DrawnPatch(patch.place, patch.region, blocks, settings.block_size, self.fills)
 
 
 def block_size_of(facts: PlanFacts) -> tuple[int, ...]:
@@ -242,17 +163,6 @@ def masked_error(restored: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return (error / (mask.flatten(1).sum(dim=1) * target.shape[1])).mean()
 
 
-class MAENetwork(PretrainingNetwork):
-    """The planned skip network with a linear head on its full resolution."""
-
-    def __init__(self, planned: nn.Module, num_channels: int):
-        super().__init__()
-        self.backbone = SkipUNet(planned)
-        channels = self.backbone.level_channels[-1]
-        conv_op = self.backbone.encoder.conv_op
-        self.restoration = RestorationHead(conv_op, channels, num_channels)
-
-
 @dataclass(frozen=True)
 class MAEObjective(Objective):
     """The error of hidden voxels; nothing is compared between images."""
@@ -261,14 +171,14 @@ class MAEObjective(Objective):
     weights: ClassVar[Mapping[str, float]] = {"restoration": 1.0}
 
     def of_views(
-        self, network: MAENetwork, name: str, pyramid: list[Tensor], batch: Batch
+        self, network: RestorationNetwork, name: str, pyramid: list[Tensor], batch: Batch
     ) -> Numbers:
         """The masked error, and what restoring each target's mean would cost."""
         target = batch["target"][0]
         restored = network.restoration(pyramid[-1]).to(target.dtype)
         return {
             "restoration": masked_error(restored, target, batch["mask"][0]),
-            "target_variance": target.flatten(2).var(dim=2, unbiased=False).mean(),
+            "target_variance": variance_of(target),
         }
 
 
@@ -325,86 +235,37 @@ class MAE(Method[MAESettings]):
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """The planned patch and batch; blocks of a tenth of the patch."""
-        return {
-            "batch_size": max(4, facts.batch_size),
-            "view_size": tuple(
-                max(1, size // stride) * stride
-                for size, stride in zip(facts.patch_size, facts.total_stride, strict=True)
-            ),
-            "block_size": block_size_of(facts),
-        }
+        return {**patch_defaults(facts), "block_size": block_size_of(facts)}
 
     def recipe(self) -> MAERecipe:
         """A patch whose hidden voxels are 0 where that is the image's mean."""
-        schemes = self.facts.normalization
-        fills = tuple(0.0 if name == "ZScoreNormalization" else math.nan for name in schemes)
-        return MAERecipe(self.settings, self.facts.spacing, fills)
+        return MAERecipe(self.settings, self.facts.spacing, self.facts.known_means)
 
-    def build(self, planned: nn.Module) -> MAENetwork:
+    def build(self, planned: nn.Module) -> RestorationNetwork:
         """The planned network with a head for images in the place of labels."""
-        return MAENetwork(planned, self.facts.num_channels)
+        return RestorationNetwork(planned, self.facts.num_channels)
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """nnU-Net's own: SGD with Nesterov's momentum."""
-        settings = self.settings
-        return torch.optim.SGD(
-            network.parameters(),
-            settings.initial_lr,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            nesterov=settings.momentum > 0,
-        )
+        return sgd(network, self.settings, nesterov=True)
 
     def objective(
-        self, network: MAENetwork, progress: float | None, generator: torch.Generator
+        self, network: RestorationNetwork, progress: float | None, generator: torch.Generator
     ) -> MAEObjective:
         """The same in training and validation: masks are drawn with the views."""
         return MAEObjective()
 
     def summarised(self, means: dict[str, float]) -> dict[str, float]:
         """Adds the error in units of the targets' variance."""
-        if "restoration" not in means:
-            return means
-        variance = max(means["target_variance"], 1e-12)
-        return {**means, "restoration_error": means["restoration"] / variance}
+        return relative_error(means)
 
     def shown(self, num_levels: int) -> Shown:
         """The error, squared and in units of the variance."""
-        return Shown(
-            series=(
-                Series("restoration", short="restoration", is_term=True),
-                Series("target_variance"),
-                Series("restoration_error", ("val",)),
-            ),
-            charts=(
-                Chart(
-                    "error of hidden voxels, squared",
-                    (
-                        *both_phases("restoration", "hidden voxels", 0),
-                        Line("val_target_variance", "the patch's mean", -1, "dotted"),
-                    ),
-                    from_zero=True,
-                    text="Squared difference of restored and true values where blocks were "
-                    "hidden. The dotted line is what restoring each patch's mean would cost.",
-                    axis="squared error",
-                ),
-                Chart(
-                    "error of hidden voxels / variance (1: the mean)",
-                    (Line("val_restoration_error", "validation", 0),),
-                    from_zero=True,
-                    text="The same relative to the image's variance: 1 is as good as the mean, "
-                    "0 is perfect.",
-                    axis="error / variance",
-                ),
-            ),
-            cards=(
-                Card(
-                    "error of hidden voxels / variance",
-                    ("val_restoration_error",),
-                    text="1: as good as restoring the mean; 0: perfect.",
-                    short="restoration error",
-                ),
-            ),
+        return shown(
+            "error of hidden voxels",
+            "hidden voxels",
+            "Squared difference of restored and true values where blocks were hidden. The dotted "
+            "line is what restoring each patch's mean would cost.",
             loss="Squared error of hidden voxels.",
         )
 
@@ -414,23 +275,17 @@ class MAE(Method[MAESettings]):
             'A higher "initial_lr", a lower "mask_ratio", smaller blocks ("block_size") or more '
             "epochs may help."
         )
-        error = "val_restoration_error"
-        found = checks.stuck_at_the_mean(logged, error, remedy)
-        watched = checks.Watched(error, "the restoration", 0.5)
-        return found or checks.plateau(logged, watched, self.settings.num_epochs, remedy)
+        return warnings(logged, self.settings.num_epochs, remedy)
 
     def pictures(
-        self, network: MAENetwork, drawn: DrawnPatch, views: Mapping[str, Tensor]
+        self, network: RestorationNetwork, drawn: DrawnPatch, views: Mapping[str, Tensor]
     ) -> Pictures:
         """What the network saw, what was there, what it made of it, and the two together."""
         target, mask = views["target"][0], views["mask"][0]
         corrupted = views["corrupted"][0]
-        restored = network.restoration(network.backbone(corrupted)[-1]).to(target.dtype)
+        restored = network.restored(corrupted)
         together = torch.where(mask > 0, restored, target)
-        axes = tuple(range(2, target.ndim))
-        error = ((restored - target).square() * mask).sum(dim=axes) / mask.sum(dim=axes)
-        variance = target.var(dim=axes, unbiased=False).clamp_min(1e-12)
-        errors = tuple((error / variance)[0].tolist())
+        errors = errors_by_channel(restored, target, mask)
         return Pictures(
             drawn.place.box,
             (

@@ -53,11 +53,29 @@ class Variant:
     is_default: bool = False
 
 
+def learning(network: nn.Module) -> list[nn.Parameter]:
+    """Parameters that an optimiser may see: those of teachers require no gradient."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def sgd(
+    network: nn.Module, settings: PretrainingSettings, nesterov: bool = False
+) -> torch.optim.Optimizer:
+    """Stochastic gradient descent with the settings' momentum and weight decay."""
+    return torch.optim.SGD(
+        learning(network),
+        settings.initial_lr,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        # Without momentum there is none to look ahead with.
+        nesterov=nesterov and settings.momentum > 0,
+    )
+
+
 def adamw(network: nn.Module, settings: PretrainingSettings) -> torch.optim.Optimizer:
     """AdamW of what learns, with the settings' momentum as its first beta."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(
-        learning,
+        learning(network),
         settings.initial_lr,
         betas=(settings.momentum, 0.999),
         weight_decay=settings.weight_decay,
@@ -132,13 +150,7 @@ class Method(ABC, Generic[S]):
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """SGD without Nesterov, at the learning rate of the first epoch."""
-        settings = self.settings
-        return torch.optim.SGD(
-            network.parameters(),
-            settings.initial_lr,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-        )
+        return sgd(network, self.settings)
 
     def after_update(self, network: nn.Module, progress: float) -> None:  # noqa: B027
         """What follows an optimiser step, e.g. a teacher that moves."""

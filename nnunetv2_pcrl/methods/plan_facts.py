@@ -1,5 +1,6 @@
 """What a method may know of the plan and of the data: facts, no nnU-Net."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,20 @@ class PlanFacts:
     def total_stride(self) -> tuple[int, ...]:
         """Stride of the last stage against the image, per axis."""
         return self.total_strides[-1]
+
+    @property
+    def known_means(self) -> tuple[float, ...]:
+        """Mean of every channel after normalisation: 0 after z-scoring, NaN where it is unknown."""
+        schemes = self.normalization
+        return tuple(0.0 if name == "ZScoreNormalization" else math.nan for name in schemes)
+
+    @property
+    def whole_patch(self) -> tuple[int, ...]:
+        """The planned patch, cut to a multiple of the total stride."""
+        return tuple(
+            max(1, size // stride) * stride
+            for size, stride in zip(self.patch_size, self.total_stride, strict=True)
+        )
 
 
 def nearest_multiple(value: float, step: int, least: int = 1) -> int:

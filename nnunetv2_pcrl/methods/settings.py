@@ -5,7 +5,11 @@ from typing import Any
 
 from pydantic import Field
 
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.settings.base import Settings
+
+# Of a step, where the plan has fewer: two of a segmentation are few for a loss without labels.
+LEAST_PATCHES = 4
 
 
 class PretrainingSettings(Settings):
@@ -38,6 +42,34 @@ class PretrainingSettings(Settings):
     probe_every: int = Field(
         10, ge=0, description="epochs between probes with labels; with 0 no label is read"
     )
+
+
+class PatchSettings(PretrainingSettings):
+    """Of methods that see one patch of an image, in the size and by the optimiser of nnU-Net."""
+
+    batch_size: int = Field(
+        ge=2, description="images of a step; by default the plan's own number, 4 at least"
+    )
+    num_epochs: int = Field(250, ge=1, description="length of the training")
+    num_iterations_per_epoch: int = Field(250, ge=1, description="steps of an epoch")
+    initial_lr: float = Field(1e-2, ge=0, le=100, description="learning rate of the first epoch")
+    momentum: float = Field(0.99, ge=0, le=0.9999, description="of SGD, Nesterov's")
+    weight_decay: float = Field(3e-5, ge=0, le=100, description="of the optimiser")
+    view_size: tuple[int, ...] = Field(
+        description="the patch in voxels; by default the planned one, cut to a multiple of the "
+        "total stride"
+    )
+    rotation_degrees: float = Field(
+        10.0, ge=0, le=180, description="largest rotation in either direction"
+    )
+    deformation_scale: float = Field(
+        0.1, ge=0, le=1, description="largest change of scale per axis"
+    )
+
+
+def patch_defaults(facts: PlanFacts) -> dict[str, Any]:
+    """What follows from the plan for `PatchSettings`: its patch and its batch."""
+    return {"batch_size": max(LEAST_PATCHES, facts.batch_size), "view_size": facts.whole_patch}
 
 
 def settings_of_word(word: str) -> dict[str, Any] | None:

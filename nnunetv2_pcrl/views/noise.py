@@ -1,4 +1,4 @@
-"""Gaussian noise as a function of a key and of the voxel's number, equal on every device.
+"""Noise as a function of a key and of the voxel's number, equal on every device.
 
 A generator of the CPU would have to send its noise to the GPU, and a generator of the GPU draws
 other numbers. Here integers are hashed (exact everywhere) and turned into normal values; on a CPU
@@ -6,6 +6,7 @@ this takes as long as drawing them from a generator.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -46,8 +47,7 @@ def add_noise_(views: Tensor, keys: Tensor, stds: Tensor) -> None:
     step = num_pairs if views.is_cuda else _PAIRS_AT_A_TIME
     for first in range(0, num_pairs, step):
         last = min(first + step, num_pairs)
-        numbers = torch.arange(first, last, dtype=torch.int32, device=views.device)
-        bits = _hashed_(numbers.mul_(_STEP).bitwise_xor(keys[..., None]))
+        bits = hashes(keys, first, last)
         radii = bits.bitwise_and(0xFFFF).float().add_(0.5).div_(2**16)
         radii = radii.log_().mul_(factors).sqrt_().to(views.dtype)
         angles = bits.bitwise_right_shift_(16).float().mul_(math.pi / 2**15).to(views.dtype)
@@ -56,6 +56,40 @@ def add_noise_(views: Tensor, keys: Tensor, stds: Tensor) -> None:
         # Of an odd number of values the last one has no partner.
         size = part.shape[-1]
         part.addcmul_(radii[..., :size], angles[..., :size].sin_())
+
+
+def uniform_noise(shape: Sequence[int], keys: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Noise that is uniform over a range.
+
+    Args:
+        shape: [C, (D,) H, W].
+        keys: int32 [C]; equal keys give equal noise.
+        low, high: of every channel, [C].
+    """
+    volume = math.prod(shape[1:])
+    noise = torch.empty(len(keys), volume, device=keys.device)
+    start, factors = low.float()[:, None], (high - low).float()[:, None] / 2**24
+    step = volume if noise.is_cuda else 2 * _PAIRS_AT_A_TIME
+    for first in range(0, volume, step):
+        last = min(first + step, volume)
+        # As many bits as single precision holds.
+        bits = hashes(keys, first, last).bitwise_and_(2**24 - 1)
+        torch.addcmul(start, bits.float(), factors, out=noise[:, first:last])
+    return noise.view(tuple(shape)).to(low.dtype)
+
+
+def hashes(keys: Tensor, first: int, last: int) -> Tensor:
+    """Unrelated 32-bit numbers for the numbers from first to last - 1.
+
+    Args:
+        keys: int32 [...].
+        first, last: of the numbers.
+
+    Returns:
+        Int32 [..., last - first]; other keys give other numbers.
+    """
+    numbers = torch.arange(first, last, dtype=torch.int32, device=keys.device)
+    return _hashed_(numbers.mul_(_STEP).bitwise_xor(keys[..., None]))
 
 
 def _hashed_(bits: Tensor) -> Tensor:

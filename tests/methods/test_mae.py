@@ -9,7 +9,6 @@ from planned_networks import GEOMETRIES, planned_network, shaken
 
 from nnunetv2_pcrl.methods.mae import (
     MAE,
-    MAENetwork,
     MAEObjective,
     block_size_of,
     draw_blocks,
@@ -18,6 +17,7 @@ from nnunetv2_pcrl.methods.mae import (
 )
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.variants import settings_for
+from nnunetv2_pcrl.networks.restoration import RestorationNetwork
 from nnunetv2_pcrl.training.gradient_cache import MicroBatch, accumulate_gradients
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -156,7 +156,7 @@ def test_nothing_of_hidden_voxels_reaches_the_input_or_the_output(facts):
 @pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_the_network_restores_every_channel_at_full_resolution(architecture, geometry):
-    network = MAENetwork(planned_network(architecture, geometry, 3), 3)
+    network = RestorationNetwork(planned_network(architecture, geometry, 3), 3)
     images = torch.randn(2, 3, *GEOMETRIES[geometry].global_size, generator=seeded())
     assert network.restoration(network.backbone(images)[-1]).shape == images.shape
 
@@ -203,7 +203,9 @@ def test_restoring_nothing_costs_the_mean_square_of_what_is_hidden():
 
 def test_images_one_by_one_are_the_batch_whatever_their_ratios():
     torch.manual_seed(0)
-    network = MAENetwork(shaken(planned_network("ResidualEncoderUNet", "2d", 1)), 1).double()
+    network = RestorationNetwork(
+        shaken(planned_network("ResidualEncoderUNet", "2d", 1)), 1
+    ).double()
     batch = random_batch({name: (1, 3, 1, 16, 24) for name in ("target", "corrupted")})
     batch["mask"] = torch.zeros(1, 3, 1, 16, 24, dtype=torch.float64)
     for image, rows in enumerate((2, 5, 11)):

@@ -1,0 +1,263 @@
+"""Models Genesis: a distorted patch is restored.
+
+The planned skip network itself sees a patch of the planned size whose texture is shuffled, whose
+intensities are bent and a part of which is painted over, and restores the clean one.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nnunetv2_pcrl.losses.restoration import restoration_error
+from nnunetv2_pcrl.methods.method import About, Method, sgd
+from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
+from nnunetv2_pcrl.methods.settings import PatchSettings, patch_defaults
+from nnunetv2_pcrl.monitoring.restoring import (
+    errors_by_channel,
+    relative_error,
+    shown,
+    variance_of,
+    warnings,
+)
+from nnunetv2_pcrl.monitoring.vocabulary import Column, Line, Pictures, Series, Shown
+from nnunetv2_pcrl.networks.restoration import RestorationNetwork
+from nnunetv2_pcrl.views.devices import on_device
+from nnunetv2_pcrl.views.distortion import (
+    Distortion,
+    DistortionChances,
+    distort_,
+    draw_distortion,
+)
+from nnunetv2_pcrl.views.patches import PlacedPatch, draw_patch
+from nnunetv2_pcrl.views.resample import resample
+
+
+class ModelsGenesisSettings(PatchSettings):
+    """Everything that Models Genesis depends on besides the data and the plan."""
+
+    p_shuffling: float = Field(
+        0.5, ge=0, le=1, description="chance that voxels change places inside small windows"
+    )
+    shuffled_part: float = Field(
+        0.85,
+        gt=0,
+        lt=1,
+        description="part of a shuffled patch's voxels that windows touch, away from its border",
+    )
+    p_curve: float = Field(
+        0.9, ge=0, le=1, description="chance that intensities are bent along a random curve"
+    )
+    p_painting: float = Field(0.9, ge=0, le=1, description="chance that a part is painted over")
+    p_outer: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="part of the painted patches of which only a few windows are left; of the "
+        "others a few boxes are painted",
+    )
+
+    @property
+    def chances(self) -> DistortionChances:
+        """Of the distortions."""
+        names = [field.name for field in fields(DistortionChances)]
+        return DistortionChances(**{name: getattr(self, name) for name in names})
+
+
+@dataclass(frozen=True)
+class PreparedPatch:
+    """A drawn patch as small tensors.
+
+    Attributes:
+        lines: where it samples the region, see `resample`.
+        distortion: of the network's input.
+    """
+
+    lines: tuple[Tensor, ...]
+    distortion: Distortion
+
+    def make(self, region: Tensor) -> dict[str, Tensor]:
+        """Makes the patch: `target`, clean, and `corrupted`, both [1, C, (D,) H, W]."""
+        prepared = on_device(self, region.device)
+        target = resample(region, prepared.lines)
+        corrupted = target.clone()
+        distort_(corrupted[0], prepared.distortion)
+        return {"target": target, "corrupted": corrupted}
+
+
+@dataclass(frozen=True)
+class DrawnPatch(PlacedPatch):
+    """A patch of one image and how it is distorted."""
+
+    distortion: Distortion
+
+    def prepared(self) -> PreparedPatch:
+        """Does all that can be done without the image's voxels."""
+        return PreparedPatch(self.lines, self.distortion)
+
+
+@dataclass(frozen=True)
+class ModelsGenesisRecipe:
+    """One patch of an image, mirrored, slightly turned, and distorted.
+
+    Attributes:
+        settings: size and chances.
+        spacing: mm per voxel, per axis in plan order.
+    """
+
+    settings: ModelsGenesisSettings
+    spacing: tuple[float, ...]
+
+    @property
+    def num_axes(self) -> int:
+        """2 or 3."""
+        return len(self.spacing)
+
+    def draw(
+        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+    ) -> DrawnPatch:
+        """Draws a patch and its distortion."""
+        settings = self.settings
+        patch = draw_patch(
+            image_size,
+            settings.view_size,
+            self.spacing,
+            settings.deformation_scale,
+            settings.rotation_degrees,
+            generator,
+        )
+        distortion = draw_distortion(settings.view_size, num_channels, settings.chances, generator)
+        return DrawnPatch(patch.place, patch.region, distortion)
+
+
+@dataclass(frozen=True)
+class ModelsGenesisObjective(Objective):
+    """The error of all voxels; nothing is compared between images."""
+
+    passes = (Pass("patch", "corrupted", maps=True),)
+    weights: ClassVar[Mapping[str, float]] = {"restoration": 1.0}
+
+    def of_views(
+        self, network: RestorationNetwork, name: str, pyramid: list[Tensor], batch: Batch
+    ) -> Numbers:
+        """The error, and what the patch's mean and the distorted patch itself would cost."""
+        target, corrupted = batch["target"][0], batch["corrupted"][0]
+        restored = network.restoration(pyramid[-1]).to(target.dtype)
+        return {
+            "restoration": restoration_error(restored, target),
+            "target_variance": variance_of(target),
+            "input_error": restoration_error(corrupted, target),
+        }
+
+
+class ModelsGenesis(Method[ModelsGenesisSettings]):
+    """Restoration of distorted patches by the planned skip network.
+
+    Source: Zhou et al. 2021 (Models Genesis).
+    """
+
+    about = About(
+        name="ModelsGenesis",
+        section="models_genesis",
+        title="restores patches that were shuffled, bent in intensity and painted over",
+        citations=(
+            {
+                "type": "Methodology",
+                "name": "Models Genesis",
+                "apa_citations": [
+                    "Zhou, Z., Sodha, V., Pang, J., Gotway, M. B., & Liang, J. (2021). Models "
+                    "Genesis. Medical Image Analysis, 67, 101840. "
+                    "https://doi.org/10.1016/j.media.2020.101840"
+                ],
+            },
+        ),
+    )
+    Settings = ModelsGenesisSettings
+
+    def __init__(self, settings: ModelsGenesisSettings, facts: PlanFacts):
+        super().__init__(settings, facts)
+        check_view_size("view_size", settings.view_size, facts)
+        if not settings.p_shuffling + settings.p_curve + settings.p_painting > 0:
+            raise ValueError(
+                '"p_shuffling", "p_curve" and "p_painting" are all 0: there is nothing to restore. '
+                "Set at least one of them"
+            )
+
+    @property
+    def largest_view(self) -> int:
+        """Voxels of the patch."""
+        return math.prod(self.settings.view_size)
+
+    @property
+    def num_levels(self) -> int:
+        """One per decoder stage."""
+        return len(self.facts.strides) - 1
+
+    @classmethod
+    def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The planned patch and batch."""
+        return patch_defaults(facts)
+
+    def recipe(self) -> ModelsGenesisRecipe:
+        """A patch and its distortion."""
+        return ModelsGenesisRecipe(self.settings, self.facts.spacing)
+
+    def build(self, planned: nn.Module) -> RestorationNetwork:
+        """The planned network with a head for images in the place of labels."""
+        return RestorationNetwork(planned, self.facts.num_channels)
+
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """nnU-Net's own: SGD with Nesterov's momentum."""
+        return sgd(network, self.settings, nesterov=True)
+
+    def objective(
+        self, network: RestorationNetwork, progress: float | None, generator: torch.Generator
+    ) -> ModelsGenesisObjective:
+        """The same in training and validation: distortions are drawn with the views."""
+        return ModelsGenesisObjective()
+
+    def summarised(self, means: dict[str, float]) -> dict[str, float]:
+        """Adds the error in units of the targets' variance."""
+        return relative_error(means)
+
+    def shown(self, num_levels: int) -> Shown:
+        """The error, squared and in units of the variance, and that of the input."""
+        base = shown(
+            "restoration error",
+            "restoration",
+            "Squared difference of the restored and the clean patch. The grey lines are what "
+            "restoring each patch's mean, and giving back the distorted patch, would cost.",
+            loss="Squared error of all voxels.",
+            more=(Line("val_input_error", "the distorted patch", -1, "dashed"),),
+        )
+        return replace(base, series=(*base.series, Series("input_error")))
+
+    def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
+        """Restorations that are stuck at the mean, or that stopped to improve early."""
+        remedy = (
+            'A higher "initial_lr", weaker distortion ("p_painting", "p_outer", "p_curve") or more '
+            "epochs may help."
+        )
+        return warnings(logged, self.settings.num_epochs, remedy)
+
+    def pictures(
+        self, network: RestorationNetwork, drawn: DrawnPatch, views: Mapping[str, Tensor]
+    ) -> Pictures:
+        """What the network saw, what was there, and what it made of it."""
+        target, corrupted = views["target"][0], views["corrupted"][0]
+        restored = network.restored(corrupted)
+        return Pictures(
+            drawn.place.box,
+            (
+                Column("input", corrupted[0].cpu()),
+                Column("target", target[0].cpu()),
+                Column("restoration", restored[0].cpu(), errors_by_channel(restored, target)),
+            ),
+            (restored - target)[0].abs().cpu(),
+            window_of=1,
+        )

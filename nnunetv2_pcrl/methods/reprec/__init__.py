@@ -1,0 +1,1 @@
+"""RepRec-style: contrast of images, then recovery of masked representations."""

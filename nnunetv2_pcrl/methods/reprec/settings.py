@@ -1,0 +1,109 @@
+"""Settings of RepRec-style pretraining, and those that follow from the plan."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
+from nnunetv2_pcrl.methods.settings import PretrainingSettings
+from nnunetv2_pcrl.views.corruption import CorruptionRanges
+
+# Channels of an attention head.
+HEAD_WIDTH = 32
+
+
+class RepRecSettings(PretrainingSettings):
+    """Everything that RepRec-style pretraining depends on besides the data and the plan."""
+
+    batch_size: int = Field(
+        8, ge=2, description="images told apart from one another, 32 in 2D; below 8 the log warns"
+    )
+    momentum: float = Field(
+        0.9, ge=0, le=0.9999, description="of AdamW, its first beta; the second is 0.999"
+    )
+    weight_decay: float = Field(1e-2, ge=0, le=100, description="of AdamW")
+    view_size: tuple[int, ...] = Field(
+        description="voxels of a view; by default the planned patch, cut to a multiple of the "
+        "total stride"
+    )
+    view_scale: tuple[float, float] = Field(
+        (1.0, 1.75), description="crop size over view size, lowest and highest"
+    )
+    min_iou: float = Field(0.3, ge=0, le=0.95, description="least IoU of the two boxes")
+    rotation_degrees: float = Field(
+        10.0, ge=0, le=180, description="largest rotation in either direction"
+    )
+    deformation_scale: float = Field(
+        0.1, ge=0, le=1, description="largest change of scale per axis"
+    )
+    blur_sigma: float = Field(
+        1.0, ge=0, le=100, description="largest Gaussian blur, in voxels of the view"
+    )
+    noise_std: float = Field(0.2, ge=0, le=100, description="largest standard deviation of noise")
+    log_gamma: float = Field(
+        0.3, ge=0, le=100, description="gamma is drawn from exp(-log_gamma) to exp(log_gamma)"
+    )
+    contrast: float = Field(
+        0.3, ge=0, le=1, description="largest change of contrast about the mean"
+    )
+    contrastive_part: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="part of the training in which images are told apart; in the rest masked "
+        "representations are recovered",
+    )
+    temperature: float = Field(0.5, gt=0, le=100, description="of the similarities")
+    hidden_size: int = Field(1024, ge=2, description="width of the projector's hidden layers")
+    embedding_size: int = Field(128, ge=2, description="of a view, behind the projector")
+    mask_ratio: float = Field(0.6, gt=0, lt=1, description="part of the tokens that is hidden")
+    predictor_width: int = Field(
+        256, ge=HEAD_WIDTH, description="of the transformer; a multiple of 32"
+    )
+    predictor_depth: int = Field(3, ge=1, description="layers of the transformer")
+    teacher_momentum: float = Field(
+        0.99,
+        ge=0,
+        le=1,
+        description="of the teacher where recovery begins; it rises to 1 by a half cosine",
+    )
+
+    @field_validator("view_scale")
+    @classmethod
+    def _is_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError(
+                f'"view_scale" must be [lowest, highest] with 0 < lowest <= highest, got '
+                f"{list(value)}"
+            )
+        return value
+
+    @field_validator("predictor_width")
+    @classmethod
+    def _is_multiple(cls, value: int) -> int:
+        if value % HEAD_WIDTH:
+            raise ValueError(
+                f'"predictor_width" must be a multiple of {HEAD_WIDTH}, the width of a head, got '
+                f"{value}"
+            )
+        return value
+
+    @property
+    def intensities(self) -> CorruptionRanges:
+        """How views are changed; nothing in them moves or is removed."""
+        return CorruptionRanges(
+            swapped_part=0.0,
+            patch_part=1.0,
+            num_cut_outs=0,
+            cut_out_part=1.0,
+            blur_sigma=self.blur_sigma,
+            noise_std=self.noise_std,
+            log_gamma=self.log_gamma,
+            contrast=self.contrast,
+        )
+
+
+def defaults(facts: PlanFacts, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Views of the whole patch, so that there are tokens enough; images in 2D are small."""
+    return {"batch_size": 32 if facts.num_axes == 2 else 8, "view_size": facts.whole_patch}
