@@ -7,7 +7,7 @@ from typing import Any
 
 from nnunetv2_pcrl.datasets.case_names import check_plain_name
 
-# Hidden, so that nothing takes it for a case.
+# A folder, because nnU-Net wants files of one kind only beside the cases.
 MARK = ".made_by_nnunetv2_pcrl"
 _TEXT = (
     "nnUNetv2_pcrl_plan_and_preprocess made this folder from images without their labels. It "
@@ -35,7 +35,7 @@ def check_is_ours(folder: Path, plans_file: Path) -> None:
     Raises:
         ValueError: naming it.
     """
-    if not folder.exists() or (folder / MARK).is_file():
+    if not folder.exists() or (folder / MARK).is_dir():
         return
     if not folder.is_dir() or any(folder.iterdir()):
         raise ValueError(
@@ -52,11 +52,11 @@ def make_folder(folder: Path, plans_file: Path) -> None:
         ValueError: if it is not ours.
     """
     check_is_ours(folder, plans_file)
-    folder.mkdir(exist_ok=True)
-    (folder / MARK).write_text(_TEXT, encoding="utf-8")
+    (folder / MARK).mkdir(parents=True, exist_ok=True)
+    (folder / MARK / "about.txt").write_text(_TEXT, encoding="utf-8")
 
 
 def remove_folder(folder: Path) -> None:
     """Removes a folder if it is ours; another one stays."""
-    if (folder / MARK).is_file() and not folder.is_symlink():
+    if (folder / MARK).is_dir() and not folder.is_symlink():
         shutil.rmtree(folder, ignore_errors=True)

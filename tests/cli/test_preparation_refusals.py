@@ -2,12 +2,13 @@
 
 import gzip
 import json
-import os
+import shutil
 
 import blosc2
 import numpy as np
 import pytest
 import SimpleITK
+from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from prepared_dataset import configuration, plans
 from raw_images import ct_array, write_dataset, write_image
 
@@ -301,7 +302,9 @@ def test_an_error_of_the_system_names_file_reason_and_remedy(raw, prepared, monk
 def test_the_folder_of_the_cases_is_marked_as_ours(raw, prepared):
     run()
     mark = data(prepared) / ".made_by_nnunetv2_pcrl"
-    assert "nnUNetv2_pcrl_plan_and_preprocess" in mark.read_text()
-    os.remove(mark)
+    assert "nnUNetv2_pcrl_plan_and_preprocess" in (mark / "about.txt").read_text()
+    # nnU-Net knows the kind of the cases by the endings of all files.
+    assert infer_dataset_class(str(data(prepared))).__name__ == "nnUNetDatasetBlosc2"
+    shutil.rmtree(mark)
     with pytest.raises(SystemExit, match="holds what this command did not make"):
         run()
