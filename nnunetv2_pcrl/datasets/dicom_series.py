@@ -190,6 +190,8 @@ def _stack(headers: Sequence[DicomHeader]) -> Series:
     Raises:
         ValueError: with the numbers.
     """
+    if "MOSAIC" in headers[0].stack_value("ImageType").upper():
+        raise ValueError("each file is a mosaic of slices; convert it to NIfTI (dcm2niix)")
     sizes = {header.size for header in headers}
     if len(sizes) > 1:
         listed = " and ".join(f"{w} x {h}" for w, h in sorted(sizes))
