@@ -97,8 +97,8 @@ else
     run "Derive plans for a small network" python scripts/shrink_plans.py \
         "$nnUNet_preprocessed/$dataset_name/nnUNetPlans.json" --name "$plans" \
         --base_features 8 --max_features 64 --max_patch 32 \
-        --pcrlv2 '{"batch_size": 8, "initial_lr": 0.01, "num_iterations_per_epoch": 10,
-                   "num_val_iterations_per_epoch": 2}'
+        --settings '{"pretraining": {"batch_size": 8, "initial_lr": 0.01,
+                     "num_iterations_per_epoch": 10, "num_val_iterations_per_epoch": 2}}'
 fi
 
 pretrainer=PCRLv2PretrainTrainer_${pretrain_epochs}epochs
@@ -118,7 +118,7 @@ run "Train its twin from scratch (fold $fold)" nnUNetv2_train "$dataset" "$confi
     -tr "$twin" -p "$plans" -device "$device"
 
 pretraining=$(result_folder "$pretrainer" "$pretrain_fold")
-pictures=("$pretraining/report.html" "$pretraining/progress.png" "$pretraining/restorations.png"
+pictures=("$pretraining/report.html" "$pretraining/progress.png" "$pretraining/pictures.png"
     "$(result_folder "$finetuner" "$fold")/progress.png")
 if [ -d "$nnUNet_raw/$dataset_name/labelsTs" ]; then
     raw=$nnUNet_raw/$dataset_name

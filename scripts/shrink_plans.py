@@ -17,7 +17,7 @@ def shrink_plans(
     max_features: int,
     max_patch: int,
     batch_size: int,
-    pcrlv2: dict | None = None,
+    settings: dict | None = None,
 ) -> dict:
     """Plans of another name whose networks are thinner and shallower.
 
@@ -28,7 +28,7 @@ def shrink_plans(
         max_features: most channels of a stage.
         max_patch: longest side of a patch, in voxels.
         batch_size: of a segmentation training.
-        pcrlv2: the `"pcrlv2"` section to put into every configuration.
+        settings: the `"nnunetv2_pcrl"` section to put into every configuration.
 
     Returns:
         New plans; the given ones are not modified. Configurations that inherit or belong to a
@@ -39,7 +39,7 @@ def shrink_plans(
     # The small network is not the one that another data set's plans ask for.
     small.pop("planned_for", None)
     small["configurations"] = {
-        name: _shrink(configuration, base_features, max_features, max_patch, batch_size, pcrlv2)
+        name: _shrink(configuration, base_features, max_features, max_patch, batch_size, settings)
         for name, configuration in small["configurations"].items()
         if "architecture" in configuration and "previous_stage" not in configuration
     }
@@ -54,7 +54,7 @@ def _shrink(
     max_features: int,
     max_patch: int,
     batch_size: int,
-    pcrlv2: dict | None,
+    settings: dict | None,
 ) -> dict:
     kwargs = configuration["architecture"]["arch_kwargs"]
     strides = kwargs["strides"]
@@ -79,8 +79,8 @@ def _shrink(
         max(total, side // total * total) for side, total in zip(wanted, totals, strict=True)
     ]
     configuration["batch_size"] = batch_size
-    if pcrlv2:
-        configuration["pcrlv2"] = pcrlv2
+    if settings:
+        configuration["nnunetv2_pcrl"] = settings
     return configuration
 
 
@@ -95,7 +95,9 @@ def main() -> None:
     parser.add_argument("--max_features", type=int, default=128)
     parser.add_argument("--max_patch", type=int, default=64)
     parser.add_argument("--batch_size", type=int, default=2)
-    parser.add_argument("--pcrlv2", type=json.loads, default=None, help='e.g. {"batch_size": 8}')
+    parser.add_argument(
+        "--settings", type=json.loads, default=None, help='e.g. {"pcrlv2": {"batch_size": 8}}'
+    )
     args = parser.parse_args()
     small = shrink_plans(
         json.loads(args.plans.read_text(encoding="utf-8")),
@@ -104,7 +106,7 @@ def main() -> None:
         args.max_features,
         args.max_patch,
         args.batch_size,
-        args.pcrlv2,
+        args.settings,
     )
     target = args.plans.with_name(f"{args.name}.json")
     target.write_text(json.dumps(small, indent=4))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunetv2_pcrl.experiments.grid import PlannedRun
-from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.states import weights_file
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
@@ -96,10 +96,10 @@ class FakeTraining:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def planned(trainer: str, fold: int, weights_of: Run | None = None) -> PlannedRun:
+def planned(trainer: str, fold: int, weights_of: TrainingRun | None = None) -> PlannedRun:
     """A training on a label fold of fold 0."""
     part = LabelFold(fold, 0, 5, 0.1, fold - 5)
-    return PlannedRun(Run(trainer, "nnUNetPlans", CONFIGURATION, fold), weights_of, part)
+    return PlannedRun(TrainingRun(trainer, "nnUNetPlans", CONFIGURATION, fold), weights_of, part)
 
 
 def write_report(folder: Path, weights: Path) -> None:
@@ -110,7 +110,7 @@ def write_report(folder: Path, weights: Path) -> None:
 
 def pretraining(fold: int | str = 0) -> PlannedRun:
     """A pretraining."""
-    return PlannedRun(Run("PCRLv2PretrainTrainer", "nnUNetPlans", CONFIGURATION, fold))
+    return PlannedRun(TrainingRun("PCRLv2PretrainTrainer", "nnUNetPlans", CONFIGURATION, fold))
 
 
 def write_files(results: Path, run: PlannedRun, names: Sequence[str]) -> Path:

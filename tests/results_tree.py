@@ -11,7 +11,7 @@ from nnunetv2.evaluation.evaluate_predictions import compute_metrics, save_summa
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from prepared_dataset import configuration, plans
 
-from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
 NAME = "Dataset998_Compared"
@@ -50,6 +50,7 @@ class ResultsTree:
     ):
         self.preprocessed = root / "nnUNet_preprocessed" / NAME
         self.results = root / "nnUNet_results" / NAME
+        self.raw = root / "nnUNet_raw" / NAME
         self.cases = list(references)
         self.dataset_json = {
             "channel_names": {"0": "MR"},
@@ -72,6 +73,12 @@ class ResultsTree:
         for case, array in references.items():
             self._write(self.preprocessed / "gt_segmentations", case, array)
 
+    def add_images(self) -> None:
+        """The raw images of the validation cases, which pictures of cases are made from."""
+        (self.raw / "imagesTr").mkdir(parents=True)
+        for case in self.cases:
+            self._write(self.raw / "imagesTr", f"{case}_0000", 100.0 * segmentation())
+
     @staticmethod
     def _write(folder: Path, case: str, array: np.ndarray) -> Path:
         image = SimpleITK.GetImageFromArray(array)
@@ -82,7 +89,7 @@ class ResultsTree:
 
     def folder(self, trainer: str, fold: int) -> Path:
         """Result folder of a run."""
-        return Run(trainer, "nnUNetPlans", "3d_fullres", fold).folder(self.results)
+        return TrainingRun(trainer, "nnUNetPlans", "3d_fullres", fold).folder(self.results)
 
     def add_run(
         self,

@@ -1,26 +1,27 @@
-"""Steps on small networks in float64, to be compared with the naive single-pass step."""
+"""PCRLv2's steps on small networks in float64, to be compared with the naive step."""
 
 import copy
 from dataclasses import dataclass
 
 import torch
+from naive_step import gradients, naive_loss, naive_numbers, random_batch
 from planned_networks import GEOMETRIES, planned_network
 from torch import nn
 
-from nnunetv2_pcrl.methods.pcrlv2.loss import Levels, LossWeights
+from nnunetv2_pcrl.methods.pcrlv2.loss import Levels
 from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
+from nnunetv2_pcrl.methods.pcrlv2.objective import PCRLv2Objective, loss_weights
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
-from nnunetv2_pcrl.training.step import ViewBatch, pcrlv2_step
-from nnunetv2_pcrl.training.two_pass import MicroBatch, accumulate_gradients
+from nnunetv2_pcrl.training.gradient_cache import MicroBatch, accumulate_gradients
 
 BATCH_SIZE, NUM_LOCAL = 5, 6
-WEIGHTS = LossWeights(level_restoration=0.7)
+WEIGHTS = loss_weights(1.0, 0.7, 1.0)
 
 
 @dataclass(frozen=True)
 class Case:
     network: PCRLv2Network
-    views: ViewBatch
+    views: dict[str, torch.Tensor]
 
 
 def make_case(architecture: str, geometry: str) -> Case:
@@ -31,45 +32,35 @@ def make_case(architecture: str, geometry: str) -> Case:
     for module in network.modules():
         if isinstance(module, nn.modules.instancenorm._InstanceNorm):
             nn.init.uniform_(module.weight, 0.5, 1.5)
-    views = ViewBatch(
-        target=torch.randn(BATCH_SIZE, 1, *sizes.global_size, dtype=torch.float64),
-        global_views=torch.randn(2, BATCH_SIZE, 1, *sizes.global_size, dtype=torch.float64),
-        local_views=torch.randn(NUM_LOCAL, BATCH_SIZE, 1, *sizes.local_size, dtype=torch.float64),
+    shapes = {
+        "target": (1, BATCH_SIZE, 1, *sizes.global_size),
+        "global_views": (2, BATCH_SIZE, 1, *sizes.global_size),
+        "local_views": (NUM_LOCAL, BATCH_SIZE, 1, *sizes.local_size),
+    }
+    return Case(network, random_batch(shapes))
+
+
+def micro_batch_of(case: Case, global_views: int) -> MicroBatch:
+    """So many global views at a time, and of local ones as many as have the same voxels."""
+    return MicroBatch(global_views * case.views["target"][0, 0, 0].numel())
+
+
+def naive(case: Case, levels: Levels, weights=WEIGHTS):
+    network = copy.deepcopy(case.network)
+    objective = PCRLv2Objective(levels, weights)
+    numbers = naive_numbers(network, case.views, objective)
+    loss = naive_loss(numbers, objective)
+    if loss.requires_grad:
+        loss.backward()
+    return {name: float(value.detach()) for name, value in numbers.items()}, gradients(network)
+
+
+def cached(case: Case, levels: Levels, micro_batch: MicroBatch | None, weights=WEIGHTS, **kwargs):
+    network = copy.deepcopy(case.network)
+    numbers = accumulate_gradients(
+        network, case.views, PCRLv2Objective(levels, weights), micro_batch, **kwargs
     )
-    return Case(network, views)
-
-
-def gradients(network) -> dict[str, torch.Tensor | None]:
-    return {name: p.grad for name, p in network.named_parameters()}
-
-
-def naive(case: Case, levels: Levels, weights: LossWeights = WEIGHTS):
-    network = copy.deepcopy(case.network)
-    result = pcrlv2_step(network, case.views, levels)
-    result.terms.total(weights).backward()
-    return result, gradients(network)
-
-
-def two_pass(
-    case: Case,
-    levels: Levels,
-    micro_batch: MicroBatch,
-    weights: LossWeights = WEIGHTS,
-    **kwargs,
-):
-    network = copy.deepcopy(case.network)
-    result = accumulate_gradients(network, case.views, levels, weights, micro_batch, **kwargs)
-    return result, gradients(network)
-
-
-def assert_equal_gradients(ours, expected, tolerance=1e-9) -> None:
-    largest = max(g.abs().max() for g in expected.values() if g is not None)
-    for name, gradient in expected.items():
-        if gradient is None:
-            assert ours[name] is None, name
-        else:
-            error = (ours[name] - gradient).abs().max()
-            assert error <= tolerance * max(gradient.abs().max(), 1e-3 * largest), name
+    return {name: float(value.detach()) for name, value in numbers.items()}, gradients(network)
 
 
 def all_draws(num_levels: int) -> list[Levels]:

@@ -15,12 +15,13 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # What each part may import of the others; the package's own modules at the top are "".
 MAY_IMPORT = {
-    "": set(),
-    "nnunet_ext": {"training", "tasks"},
+    "": {"methods", "tasks", "training"},
+    "nnunet_ext": set(),
     "cli": {
         "evaluation",
         "experiments",
         "label_folds",
+        "methods",
         "tasks",
         "training",
         "monitoring",
@@ -29,30 +30,41 @@ MAY_IMPORT = {
         "weights",
         "datasets",
     },
-    "evaluation": {"experiments", "label_folds", "weights"},
+    "evaluation": {"experiments", "tasks", "methods", "monitoring", "label_folds", "weights"},
     "experiments": {"monitoring", "tasks", "training", "label_folds", "weights"},
-    "tasks": {"training", "methods", "monitoring", "label_folds", "settings", "weights"},
-    "training": {
-        "tasks",
+    "tasks": {
+        "training",
         "methods",
         "monitoring",
+        "label_folds",
         "settings",
         "networks",
-        "losses",
         "views",
+        "datasets",
         "weights",
     },
-    "methods": {"settings", "networks", "losses", "views"},
-    "monitoring": {"methods", "networks", "views", "weights"},
-    "preparation": {"datasets", "weights"},
+    "training": {"methods", "monitoring", "settings", "networks", "views", "weights"},
+    "methods": {"monitoring", "settings", "networks", "losses", "views"},
+    "monitoring": {"views", "weights"},
+    "preparation": {"datasets", "settings", "weights"},
     "label_folds": {"datasets", "views", "weights"},
     "datasets": {"weights"},
     "settings": set(),
     "networks": set(),
     "losses": set(),
-    "views": {"methods"},
+    "views": set(),
     "weights": set(),
 }
+# What others may know of the methods: the interface and the list, and no method.
+METHOD_INTERFACE = (
+    "method",
+    "objective",
+    "plan_facts",
+    "pretraining",
+    "registry",
+    "settings",
+    "variants",
+)
 MAY_KNOW_NNUNET = (
     "training/",
     "tasks/",
@@ -108,6 +120,21 @@ def test_dependencies_between_the_parts_point_one_way(path):
         if name.startswith("nnunetv2_pcrl.") and name.split(".")[1] in parts
     }
     assert imported - {part_of(path)} <= MAY_IMPORT[part_of(path)]
+
+
+def imported_methods(path: Path) -> set[str]:
+    """Names of the rooms and files of methods/ that a file imports."""
+    start = "nnunetv2_pcrl.methods."
+    return {name.split(".")[2] for name in imported_modules(path) if name.startswith(start)}
+
+
+@every_module
+def test_a_method_is_known_to_itself_and_to_the_registry_only(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    if parts[:2] == ("methods", "registry"):
+        return
+    own = {parts[1]} if parts[0] == "methods" else set()
+    assert imported_methods(path) <= own | set(METHOD_INTERFACE)
 
 
 @every_module

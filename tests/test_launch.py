@@ -17,7 +17,7 @@ SETTINGS = {
     "num_iterations_per_epoch": 2,
     "num_val_iterations_per_epoch": 1,
     "num_local": 2,
-    "restorations_every": 0,
+    "pictures_every": 0,
     "initial_lr": 0.01,
 }
 
@@ -28,7 +28,7 @@ def dataset(nnunet_folders, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
     monkeypatch.setenv("nnUNet_n_proc_DA", "0")
-    settings = {"2d": configuration(2, pcrlv2=SETTINGS)}
+    settings = {"2d": configuration(2, nnunetv2_pcrl={"pcrlv2": SETTINGS})}
     dataset = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", settings)
     for number in range(6):
         dataset.add_case("2d", f"case_{number}", smooth_image((1, 4, 24, 24), number))

@@ -85,6 +85,8 @@ def _run(
         if not args.source.is_dir():
             raise ValueError(f"There is no folder {args.source}.")
         source = args.source.absolute()
+        # A large benchmark takes a minute before the bar of its cases appears.
+        print(f"Looking through {source}", flush=True)
         benchmark = find(source)
         benchmark = replace(benchmark, others=others_of(source, benchmark))
         folder = raw_folder(environment_folder("nnUNet_raw"), args.d, args.name)

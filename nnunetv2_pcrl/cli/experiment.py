@@ -20,10 +20,11 @@ from nnunetv2_pcrl.experiments.states import check_weights, jobs_left
 from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
 from nnunetv2_pcrl.label_folds.files import read_table
 from nnunetv2_pcrl.label_folds.results import check_unchanged
+from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
 from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
-from nnunetv2_pcrl.settings.sections import read_section
+from nnunetv2_pcrl.settings.plans_file import FINETUNE, read_section
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE
-from nnunetv2_pcrl.weights.sources import resolved_configuration
+from nnunetv2_pcrl.weights.entries import resolved_configuration
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def plan_experiment(args: argparse.Namespace) -> Experiment:
 
 
 def _read_section(plans_file: Path, configuration_name: str) -> dict[str, Any]:
-    """The `"pcrlv2"` section of the configuration."""
+    """The settings of fine-tuning in the configuration."""
     if not plans_file.is_file():
         raise ValueError(
             f"There is no {plans_file}: plan and preprocess the data set with "
@@ -154,7 +155,7 @@ def _read_section(plans_file: Path, configuration_name: str) -> dict[str, Any]:
             f"{configuration_name} needs predictions of {configuration['previous_stage']} for all "
             f"cases, which label folds do not give. Choose another configuration."
         )
-    return read_section(configuration)
+    return read_section(configuration, FINETUNE, METHOD_SECTIONS)
 
 
 def _remarks(trainers: Sequence[Trainer], section: dict[str, Any]) -> list[str]:

@@ -38,6 +38,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--folds", nargs="+", type=int, metavar="FOLD", help="default: 0 1 2 3 4")
     add("--repeats", type=int, default=3, help="draws of each subset (default: 3)")
     add("--seed", type=int, help="default: 0, or that of the label folds that are there")
+    add(
+        "--classes",
+        action="store_true",
+        help="draw by patients and classes of classes.csv, as is done anyway where there is no "
+        "label to segment",
+    )
     add("-np", type=int, default=default_num_processes, help="labels to read at a time")
     return parser
 
@@ -58,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             folds=None if args.folds is None else tuple(args.folds),
             repeats=args.repeats,
             seed=args.seed,
+            by_classes=args.classes,
         )
         appended = append_label_folds(preprocessed, dataset_results, request, args.np)
     _report(preprocessed.name, appended)
@@ -68,10 +75,15 @@ def _report(dataset: str, appended: Appended) -> None:
         print(line)
     print(
         f"\n{dataset} has {len(appended.folds)} label folds, {appended.num_new} of them new. "
-        f"Train any of them, with any trainer:"
+        f"Train any of them, for example with:"
     )
     start = f"  nnUNetv2_train {shlex.quote(dataset)} CONFIG {appended.folds[0].fold}"
-    print(f"{start} -tr nnUNetTrainer\n{start} -tr PCRLv2FinetuneTrainer")
+    if appended.of_classes:
+        trainers = ("PCRLv2ClassificationTrainer_fromScratch", "PCRLv2ClassificationTrainer")
+    else:
+        trainers = ("nnUNetTrainer", "PCRLv2FinetuneTrainer")
+    for trainer in trainers:
+        print(f"{start} -tr {trainer}")
     for warning in appended.warnings:
         print(f"WARNING: {warning}")
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunetv2_pcrl.monitoring.panels import PANELS_NAME, read_panels
+from nnunetv2_pcrl.monitoring.pictures_figure import draw_pictures
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import RECORD_NAME
 from nnunetv2_pcrl.monitoring.report import REPORT_NAME, write_report
-from nnunetv2_pcrl.monitoring.restoration_figure import draw_restorations
-from nnunetv2_pcrl.monitoring.runs import Run, charts_of, read_runs
+from nnunetv2_pcrl.monitoring.runs import RecordedRun, read_runs
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         nargs="+",
         choices=("png", "svg", "pdf"),
         default=[],
-        help="also draw progress and restorations in these formats, beside the report (for "
+        help="also draw progress and pictures in these formats, beside the report (for "
         "several runs: in the folder of each)",
     )
     args = parser.parse_args(arguments)
@@ -74,18 +74,18 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _draw(run: Run, formats: Sequence[str]) -> list[Path]:
+def _draw(run: RecordedRun, formats: Sequence[str]) -> list[Path]:
     """Draws the figures of a run; the paths of what was written."""
     written = []
-    charts = charts_of(run)
+    plots = run.plots
     for name in formats:
-        if charts:
+        if plots:
             written.append(run.folder / f"progress.{name}")
             about = run.record["run"]
-            draw_progress(charts, written[-1], f"{about['trainer']} on {about['data set']}")
+            draw_progress(plots, written[-1], f"{about['trainer']} on {about['data set']}")
         if (run.folder / PANELS_NAME).is_file():
-            written.append(run.folder / f"restorations.{name}")
-            draw_restorations(*read_panels(run.folder), written[-1])
+            written.append(run.folder / f"pictures.{name}")
+            draw_pictures(*read_panels(run.folder), written[-1])
     return written
 
 

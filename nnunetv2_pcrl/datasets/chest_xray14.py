@@ -21,6 +21,7 @@ from nnunetv2_pcrl.datasets.xray_tables import (
     METADATA,
     header_of_classes,
     header_of_metadata,
+    rarest_findings,
     some_of,
 )
 
@@ -49,19 +50,24 @@ def find_chest_xray14(source: Path) -> Benchmark:
     entries, odd = read_entries(table)
     lists = {part: _files(source, f"{part}_list", ".txt") for part in (TRAIN_VAL, TEST)}
     names = {part: read_list(paths[0]) if paths else set() for part, paths in lists.items()}
-    images, doubles = _images(source, entries, odd)
-    odd |= doubles
+    images, odd_files = _images(source, entries, odd)
+    # A row and its file are one thing.
+    files = {Path(file).name for file in odd_files}
+    odd = {name: reason for name, reason in odd.items() if name not in files} | odd_files
     if not images:
         raise ValueError(
             f"None of the {len(entries)} images of {table.name} is below {source}. Unpack "
             f"images_001.tar.gz to images_012.tar.gz there; PNG files are found in any folders."
         )
     part_of = {name: _part(name, names) for name in images}
-    odd |= {n: "it is in neither of the official lists" for n, p in part_of.items() if p is None}
     known = [name for name in sorted(images) if part_of[name] is not None]
+    odd |= {
+        str(images[n]): "it is in neither official list" for n in sorted(set(images) - set(known))
+    }
     boxes = _files(source, "BBox_List_2017", ".csv")
     box_rows, odd_boxes = read_boxes(boxes[0], set(known)) if boxes else ([], {})
     has_lists = any(names.values())
+    training = {name[:-4]: entries[name] for name in known if part_of[name] != TEST}
     official = {name: part_of[name] if has_lists else "" for name in known}
     return Benchmark(
         "ChestX-ray14",
@@ -86,7 +92,10 @@ def find_chest_xray14(source: Path) -> Benchmark:
         },
         missing=_missing(table, entries, images, names),
         known=[*tables, *lists[TRAIN_VAL], *lists[TEST], *boxes],
-        folds=patient_folds({n[:-4]: entries[n].patient for n in known if part_of[n] != TEST}),
+        folds=patient_folds(
+            {name: entry.patient for name, entry in training.items()},
+            rarest_findings({name: entry.findings for name, entry in training.items()}),
+        ),
     )
 
 
@@ -96,15 +105,14 @@ def _files(source: Path, beginning: str, ending: str) -> list[Path]:
 
 
 def _images(
-    source: Path, entries: Collection[str], odd_entries: Collection[str]
+    source: Path, entries: Collection[str], odd_entries: Mapping[str, str]
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Files of the images that the table names, and what is odd about others."""
     images: dict[str, Path] = {}
     odd = {}
     for path in files_below(source, (".png",)):
         if path.name not in entries:
-            if path.name not in odd_entries:
-                odd[str(path)] = "it is not in the table"
+            odd[str(path)] = odd_entries.get(path.name, "it is not in the table")
             continue
         first = images.setdefault(path.name, path)
         if first != path:

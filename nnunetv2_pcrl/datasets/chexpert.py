@@ -13,6 +13,7 @@ from nnunetv2_pcrl.datasets.xray_tables import (
     METADATA,
     header_of_classes,
     header_of_metadata,
+    rarest_findings,
 )
 
 FINDINGS = (
@@ -80,7 +81,7 @@ def find_chexpert(source: Path) -> Benchmark:
             f"None of the {len(entries)} training images of {TRAIN} is below {source}. Known "
             f"layouts are {LAYOUTS}: unpack at least one part with training images."
         )
-    patients = {identifier: patient for identifier, patient, *_ in found.classes}
+    training = {identifier: row for identifier, *row in found.classes}
     if tables[VALID]:
         _add(found, read_table(tables[VALID][0], "Path"), files, is_test=True)
     else:
@@ -101,7 +102,10 @@ def find_chexpert(source: Path) -> Benchmark:
         },
         missing=found.missing,
         known=[*tables[TRAIN], *tables[VALID]],
-        folds=patient_folds(patients),
+        folds=patient_folds(
+            {identifier: row[0] for identifier, row in training.items()},
+            rarest_findings({identifier: row[1:] for identifier, row in training.items()}),
+        ),
     )
 
 

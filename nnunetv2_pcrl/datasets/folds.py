@@ -1,24 +1,32 @@
 """Folds that a benchmark prescribes or that keep patients apart, as splits_final.json."""
 
 import json
+import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import StratifiedGroupKFold
 
 from nnunetv2_pcrl.datasets.raw import read_any_json
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 SPLITS = "splits_final.json"
-NUM_FOLDS = 5
+# As in nnUNetTrainer.do_split.
+NUM_FOLDS, SPLITS_SEED = 5, 12345
 
 
-def patient_folds(patients: Mapping[str, str], num_folds: int = NUM_FOLDS) -> dict[str, int]:
-    """Folds of about equal numbers of cases, no patient in two of them; equal for equal input.
+def patient_folds(
+    patients: Mapping[str, str],
+    strata: Mapping[str, int] | None = None,
+    num_folds: int = NUM_FOLDS,
+) -> dict[str, int]:
+    """Folds of about equal numbers of cases, no patient in two of them, the same in every call.
 
     Args:
-        patients: by case.
+        patients: by case, in any order.
+        strata: by case, of which every fold gets its share, e.g. classes numbered from 0; None
+            for no such.
         num_folds: fewer are made where there are fewer patients.
 
     Returns:
@@ -27,13 +35,19 @@ def patient_folds(patients: Mapping[str, str], num_folds: int = NUM_FOLDS) -> di
     num_folds = min(num_folds, len(set(patients.values())))
     if num_folds < 2:
         return {}
-    cases = list(patients)
-    groups = np.array(list(patients.values()))
+    cases = sorted(patients)
+    groups = [patients[case] for case in cases]
+    kinds = np.array([0 if strata is None else strata[case] for case in cases])
+    if np.bincount(kinds).max() < num_folds:
+        # So few cases that no stratum can be in every fold.
+        kinds[:] = 0
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=SPLITS_SEED)
     folds = {}
-    for number, (_, held_out) in enumerate(
-        GroupKFold(num_folds).split(np.zeros(len(cases)), groups=groups)
-    ):
-        folds |= {cases[index]: number for index in held_out}
+    with warnings.catch_warnings():
+        # A stratum of fewer cases than folds is in as many folds as it can be.
+        warnings.simplefilter("ignore", UserWarning)
+        for number, (_, held_out) in enumerate(splitter.split(cases, kinds, groups)):
+            folds |= {cases[index]: number for index in held_out}
     return folds
 
 

@@ -86,6 +86,12 @@ def read_positions(path: Path, value: str) -> Positions:
         places = [header.index(name) for name in wanted]
         rows = list(_rows(lines, places, path))
     numbers = np.array([row[1] for row in rows], dtype=np.float64).reshape(len(rows), 4)
+    odd = np.flatnonzero(~np.isfinite(numbers).all(1))
+    if len(odd):
+        raise ValueError(
+            f"{len(odd)} rows of {path} hold values that are not finite, first {rows[odd[0]][0]} "
+            f"with {numbers[odd[0]].tolist()}. Write the table anew."
+        )
     return Positions(tuple(row[0] for row in rows), numbers[:, :3], numbers[:, 3])
 
 
@@ -103,8 +109,6 @@ def _rows(
                 f"Line {number} of {path} is {','.join(line)!r}, which is no scan with numbers: it "
                 f"may be cut off. Download or write it anew."
             ) from error
-        if not np.isfinite(values).all():
-            raise ValueError(f"Line {number} of {path} holds a value that is not finite: {values}.")
         # Scans repeat a thousand times: one text for all saves much memory.
         yield sys.intern(scan), values
 
@@ -122,3 +126,21 @@ def write_positions(path: Path, positions: Positions, value: str) -> None:
             *((scan, *point.tolist(), float(number)) for scan, point, number in rows),
         ],
     )
+
+
+def read_scans(path: Path) -> list[str]:
+    """Names of scans, one a line, as in seriesuids.csv, which has no header; doubles go.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}.")
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        names = [line[0].strip() for line in csv.reader(file) if line]
+    if names and names[0] in SCAN_COLUMNS:
+        names = names[1:]
+    scans = list(dict.fromkeys(name for name in names if name))
+    if not scans:
+        raise ValueError(f"{path} names no scan.")
+    return scans

@@ -2,34 +2,37 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nnunetv2_pcrl.evaluation.amounts import Amount
 from nnunetv2_pcrl.evaluation.efficiency import LabelEfficiency, label_efficiency
-from nnunetv2_pcrl.evaluation.scores import DICE, MEAN, Scores
+from nnunetv2_pcrl.evaluation.metric import MEAN, Metric, Scores
 from nnunetv2_pcrl.evaluation.statistics import (
     Difference,
+    RunKey,
     Spread,
     Values,
     difference,
     holm,
     spread,
 )
-from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.runs import TrainingRun
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Comparison:
     """What is compared.
 
     Attributes:
         dataset: name.
         plans: name.
         configuration: name.
-        trainers: class names.
+        trainers: class names, without seeds.
         twin: the one that the others are compared with.
         amounts: of labelled cases.
+        seeded: class names of a trainer on a label fold by seed, where its runs carry seeds; None
+            is the seed of a run that carries none.
     """
 
     dataset: str
@@ -38,25 +41,39 @@ class Experiment:
     trainers: tuple[str, ...]
     twin: str
     amounts: tuple[Amount, ...]
+    seeded: Mapping[tuple[str, int], Mapping[int | None, str]] = field(default_factory=dict)
 
-    def run(self, trainer: str, fold: int) -> Run:
-        """One of its runs."""
-        return Run(trainer, self.plans, self.configuration, fold)
+    def runs_of(self, trainer: str, fold: int) -> dict[RunKey, TrainingRun]:
+        """Runs of a trainer on a label fold, by fold and seed."""
+        names = self.seeded.get((trainer, fold), {None: trainer})
+        return {
+            (fold, seed): TrainingRun(name, self.plans, self.configuration, fold)
+            for seed, name in names.items()
+        }
 
-    def runs(self) -> list[Run]:
+    def runs_with(self, trainer: str, amount: Amount) -> dict[RunKey, TrainingRun]:
+        """Runs of a trainer with a number of labels."""
+        return {
+            key: run
+            for fold in amount.folds
+            for key, run in self.runs_of(trainer, fold.fold).items()
+        }
+
+    def runs(self) -> list[TrainingRun]:
         """All runs, those with the fewest labels first."""
         return [
-            self.run(trainer, fold.fold)
+            run
             for amount in self.amounts
             for fold in amount.folds
             for trainer in self.trainers
+            for run in self.runs_of(trainer, fold.fold).values()
         ]
 
-    def missing_runs(self, dataset_results: Path) -> list[Run]:
+    def missing_runs(self, dataset_results: Path) -> list[TrainingRun]:
         """Runs that are not trained and validated."""
         return [run for run in self.runs() if not run.is_validated(dataset_results)]
 
-    def command(self, run: Run, dataset_results: Path) -> str:
+    def command(self, run: TrainingRun, dataset_results: Path) -> str:
         """What to type for the rest of a run; without its flag nnU-Net would begin it anew."""
         command = (
             f"nnUNetv2_train {self.dataset} {run.configuration} {run.fold} -tr {run.trainer} "
@@ -70,22 +87,23 @@ class Row:
     """One trainer at one number of labels, by one metric on one label.
 
     Attributes:
-        trainer: class name.
+        trainer: class name, without seed.
         amount: of labelled cases.
-        metric: e.g. dice.
-        label: name of a label or region, or mean.
-        planned_runs: label folds of that amount.
+        metric: that was measured.
+        label: name of a label, region or class, or mean.
+        planned_runs: label folds of that amount, times the seeds.
         spread: of the trainer itself.
         difference: to the twin, where something is paired.
-        holm_p: of the test over the cases, adjusted for the number of such tests (mean Dice only).
-        efficiency: of the labels (Dice only).
+        holm_p: of the test over the cases, adjusted for the number of such tests (mean of the
+            first metric only).
+        efficiency: of the labels (first metric only).
         efficiency_interval: at both ends of the difference's interval over the runs, where there
             is one; the twin's curve is held fixed.
     """
 
     trainer: str
     amount: Amount
-    metric: str
+    metric: Metric
     label: str
     planned_runs: int
     spread: Spread
@@ -96,83 +114,97 @@ class Row:
 
 
 # By run; missing runs are left out.
-ScoresOfRuns = Mapping[Run, Scores]
+ScoresOfRuns = Mapping[TrainingRun, Scores]
 
 
-def compare(experiment: Experiment, scores: ScoresOfRuns) -> list[Row]:
+def labels_by_metric(scores: ScoresOfRuns) -> dict[Metric, tuple[str, ...]]:
+    """Metrics, the one that is tested first, and what each was measured on."""
+    first = next(iter(scores.values()))
+    return {metric: tuple(labels) for metric, labels in first.items()}
+
+
+def first_metric(scores: ScoresOfRuns) -> Metric:
+    """The metric that figures show and that is tested."""
+    return next(iter(labels_by_metric(scores)))
+
+
+def compare(comparison: Comparison, scores: ScoresOfRuns) -> list[Row]:
     """All rows, by amount, trainer, metric and label.
 
     Args:
-        experiment: what is compared.
+        comparison: what is compared.
         scores: of the finished runs, at least one, all with the same metrics and labels.
     """
-    first = next(iter(scores.values()))
     rows = [
-        _row(experiment, scores, trainer, amount, metric, label)
-        for amount in experiment.amounts
-        for trainer in experiment.trainers
-        for metric, labels in first.items()
+        _row(comparison, scores, trainer, amount, metric, label)
+        for amount in comparison.amounts
+        for trainer in comparison.trainers
+        for metric, labels in labels_by_metric(scores).items()
         for label in labels
     ]
-    return _with_holm([_with_efficiency(row, rows, experiment.twin) for row in rows])
+    metric = first_metric(scores)
+    rows = [_with_efficiency(row, rows, comparison.twin, metric) for row in rows]
+    return _with_holm(rows, metric)
 
 
 def values_of(
-    experiment: Experiment,
+    comparison: Comparison,
     scores: ScoresOfRuns,
     trainer: str,
     amount: Amount,
-    metric: str,
+    metric: Metric,
     label: str,
 ) -> Values:
-    """Values of a trainer by label fold and case."""
-    runs = {fold.fold: experiment.run(trainer, fold.fold) for fold in amount.folds}
+    """Values of a trainer by run and case."""
     return {
-        (fold, case): value
-        for fold, run in runs.items()
+        (key, case): value
+        for key, run in comparison.runs_with(trainer, amount).items()
         if run in scores
         for case, value in scores[run][metric][label].items()
     }
 
 
 def _row(
-    experiment: Experiment,
+    comparison: Comparison,
     scores: ScoresOfRuns,
     trainer: str,
     amount: Amount,
-    metric: str,
+    metric: Metric,
     label: str,
 ) -> Row:
     values, twin = (
-        values_of(experiment, scores, name, amount, metric, label)
-        for name in (trainer, experiment.twin)
+        values_of(comparison, scores, name, amount, metric, label)
+        for name in (trainer, comparison.twin)
     )
     paired = None
-    if trainer != experiment.twin:
-        paired = difference(values, twin, more_is_better=metric == DICE)
-    return Row(trainer, amount, metric, label, len(amount.folds), spread(values), paired)
+    if trainer != comparison.twin:
+        paired = difference(values, twin, metric.is_more_better)
+    num_planned = len(comparison.runs_with(trainer, amount))
+    return Row(trainer, amount, metric, label, num_planned, spread(values), paired)
 
 
-def _with_efficiency(row: Row, rows: Sequence[Row], twin: str) -> Row:
+def _with_efficiency(row: Row, rows: Sequence[Row], twin: str, metric: Metric) -> Row:
     """Only where a paired difference says how far above the twin's curve the trainer is."""
-    if row.metric != DICE or row.difference is None:
+    if row.metric != metric or row.difference is None:
         return row
     curve = [
         r
         for r in rows
-        if (r.trainer, r.metric, r.label) == (twin, DICE, row.label) and r.spread.num_runs
+        if (r.trainer, r.metric, r.label) == (twin, metric, row.label) and r.spread.num_runs
     ]
+    sign = 1 if metric.is_more_better else -1
 
     def at(difference: float) -> LabelEfficiency:
         # Through the difference, so that a missing run of one of them moves neither point.
         return label_efficiency(
-            difference,
+            sign * difference,
             row.amount.num_cases,
-            [r.spread.mean for r in curve],
+            [sign * r.spread.mean for r in curve],
             [r.amount.num_cases for r in curve],
         )
 
-    low, high = row.difference.run_interval
+    # The worse end first.
+    low, high = row.difference.run_interval[::sign]
     return replace(
         row,
         efficiency=at(row.difference.mean),
@@ -180,9 +212,13 @@ def _with_efficiency(row: Row, rows: Sequence[Row], twin: str) -> Row:
     )
 
 
-def _with_holm(rows: Sequence[Row]) -> list[Row]:
+def _with_holm(rows: Sequence[Row], metric: Metric) -> list[Row]:
     tested = [
-        i for i, r in enumerate(rows) if r.metric == DICE and r.label == MEAN and r.difference
+        i
+        for i, row in enumerate(rows)
+        if (row.metric, row.label) == (metric, MEAN)
+        and row.difference
+        and not math.isnan(row.difference.p_value)
     ]
     adjusted = holm([rows[i].difference.p_value for i in tested])
     by_row = dict(zip(tested, adjusted, strict=True))

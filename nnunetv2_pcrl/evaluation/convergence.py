@@ -1,4 +1,4 @@
-"""Dice over training epochs: who learns faster."""
+"""What nnU-Net logs in every epoch, over training epochs: who learns faster."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,28 +8,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nnunetv2_pcrl.evaluation.comparison import Experiment
+from nnunetv2_pcrl.evaluation.comparison import Comparison
 from nnunetv2_pcrl.evaluation.looks import Look, add_legend, add_title, legend_height, save, tidy
 from nnunetv2_pcrl.evaluation.measured import Measured
-from nnunetv2_pcrl.experiments.runs import FINAL_CHECKPOINT, Run
+from nnunetv2_pcrl.evaluation.metric import Metric
+from nnunetv2_pcrl.evaluation.reader import Curve
+from nnunetv2_pcrl.experiments.runs import FINAL_CHECKPOINT, TrainingRun
 from nnunetv2_pcrl.weights.reading import load_safely
 
-# nnU-Net's Dice of all voxels of an epoch's validation patches. Its moving average lags ten epochs
-# behind, which is more than a short training has.
-LOGGED = "mean_fg_dice"
-CONVERGENCE = "dice_over_epochs"
 COLUMNS = 3
 # Inches.
 PANEL_WIDTH, PANEL_HEIGHT = 4.1, 3.2
 
-Curves = Mapping[Run, Sequence[float]]
+Curves = Mapping[TrainingRun, Sequence[float]]
 
 
-def read_curve(folder: Path, measured: Measured) -> list[float]:
-    """Pseudo Dice of every epoch of a finished training; empty if none is logged.
+def convergence_name(metric: Metric) -> str:
+    """Of the picture's files, without their ending."""
+    return f"{metric.key}_over_epochs"
+
+
+def read_curve(folder: Path, curve: Curve, measured: Measured) -> list[float]:
+    """The logged value of every epoch of a finished training; empty if none is logged.
 
     Args:
         folder: result folder of the run.
+        curve: what is read.
         measured: remembers curves, as checkpoints are large.
 
     Raises:
@@ -39,21 +43,26 @@ def read_curve(folder: Path, measured: Measured) -> list[float]:
 
     def read() -> list[float]:
         logged = load_safely(path).get("logging", {})
-        return [float(value) for value in logged.get(LOGGED, [])]
+        return [float(value) for value in logged.get(curve.key, [])]
 
-    return measured.get("/".join([*folder.parts[-3:], LOGGED]), [path], read)
+    return measured.get("/".join([*folder.parts[-3:], curve.key]), [path], read)
 
 
 def draw_convergence(
-    experiment: Experiment, curves: Curves, looks: Mapping[str, Look], folder: Path
+    comparison: Comparison,
+    curves: Curves,
+    curve: Curve,
+    metric: Metric,
+    looks: Mapping[str, Look],
+    folder: Path,
 ) -> list[Path]:
     """A panel per number of labels: single runs pale, their mean strong; the paths written."""
     panels = []
-    for amount in experiment.amounts:
+    for amount in comparison.amounts:
         by_trainer = {
             trainer: [
                 curves[run]
-                for run in (experiment.run(trainer, fold.fold) for fold in amount.folds)
+                for run in comparison.runs_with(trainer, amount).values()
                 if curves.get(run)
             ]
             for trainer in looks
@@ -82,15 +91,13 @@ def draw_convergence(
         _draw_panel(ax, by_trainer, looks)
         ax.set_title(f"{amount} labelled cases", loc="left", fontsize=11)
         if number % columns == 0:
-            ax.set_ylabel("pseudo Dice", fontsize=10)
+            ax.set_ylabel(curve.name, fontsize=10)
         if number >= len(panels) - columns:
             ax.set_xlabel("epoch", fontsize=10)
-    title = (
-        f"{experiment.dataset}, {experiment.configuration}\nDice of validation patches over epochs"
-    )
+    title = f"{comparison.dataset}, {comparison.configuration}\n{curve.title} over epochs"
     add_title(figure, title, 0.65 / width, 12)
     add_legend(figure, list(looks.values()), width)
-    return save(figure, folder, CONVERGENCE)
+    return save(figure, folder, convergence_name(metric))
 
 
 def _draw_panel(

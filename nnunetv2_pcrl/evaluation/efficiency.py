@@ -1,4 +1,4 @@
-"""Label efficiency: how many labels training from scratch needs for the same Dice."""
+"""Label efficiency: how many labels training from scratch needs to be as good."""
 
 import math
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ class LabelEfficiency:
     """What labels are worth.
 
     Attributes:
-        twin_cases: labelled cases with which the twin reaches the same Dice.
+        twin_cases: labelled cases with which the twin is as good.
         factor: these, divided by the labelled cases that were used.
-        bound: "" if the twin's curve reaches the Dice, ">=" or "<=" if both numbers are bounds.
+        bound: "" if the twin's curve reaches as far, ">=" or "<=" if both numbers are bounds.
     """
 
     twin_cases: float
@@ -26,7 +26,7 @@ class LabelEfficiency:
 
 
 def label_efficiency(
-    difference: float, num_cases: float, twin_dice: Sequence[float], twin_cases: Sequence[float]
+    difference: float, num_cases: float, twin_values: Sequence[float], twin_cases: Sequence[float]
 ) -> LabelEfficiency:
     """Reads off the twin's curve how many labels it needs.
 
@@ -34,25 +34,25 @@ def label_efficiency(
     of cases between its points. Beyond them nothing is extrapolated.
 
     Args:
-        difference: of the Dice to the twin's.
+        difference: to the twin, positive where it is better.
         num_cases: labelled cases of both, one of `twin_cases`.
-        twin_dice: of the twin.
+        twin_values: of the twin; higher is better.
         twin_cases: labelled cases of each, rising.
     """
-    rising = isotonic_regression(twin_dice).x
+    rising = isotonic_regression(twin_values).x
     own = twin_cases.index(num_cases)
     # From the curve that is read: what equals its twin is worth as many labels as it was given.
-    dice = rising[own] + difference
-    equal = [index for index, value in enumerate(rising) if value == dice]
+    value = rising[own] + difference
+    equal = [index for index, level in enumerate(rising) if level == value]
     if equal:
         cases = twin_cases[min(equal, key=lambda index: abs(index - own))]
         return LabelEfficiency(cases, cases / num_cases)
-    if dice > rising[-1]:
+    if value > rising[-1]:
         return LabelEfficiency(twin_cases[-1], twin_cases[-1] / num_cases, ">=")
-    if dice < rising[0]:
+    if value < rising[0]:
         return LabelEfficiency(twin_cases[0], twin_cases[0] / num_cases, "<=")
-    end = next(index for index, value in enumerate(rising) if value > dice)
-    share = (dice - rising[end - 1]) / (rising[end] - rising[end - 1])
+    end = next(index for index, level in enumerate(rising) if level > value)
+    share = (value - rising[end - 1]) / (rising[end] - rising[end - 1])
     low, high = math.log(twin_cases[end - 1]), math.log(twin_cases[end])
     cases = math.exp(low + share * (high - low))
     return LabelEfficiency(cases, cases / num_cases)

@@ -3,29 +3,30 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from nnunetv2_pcrl.evaluation.comparison import Experiment
-from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.evaluation.comparison import Comparison
+from nnunetv2_pcrl.experiments.runs import TrainingRun
+from nnunetv2_pcrl.experiments.seeds import split_seed
 
 
-def remarks_on(
-    experiment: Experiment, epochs: Mapping[Run, int], weights: Mapping[Run, Path]
+def provenance_remarks(
+    comparison: Comparison, epochs: Mapping[TrainingRun, int], weights: Mapping[TrainingRun, Path]
 ) -> list[str]:
     """What a reader has to know before he believes in a difference.
 
     Args:
-        experiment: what is compared.
+        comparison: what is compared.
         epochs: of the finished runs, as far as they are known.
         weights: files that runs started from, of those that say so.
     """
-    remarks = _on_lengths(experiment, epochs)
-    of_fold = {fold.fold: fold.of_fold for amount in experiment.amounts for fold in amount.folds}
-    for trainer in experiment.trainers:
-        own = {run: path for run, path in weights.items() if run.trainer == trainer}
+    remarks = _on_lengths(comparison, epochs)
+    of_fold = {fold.fold: fold.of_fold for amount in comparison.amounts for fold in amount.folds}
+    for trainer in comparison.trainers:
+        own = {run: path for run, path in weights.items() if _trainer_of(run) == trainer}
         if not own:
             continue
-        names = sorted({_name(path, experiment.dataset) for path in own.values()})
+        names = sorted({_name(path, comparison.dataset) for path in own.values()})
         text = f"{trainer} started from {', '.join(names)}"
-        seen = sum(_has_seen(path, run, experiment.dataset, of_fold) for run, path in own.items())
+        seen = sum(_has_seen(path, run, comparison.dataset, of_fold) for run, path in own.items())
         if seen:
             text += (
                 f"; WARNING: in {seen} of {len(own)} runs this pretraining had the images (not the "
@@ -35,11 +36,11 @@ def remarks_on(
     return remarks
 
 
-def _on_lengths(experiment: Experiment, epochs: Mapping[Run, int]) -> list[str]:
+def _on_lengths(comparison: Comparison, epochs: Mapping[TrainingRun, int]) -> list[str]:
     lengths = {
-        trainer: sorted({number for run, number in epochs.items() if run.trainer == trainer})
-        for trainer in experiment.trainers
-        if any(run.trainer == trainer for run in epochs)
+        trainer: sorted({number for run, number in epochs.items() if _trainer_of(run) == trainer})
+        for trainer in comparison.trainers
+        if any(_trainer_of(run) == trainer for run in epochs)
     }
     different = set().union(*lengths.values())
     if len(different) < 2:
@@ -53,6 +54,10 @@ def _on_lengths(experiment: Experiment, epochs: Mapping[Run, int]) -> list[str]:
     ]
 
 
+def _trainer_of(run: TrainingRun) -> str:
+    return split_seed(run.trainer)[0]
+
+
 def _is_of(dataset: str, path: Path) -> bool:
     """Whether weights are a result of nnU-Net on that data set: DATASET/TRAINER/fold_N/FILE."""
     return len(path.parts) > 3 and path.parts[-4] == dataset
@@ -62,7 +67,7 @@ def _name(path: Path, dataset: str) -> str:
     return "/".join(path.parts[-3:-1]) if _is_of(dataset, path) else str(path)
 
 
-def _has_seen(path: Path, run: Run, dataset: str, of_fold: Mapping[int, int]) -> bool:
+def _has_seen(path: Path, run: TrainingRun, dataset: str, of_fold: Mapping[int, int]) -> bool:
     """Whether a pretraining of that fold trains on what the run validates on."""
     if not _is_of(dataset, path):
         return False

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,10 @@ NUM_RESAMPLES = 10_000
 RESAMPLES_AT_ONCE = 500
 SEED = 0
 
-# By label fold and case; NaN or infinite where there is no value.
-Values = Mapping[tuple[int, str], float]
+# Label fold and seed; None for a run without a seed.
+RunKey = tuple[int, int | None]
+# By run and case; NaN or infinite where there is no value.
+Values = Mapping[tuple[RunKey, str], float]
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,13 @@ class Difference:
     Attributes:
         mean: over the cases, of the means over the runs.
         case_interval: 95 % bootstrap interval over the cases, trainings held fixed; NaN for one.
-        p_value: Wilcoxon's signed-rank test over the cases, two-sided.
+        p_value: Wilcoxon's signed-rank test over the cases, two-sided; NaN for one.
         num_cases: pairs of cases.
         run_mean: mean over the runs of their mean difference.
         run_interval: 95 % t-interval over the runs; NaN for a single run.
         num_runs: pairs of runs.
         num_better: runs in which the trainer is better than its twin.
+        num_same_seed: pairs of runs that share a seed, and with it what chance decides.
     """
 
     mean: float
@@ -61,11 +64,12 @@ class Difference:
     run_interval: tuple[float, float]
     num_runs: int
     num_better: int
+    num_same_seed: int = 0
 
 
 def spread(values: Values) -> Spread:
     """Mean and spread of the finite values; NaN where there is none."""
-    finite = {key: value for key, value in values.items() if math.isfinite(value)}
+    finite = _finite(values)
     cases, runs = case_means(finite), run_means(finite)
     return Spread(
         mean=float(np.mean(list(cases.values()))) if cases else math.nan,
@@ -77,13 +81,46 @@ def spread(values: Values) -> Spread:
     )
 
 
-def paired_values(values: Values, twin: Values) -> dict[tuple[int, str], float]:
-    """Differences where both have a finite value, by label fold and case."""
-    return {
-        key: values[key] - twin[key]
-        for key in values
-        if key in twin and math.isfinite(values[key]) and math.isfinite(twin[key])
+def on_shared_runs(values: Values, twin: Values) -> tuple[Values, Values]:
+    """Values of both where both have one that is finite, with the same keys.
+
+    Runs are paired by label fold and seed. On a label fold where no seed is shared because one side
+    has runs without one, the means over the seeds of both sides are paired.
+    """
+    seeds = [_seeds_by_fold(side) for side in (values, twin)]
+    seedless = {
+        fold
+        for fold in seeds[0].keys() & seeds[1].keys()
+        if not seeds[0][fold] & seeds[1][fold] and None in seeds[0][fold] | seeds[1][fold]
     }
+    sides = [_without_seeds(_finite(side), seedless) for side in (values, twin)]
+    shared = [key for key in sides[0] if key in sides[1]]
+    return {key: sides[0][key] for key in shared}, {key: sides[1][key] for key in shared}
+
+
+def _finite(values: Values) -> Values:
+    return {key: value for key, value in values.items() if math.isfinite(value)}
+
+
+def _seeds_by_fold(values: Values) -> dict[int, set[int | None]]:
+    seeds = defaultdict(set)
+    for (fold, seed), _ in values:
+        seeds[fold].add(seed)
+    return seeds
+
+
+def _without_seeds(values: Values, folds: Collection[int]) -> Values:
+    """With the mean over the seeds on those label folds."""
+    return _means(
+        (((fold, None if fold in folds else seed), case), value)
+        for ((fold, seed), case), value in values.items()
+    )
+
+
+def paired_values(values: Values, twin: Values) -> Values:
+    """Differences, by run and case, as `on_shared_runs` pairs them."""
+    own, others = on_shared_runs(values, twin)
+    return {key: own[key] - others[key] for key in own}
 
 
 def difference(values: Values, twin: Values, more_is_better: bool = True) -> Difference | None:
@@ -96,12 +133,13 @@ def difference(values: Values, twin: Values, more_is_better: bool = True) -> Dif
     return Difference(
         mean=float(cases.mean()),
         case_interval=bootstrap_interval(cases),
-        p_value=signed_rank_test(cases),
+        p_value=signed_rank_test(cases) if len(cases) > 1 else math.nan,
         num_cases=len(cases),
         run_mean=float(runs.mean()),
         run_interval=t_interval(runs),
         num_runs=len(runs),
         num_better=int((runs > 0 if more_is_better else runs < 0).sum()),
+        num_same_seed=sum(seed is not None for _, seed in run_means(pairs)),
     )
 
 
@@ -110,9 +148,9 @@ def case_means(values: Values) -> dict[str, float]:
     return _means((case, value) for (_, case), value in values.items())
 
 
-def run_means(values: Values) -> dict[int, float]:
-    """Mean over the cases, by label fold."""
-    return _means((fold, value) for (fold, _), value in values.items())
+def run_means(values: Values) -> dict[RunKey, float]:
+    """Mean over the cases, by run; values that are not finite are left out."""
+    return _means((run, value) for (run, _), value in _finite(values).items())
 
 
 def _means(pairs) -> dict:

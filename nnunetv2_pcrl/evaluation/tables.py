@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_pcrl.evaluation.comparison import Experiment, Row, ScoresOfRuns
+from nnunetv2_pcrl.evaluation.comparison import (
+    Comparison,
+    Row,
+    ScoresOfRuns,
+    labels_by_metric,
+)
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 COMPARISON_COLUMNS = (
@@ -33,6 +38,7 @@ COMPARISON_COLUMNS = (
     "run_difference_low",
     "run_difference_high",
     "paired_runs",
+    "same_seed_runs",
     "runs_better",
     "twin_cases_for_same",
     "label_efficiency",
@@ -60,7 +66,7 @@ def _comparison_row(row: Row, twin: str) -> list[Any]:
         row.amount.num_cases,
         sum(fold.fraction for fold in folds) / len(folds),
         row.label,
-        row.metric,
+        row.metric.key,
         found.num_runs,
         row.planned_runs,
         found.num_cases,
@@ -71,7 +77,7 @@ def _comparison_row(row: Row, twin: str) -> list[Any]:
         twin,
     ]
     if row.difference is None:
-        cells += [None] * 11
+        cells += [None] * 12
     else:
         paired = row.difference
         cells += [
@@ -83,6 +89,7 @@ def _comparison_row(row: Row, twin: str) -> list[Any]:
             paired.run_mean,
             *paired.run_interval,
             paired.num_runs,
+            paired.num_same_seed,
             paired.num_better,
         ]
     if row.efficiency is None:
@@ -93,27 +100,28 @@ def _comparison_row(row: Row, twin: str) -> list[Any]:
     return cells + [value for end in row.efficiency_interval for value in (end.factor, end.bound)]
 
 
-def write_cases(path: Path, experiment: Experiment, scores: ScoresOfRuns) -> None:
+def write_cases(path: Path, comparison: Comparison, scores: ScoresOfRuns) -> None:
     """One row per run and validation case; columns METRIC LABEL.
 
     Empty where the label is in neither reference nor prediction; inf where there is no distance
     because one of both is empty.
     """
-    first = next(iter(scores.values()))
-    columns = [(metric, label) for metric, labels in first.items() for label in labels]
-    header = ["trainer", "cases", "fold", "of_fold", "repeat", "case"]
-    header += [f"{metric} {label}" for metric, label in columns]
+    columns = [(m, label) for m, labels in labels_by_metric(scores).items() for label in labels]
+    header = ["trainer", "cases", "fold", "of_fold", "repeat", "seed", "case"]
+    header += [f"{metric.key} {label}" for metric, label in columns]
     rows = []
-    for amount in experiment.amounts:
+    for amount in comparison.amounts:
         for fold in amount.folds:
-            for trainer in experiment.trainers:
-                run = experiment.run(trainer, fold.fold)
-                if run not in scores:
-                    continue
-                start = [trainer, fold.num_cases, fold.fold, fold.of_fold, fold.repeat]
-                for case in next(iter(scores[run][columns[0][0]].values())):
-                    values = [scores[run][metric][label][case] for metric, label in columns]
-                    rows.append([*start, case, *values])
+            for trainer in comparison.trainers:
+                for (_, seed), run in comparison.runs_of(trainer, fold.fold).items():
+                    if run not in scores:
+                        continue
+                    start = [trainer, fold.num_cases, fold.fold, fold.of_fold, fold.repeat, seed]
+                    measured = [scores[run][metric][label] for metric, label in columns]
+                    # What exists for all cases together has a row of its own.
+                    for case in dict.fromkeys(case for values in measured for case in values):
+                        cells = [values.get(case) for values in measured]
+                        rows.append([*start, case, *cells])
     _write(path, header, rows)
 
 

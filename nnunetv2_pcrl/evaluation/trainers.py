@@ -1,28 +1,81 @@
-"""Which trainers are compared, with which twin, and how they are called in a picture."""
+"""Which trainers are compared, with which twin and seeds, and how they are called in a picture."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.runs import TrainingRun
+from nnunetv2_pcrl.experiments.seeds import split_seed, with_seed
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
 
 def trainers_with_results(
     dataset_results: Path, plans: str, configuration: str, folds: Iterable[LabelFold]
 ) -> list[str]:
-    """Trainers of which at least one of the label folds is trained and validated, by name."""
+    """Trainers of which at least one of the label folds is trained and validated, without seeds."""
+    numbers = [fold.fold for fold in folds]
+    found = {
+        split_seed(name)[0]
+        for name in _class_names(dataset_results, plans, configuration)
+        if any(
+            TrainingRun(name, plans, configuration, number).is_validated(dataset_results)
+            for number in numbers
+        )
+    }
+    return sorted(found)
+
+
+def seeded_runs(
+    dataset_results: Path,
+    plans: str,
+    configuration: str,
+    trainers: Iterable[str],
+    folds: Iterable[LabelFold],
+) -> dict[tuple[str, int], dict[int | None, str]]:
+    """Class names by trainer and label fold, then by seed, of trainers whose names carry seeds.
+
+    Trainers that are paired have the same seeds, so all that one of them has begun on a label fold
+    are planned for the others too. A label fold that none has begun is planned with its own number
+    as the seed.
+
+    Args:
+        dataset_results: the data set's folder in nnUNet_results.
+        plans: name.
+        configuration: name.
+        trainers: class names without seeds.
+        folds: label folds.
+    """
+    trainers, folds = list(trainers), list(folds)
+    begun: dict[tuple[str, int], dict[int | None, str]] = {}
+    for name in _class_names(dataset_results, plans, configuration):
+        trainer, seed = split_seed(name)
+        for fold in folds:
+            run = TrainingRun(name, plans, configuration, fold.fold)
+            if trainer in trainers and run.folder(dataset_results).is_dir():
+                begun.setdefault((trainer, fold.fold), {})[seed] = name
+    with_seeds = {trainer for (trainer, _), names in begun.items() if set(names) - {None}}
+    planned = {}
+    for fold in folds:
+        seeds = {
+            seed
+            for trainer in with_seeds
+            for seed in begun.get((trainer, fold.fold), ())
+            if seed is not None
+        }
+        for trainer in with_seeds:
+            own = begun.get((trainer, fold.fold), {})
+            names = {seed: with_seed(trainer, seed) for seed in sorted(seeds or {fold.fold})}
+            planned[trainer, fold.fold] = {**names, **own}
+    return planned
+
+
+def _class_names(dataset_results: Path, plans: str, configuration: str) -> list[str]:
+    """Of all trainers that have a result folder."""
     ending = f"__{plans}__{configuration}"
-    names = sorted(
+    return sorted(
         path.name.removesuffix(ending)
         for path in dataset_results.glob(f"*{ending}")
         if path.is_dir()
     )
-    numbers = [fold.fold for fold in folds]
-    return [
-        name
-        for name in names
-        if any(Run(name, plans, configuration, n).is_validated(dataset_results) for n in numbers)
-    ]
 
 
 def choose_twin(trainers: Sequence[str]) -> str:

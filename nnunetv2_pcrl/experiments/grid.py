@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.trainers import Trainer
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
@@ -20,8 +20,8 @@ class PlannedRun:
         label_fold: what it trains on; None for a pretraining.
     """
 
-    run: Run
-    weights_of: Run | None = None
+    run: TrainingRun
+    weights_of: TrainingRun | None = None
     label_fold: LabelFold | None = None
 
     @property
@@ -124,8 +124,8 @@ def build_grid(
         if trainer.pretraining is not None:
             # The ordinary fold validates on the same cases as the label fold.
             fold = "all" if trainer.transductive else part.of_fold
-            weights_of = Run(trainer.pretraining, plans, configuration, fold)
+            weights_of = TrainingRun(trainer.pretraining, plans, configuration, fold)
             grid.setdefault(PlannedRun(weights_of))
-        run = Run(trainer.name, plans, configuration, part.fold)
+        run = TrainingRun(trainer.name, plans, configuration, part.fold)
         grid.setdefault(PlannedRun(run, weights_of, part))
     return tuple(grid)

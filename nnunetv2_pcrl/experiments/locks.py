@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import SoftFileLock, Timeout
 
-from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.runs import TrainingRun
 
 LOCK_FOLDER = "experiment_locks"
 
@@ -23,7 +23,7 @@ class RunLock:
         descriptor: of the second file, to be inherited by the training; None while not held.
     """
 
-    def __init__(self, run: Run, dataset_results: Path):
+    def __init__(self, run: TrainingRun, dataset_results: Path):
         """Takes nothing yet.
 
         Args:

@@ -20,7 +20,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """One training of nnU-Net.
 
     Attributes:

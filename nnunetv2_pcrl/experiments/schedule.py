@@ -10,7 +10,7 @@ from nnunetv2_pcrl.experiments.interruption import Interruption
 from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.processes import LOG_NAME, Training, train_program
 from nnunetv2_pcrl.experiments.progress import Progress
-from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.states import Job, State, check_weights, jobs_left, state_of
 
 # A pretraining ends after its current step; one on a CPU may last.
@@ -72,7 +72,7 @@ class Schedule:
         self._poll_s = poll_s
         self._pending = [job.planned for job in jobs_left(grid, options.dataset_results)]
         self._running: list[_Running] = []
-        self._awaited: set[Run] = set()
+        self._awaited: set[TrainingRun] = set()
         self._outcome = Outcome()
         done = [run for run in grid if self._state(run) is State.FINISHED]
         self._progress = Progress(len(done) + len(self._pending), len(done), num_jobs)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_pcrl.experiments.grid import PlannedRun
-from nnunetv2_pcrl.experiments.runs import Run, State
-from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import REPORT_NAME
+from nnunetv2_pcrl.experiments.runs import State, TrainingRun
+from nnunetv2_pcrl.tasks.start import TRANSFER_REPORT
 from nnunetv2_pcrl.weights.portable import FILE_NAME
 
 
@@ -29,7 +29,7 @@ def state_of(planned: PlannedRun, dataset_results: Path) -> State:
     return State.FINISHED if has_weights else State.INTERRUPTED
 
 
-def weights_file(pretraining: Run, dataset_results: Path) -> Path:
+def weights_file(pretraining: TrainingRun, dataset_results: Path) -> Path:
     """Where a pretraining leaves its weights."""
     return pretraining.folder(dataset_results) / FILE_NAME
 
@@ -66,11 +66,12 @@ def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
         used = weights_used(folder)
         # The folder of all results may have moved.
         if _place(used) != _place(wanted):
+            start = used or f"no weights or others (no {TRANSFER_REPORT})"
             raise ValueError(
-                f"{folder} started from {used or f'no weights or others (no {REPORT_NAME})'}, and "
-                f"this experiment would start it from {wanted or 'scratch'}. Results of both "
-                f"cannot lie in the same folder: move the earlier ones away, or run the experiment "
-                f"with a copy of the plans under another name (-p)."
+                f"{folder} started from {start}, and this experiment would start it from "
+                f"{wanted or 'scratch'}. Results of both cannot lie in the same folder: move the "
+                f"earlier ones away, or run the experiment with a copy of the plans under another "
+                f"name (-p)."
             )
 
 
@@ -82,6 +83,6 @@ def _place(weights: Path | None) -> tuple[str, ...] | None:
 def weights_used(folder: Path) -> Path | None:
     """The weights that a fine-tuning started from, as its report says; None if there is none."""
     try:
-        return Path(json.loads((folder / REPORT_NAME).read_text(encoding="utf-8"))["weights"])
+        return Path(json.loads((folder / TRANSFER_REPORT).read_text(encoding="utf-8"))["weights"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -11,9 +11,9 @@ from typing import Any
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
-from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import PCRLv2FinetuneTrainer
+from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import FinetuneTrainer
 from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
-from nnunetv2_pcrl.training.results import PRETRAIN_TRAINER, of_method
+from nnunetv2_pcrl.trainers import trainer_names
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
 
 _LENGTH = re.compile(r"_(\d+)epochs?(?=_|$)")
@@ -52,7 +52,7 @@ def planned_trainers(
 
     Args:
         names: of segmentation trainers, without the words that the other arguments add.
-        section: `"pcrlv2"` section of the configuration, which counts where a name says nothing.
+        section: of fine-tuning in the plans file, which counts where a name says nothing.
         budget: epochs of every trainer, added to its name; None leaves the names as they are.
         pretrain_epochs: of every pretraining; None is the length that the plans say.
         transductive: pretrain on all images; the trainers that use these weights are named so.
@@ -76,9 +76,7 @@ def planned_trainers(
         if transductive and not settings.transductive:
             full_name = _with_length(f"{name}_transductive", budget)
             settings = _settings_of(_find_trainer(full_name), section)
-        pretraining = _with_length(
-            of_method(PRETRAIN_TRAINER, settings.pretraining), pretrain_epochs
-        )
+        pretraining = _with_length(trainer_class.pretraining.trainer_name, pretrain_epochs)
         planned.append(Trainer(full_name, pretraining, settings.transductive))
     # A trainer may have been named with and without the words that are added.
     return tuple(dict.fromkeys(planned))
@@ -86,7 +84,7 @@ def planned_trainers(
 
 def _settings_of(trainer_class: type, section: Mapping[str, Any]) -> FinetuneSettings:
     """As the trainer will read them; other trainers than ours start from scratch."""
-    if not issubclass(trainer_class, PCRLv2FinetuneTrainer):
+    if not issubclass(trainer_class, FinetuneTrainer):
         return FinetuneSettings(from_scratch=True)
     return FinetuneSettings.from_section({**section, **trainer_class.variant})
 
@@ -112,7 +110,7 @@ def _find_trainer(name: str) -> type:
 
 def _remedy(name: str) -> str:
     # The search that failed has imported all of nnU-Net's trainers.
-    known = _names_below(nnUNetTrainer)
+    known = {*_names_below(nnUNetTrainer), *trainer_names()}
     base = _LENGTH.sub("", name)
     lengths = sorted(
         int(match[1])

@@ -10,15 +10,15 @@ from nnunetv2_pcrl.label_folds.files import (
     table_of,
     write_folds,
 )
-from nnunetv2_pcrl.label_folds.presence import labels_by_case
 from nnunetv2_pcrl.label_folds.request import Request, counts_of, ordinary_folds
 from nnunetv2_pcrl.label_folds.results import (
     check_numbers_are_free,
     check_seed,
     check_unchanged,
 )
-from nnunetv2_pcrl.label_folds.splits import make_splits, read_splits
-from nnunetv2_pcrl.label_folds.subsets import draw_order, order_through
+from nnunetv2_pcrl.label_folds.sources import Classes, label_source
+from nnunetv2_pcrl.label_folds.splits import read_splits
+from nnunetv2_pcrl.label_folds.subsets import order_through
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
 
@@ -30,11 +30,13 @@ class Appended:
         folds: all label folds of the data set, by number.
         num_new: how many of them, at the end, are new.
         warnings: labels that a new one lacks.
+        of_classes: whether their labels are classes, and not segmentations.
     """
 
     folds: tuple[LabelFold, ...]
     num_new: int
     warnings: tuple[str, ...]
+    of_classes: bool
 
 
 def append_label_folds(
@@ -42,7 +44,7 @@ def append_label_folds(
 ) -> Appended:
     """Draws the label folds that are missing and writes them behind the folds that are there.
 
-    Where splits_final.json is missing, nnU-Net's own is made first.
+    Where splits_final.json is missing, nnU-Net's own is made first, or for classes one by patient.
 
     Args:
         preprocessed: folder of the data set in nnUNet_preprocessed.
@@ -59,7 +61,8 @@ def append_label_folds(
     if table is not None:
         check_unchanged(preprocessed, table, dataset_results)
         check_seed(table, request.seed, dataset_results)
-    splits = list(read_splits(preprocessed) or make_splits(preprocessed))
+    source = label_source(preprocessed, request.by_classes, num_threads)
+    splits = list(read_splits(preprocessed) or source.make_splits())
     known = table.folds if table else ()
     seed = table.seed if table else request.seed or 0
     there = {(f.of_fold, f.num_cases, f.repeat) for f in known}
@@ -71,14 +74,14 @@ def append_label_folds(
         if (of_fold, count, repeat) not in there
     ]
     if not missing:
-        return Appended(known, 0, ())
+        return Appended(known, 0, (), isinstance(source, Classes))
     check_numbers_are_free(dataset_results, range(len(splits), len(splits) + len(missing)))
     training = {of_fold: sorted(set(splits[of_fold]["train"])) for of_fold, _, _ in missing}
-    labels = labels_by_case(preprocessed, sorted(set().union(*training.values())), num_threads)
+    labels = source.labels(sorted(set().union(*training.values())))
     orders = {}
     for of_fold, repeat in sorted({(of_fold, repeat) for of_fold, _, repeat in missing}):
         own = {case: labels[case] for case in training[of_fold]}
-        order, num_cover = draw_order(own, seed, of_fold, repeat)
+        order, num_cover = source.order(own, seed, of_fold, repeat)
         drawn = [f.fold for f in known if (f.of_fold, f.repeat) == (of_fold, repeat)]
         order = order_through([splits[number]["train"] for number in drawn], order)
         orders[of_fold, repeat] = order, own, num_cover
@@ -91,7 +94,7 @@ def append_label_folds(
         new.append(fold)
     folds = (*known, *new)
     write_folds(preprocessed, splits, table_of(seed, folds, splits))
-    return Appended(folds, len(new), tuple(warnings))
+    return Appended(folds, len(new), tuple(warnings), isinstance(source, Classes))
 
 
 def _lacking(

@@ -17,6 +17,7 @@ from nnunetv2_pcrl.datasets.raw import read_json, write_json
 from nnunetv2_pcrl.label_folds.splits import SPLITS_NAME, Split, read_splits
 from nnunetv2_pcrl.label_folds.table import TABLE_NAME, LabelFold, read_label_folds
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
+from nnunetv2_pcrl.weights.plain_names import plain_number
 
 # The next table, while splits_final.json is being replaced.
 PENDING_NAME = "label_folds.pending.json"
@@ -64,7 +65,10 @@ def read_table(preprocessed: Path, name: str = TABLE_NAME) -> Table | None:
         return None
     content = read_json(preprocessed / name)
     try:
-        digests = {int(number): digest for number, digest in content["digests"].items()}
+        digests = {
+            plain_number(int(number), "fold"): digest
+            for number, digest in content["digests"].items()
+        }
         return Table(content["seed"], folds, digests)
     except (KeyError, AttributeError, ValueError) as error:
         raise ValueError(
@@ -94,11 +98,12 @@ def write_folds(preprocessed: Path, splits: Sequence[Split], table: Table) -> No
         "digests": {str(number): digest for number, digest in table.digests.items()},
     }
     write_json(preprocessed / PENDING_NAME, content)
-    _write_splits(preprocessed, splits)
+    write_splits(preprocessed, splits)
     os.replace(preprocessed / PENDING_NAME, preprocessed / TABLE_NAME)
 
 
-def _write_splits(preprocessed: Path, splits: Sequence[Split]) -> None:
+def write_splits(preprocessed: Path, splits: Sequence[Split]) -> None:
+    """Writes splits_final.json, never half."""
     with replaced_atomically(preprocessed / SPLITS_NAME) as temporary:
         # As nnU-Net writes it.
         save_json(splits, str(temporary))
@@ -133,7 +138,7 @@ def take_out_folds(preprocessed: Path, table: Table) -> None:
             f"{table.folds[0].fold} on in an editor, and run --remove again."
         )
     if removed:
-        _write_splits(preprocessed, [splits[number] for number in kept])
+        write_splits(preprocessed, [splits[number] for number in kept])
     (preprocessed / TABLE_NAME).unlink()
 
 

@@ -20,6 +20,8 @@ class Request:
         repeats: different draws of each subset. With all training cases they are equal, and
             trainings differ by nnU-Net's own chance.
         seed: of the draws; None for that of the folds that are there, or 0.
+        by_classes: whether labels are the classes of classes.csv although there may be
+            segmentations.
     """
 
     fractions: tuple[float, ...] = ()
@@ -27,6 +29,7 @@ class Request:
     folds: tuple[int, ...] | None = None
     repeats: int = 3
     seed: int | None = None
+    by_classes: bool = False
 
     def __post_init__(self):
         for name, numbers in (

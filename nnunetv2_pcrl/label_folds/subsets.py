@@ -41,11 +41,6 @@ def draw_order(
 ) -> tuple[list[str], int]:
     """A random order of cases, which begins with few cases that hold all labels together.
 
-    Each prefix of the order is a subset, so smaller ones are parts of larger ones, and sizes asked
-    for later fit those that are there. The first case holds most labels, the second most of those
-    that are left, and so on, by chance among equal ones; where single cases hold all labels, the
-    order is the random one but for the first case.
-
     Args:
         labels: names of the labels that occur, by case.
         seed: of the draw; with `fold` and `repeat` it decides the order.
@@ -53,13 +48,31 @@ def draw_order(
         repeat: 0, 1, ...
 
     Returns:
-        The cases in order, and how many of the first hold all labels that occur in any.
+        As `cover_first`.
     """
     names = sorted(labels)
     generator = seeded_generator(seed, SUBSET_STREAM, fold, repeat)
     shuffled = [names[i] for i in torch.randperm(len(names), generator=generator).tolist()]
-    cover = _cover(shuffled, labels)
-    return cover + [case for case in shuffled if case not in cover], len(cover)
+    return cover_first(shuffled, labels)
+
+
+def cover_first(order: Sequence[str], labels: Mapping[str, Set[str]]) -> tuple[list[str], int]:
+    """The order, but beginning with few cases that hold all labels together.
+
+    Each prefix of the order is a subset, so smaller ones are parts of larger ones, and sizes asked
+    for later fit those that are there. The first case holds most labels, the second most of those
+    that are left, and so on, the first in the order among equal ones; where single cases hold all
+    labels, the order stays but for the first case.
+
+    Args:
+        order: a random order of cases.
+        labels: names of the labels that occur, by case.
+
+    Returns:
+        The cases in order, and how many of the first hold all labels that occur in any.
+    """
+    cover = _cover(order, labels)
+    return cover + [case for case in order if case not in cover], len(cover)
 
 
 def _cover(cases: Sequence[str], labels: Mapping[str, Set[str]]) -> list[str]:

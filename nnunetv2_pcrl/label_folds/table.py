@@ -1,10 +1,12 @@
 """Label folds: folds of splits_final.json that train on a part of another fold's cases."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from nnunetv2_pcrl.weights.plain_names import plain_number
 
 TABLE_NAME = "label_folds.json"
 
@@ -47,13 +49,23 @@ def read_label_folds(preprocessed: Path, name: str = TABLE_NAME) -> tuple[LabelF
         return ()
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["label_folds"]
-        return tuple(LabelFold(**row) for row in rows)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        return tuple(_label_fold(row) for row in rows)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no table of label folds ({type(error).__name__}: {error}). Restore it, or "
             f"delete it together with the folds that nnUNetv2_pcrl_label_folds appended to "
             f"splits_final.json."
         ) from error
+
+
+def _label_fold(row: Mapping[str, Any]) -> LabelFold:
+    """One row, whose numbers go into the names of folders and into commands."""
+    fold = LabelFold(**row)
+    for name in ("fold", "of_fold", "num_cases", "repeat"):
+        plain_number(row[name], name)
+    if isinstance(fold.fraction, bool) or not isinstance(fold.fraction, int | float):
+        raise ValueError(f"fraction {fold.fraction!r} is no number")
+    return fold
 
 
 def ordinary_fold(folds: Sequence[LabelFold], fold: int | str) -> int | str:

@@ -3,41 +3,36 @@
 import math
 from collections.abc import Mapping
 
-from nnunetv2_pcrl.monitoring.log_names import (
-    PROBE,
-    RESTORATION_ERROR,
-    SHORT_NAMES,
-    TERMS,
-    of_level,
-)
+from nnunetv2_pcrl.monitoring.cards import number_of
+from nnunetv2_pcrl.monitoring.charts import PROBE, epoch_seconds
+from nnunetv2_pcrl.monitoring.vocabulary import Shown
 
 
-def epoch_line(logged: Mapping[str, list], num_levels: int, num_epochs: int) -> str:
+def epoch_line(logged: Mapping[str, list], shown: Shown, num_epochs: int) -> str:
     """The last epoch in a line: losses, terms, state of the representation, speed, time left.
 
     Args:
         logged: lists with one value per epoch, by name.
-        num_levels: levels of the pyramid.
+        shown: of the run.
         num_epochs: planned epochs.
     """
     last = {name: values[-1] for name, values in logged.items() if values}
+    of_last_epoch = {name: [value] for name, value in last.items()}
     done = len(logged["epoch_end_timestamps"])
 
-    def terms(phase: str) -> str:
-        return ", ".join(f"{SHORT_NAMES[term]} {last[f'{phase}_{term}']:.4f}" for term in TERMS)
+    def loss(phase: str) -> str:
+        terms = ", ".join(
+            f"{series.short} {last[f'{phase}_{series.name}']:.4f}"
+            for series in shown.series
+            if series.short and phase in series.phases
+        )
+        return f"{phase}_loss {last[f'{phase}_losses']:.4f}" + (f" ({terms})" if terms else "")
 
-    def every_level(name: str) -> list[float]:
-        return [last[of_level(f"val_{name}", level)] for level in range(num_levels)]
-
-    state = [
-        f"restoration error {last[f'val_{RESTORATION_ERROR}']:.4f} of the variance",
-        f"z_std at least {min(every_level('z_std')):.4f}",
-        f"feature spread at least {min(every_level('feature_spread')):.4f}",
-        f"retrieval at best {100 * max(every_level('retrieval')):.0f} %",
-    ]
+    numbers = [number_of(card, of_last_epoch) for card in shown.cards if card.short]
+    state = [f"{number.card.short} {number.text}" for number in numbers if number is not None]
     if math.isfinite(last[PROBE]):
         state.append(f"probe {last[PROBE]:.4f}")
-    durations = _durations(logged)
+    durations = epoch_seconds(logged)
     left = (num_epochs - done) * sum(durations[-3:]) / len(durations[-3:])
     time = [
         f"{last['images_per_second']:.2f} images/s",
@@ -45,20 +40,8 @@ def epoch_line(logged: Mapping[str, list], num_levels: int, num_epochs: int) -> 
         f"{durations[-1]:.1f} s",
         f"{hours_and_minutes(left)} left",
     ]
-    return " | ".join(
-        [
-            f"epoch {done}/{num_epochs}: train_loss {last['train_losses']:.4f} ({terms('train')})",
-            f"val_loss {last['val_losses']:.4f} ({terms('val')})",
-            ", ".join(state),
-            ", ".join(time),
-        ]
-    )
-
-
-def _durations(logged: Mapping[str, list]) -> list[float]:
-    """Seconds of every epoch."""
-    starts, ends = logged["epoch_start_timestamps"], logged["epoch_end_timestamps"]
-    return [end - start for start, end in zip(starts, ends, strict=False)]
+    parts = [f"epoch {done}/{num_epochs}: {loss('train')}", loss("val"), ", ".join(state)]
+    return " | ".join(part for part in (*parts, ", ".join(time)) if part)
 
 
 def hours_and_minutes(seconds: float) -> str:

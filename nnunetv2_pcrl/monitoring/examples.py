@@ -1,74 +1,75 @@
-"""Fixed validation crops whose restorations are shown, and the restorations of a network."""
+"""Fixed validation images with drawn views, and what a network makes of them as rows of pictures.
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+What is learned of the views is the method's to say; here it is cut and turned for a person.
+"""
+
+import pickle
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
-from nnunetv2_pcrl.methods.pcrlv2.views import (
-    DrawnViews,
-    ViewSettings,
-    draw_views,
-    make_views,
-    prepare_views,
-)
-from nnunetv2_pcrl.monitoring.panels import Panel, PanelRow, Rectangle
+from nnunetv2_pcrl.monitoring.panels import MatrixPanel, Panel, PanelRow, Rectangle
+from nnunetv2_pcrl.monitoring.planes import Plane, orientation_of, plane_across, planes_of
+from nnunetv2_pcrl.monitoring.vocabulary import Column, Pictures
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
+from nnunetv2_pcrl.views.drawn import Drawn, Recipe
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
-MOST_ROWS = 12
-MOST_EXAMPLES = 5
+# A page shows several cases, so each of them gets few rows.
+MOST_ROWS, MOST_EXAMPLES, ROWS_PER_EXAMPLE = 12, 5, 4
 MAX_DRAWS_PER_CASE = 10
 # Beside the streams of the loader (0 and 1) and of the levels (2 and 3).
 EXAMPLE_STREAM = 4
+COLOURS = (("r", "g", "b"), ("red", "green", "blue"))
+
+# Channels that are shown together, one or three.
+Group = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Example:
-    """A crop of one case.
+    """Drawn views of one case.
 
     Attributes:
-        case: identifier.
-        target: clean v0, shape [C, (D,) H, W].
-        corrupted: the network's input, same shape.
-        drawn: the views, whose boxes are shown.
-        source: slices of the image through the centre of v0, one per plane, each [C, h, w].
+        case: that was read.
+        drawn: its views, of two axes in 2D.
+        views: by name, each [views, C, ...].
+        planes: of a picture; one in 2D.
+        position: of the slice in 2D; none in 3D.
     """
 
-    case: str
-    target: Tensor
-    corrupted: Tensor
-    drawn: DrawnViews
-    source: tuple[Tensor, ...]
+    case: PreprocessedCase
+    drawn: Drawn
+    views: Mapping[str, Tensor]
+    planes: tuple[Plane, ...]
+    position: tuple[int, ...]
 
-
-def planes(num_axes: int) -> list[tuple[str, tuple[int, ...]]]:
-    """Name of every shown plane, and the axis that it cuts; none in 2D."""
-    return [("", ())] if num_axes == 2 else [(f"{n} slice", (a,)) for a, n in enumerate("zyx")]
-
-
-def number_of_examples(num_channels: int, num_axes: int) -> int:
-    """As many as fill a page."""
-    rows = num_channels * len(planes(num_axes))
-    return min(MOST_EXAMPLES, max(1, MOST_ROWS // rows))
+    def in_volume(self, box: Box) -> Box:
+        """A box of the views in the stored image, whose axes are always three."""
+        return Box((*self.position, *box.start), (1,) * len(self.position) + box.size)
 
 
 def draw_examples(
-    folder: Path, identifiers: Sequence[str], settings: ViewSettings, seed: int, count: int
+    folder: Path,
+    identifiers: Sequence[str],
+    recipe: Recipe,
+    transpose: Sequence[int],
+    seed: int,
+    count: int,
 ) -> list[Example]:
-    """The same crops for equal seeds; cases that cannot be used are left out.
+    """The same views for equal seeds; cases that cannot be used are left out.
 
     Args:
         folder: preprocessed data of the configuration.
         identifiers: cases to choose from.
-        settings: of the views.
+        recipe: of the views.
+        transpose: transpose_forward of the plans.
         seed: of the run.
         count: examples that are wanted, spread over the cases.
     """
@@ -79,142 +80,185 @@ def draw_examples(
     for number, identifier in enumerate(chosen):
         try:
             case = PreprocessedCase(folder, identifier)
-            example = _draw_example(case, settings, seeded_generator(seed, EXAMPLE_STREAM, number))
+            planes = _planes(case, properties_of(folder, identifier), transpose, recipe.num_axes)
+            generator = seeded_generator(seed, EXAMPLE_STREAM, number)
+            examples.append(_draw_example(case, planes, recipe, generator))
         except UnusableCaseError:
             continue
-        examples.append(example)
     return examples
 
 
+def properties_of(folder: Path, identifier: str) -> dict:
+    """What nnU-Net stored beside a preprocessed case; nothing if it did not."""
+    path = folder / f"{identifier}.pkl"
+    if not path.is_file():
+        return {}
+    with open(path, "rb") as file:
+        return pickle.load(file)
+
+
+def _planes(
+    case: PreprocessedCase, properties: Mapping, transpose: Sequence[int], num_axes: int
+) -> tuple[Plane, ...]:
+    planes = planes_of(orientation_of(properties, transpose))
+    if num_axes == 3:
+        return planes
+    if case.image_size[0] == 1 and not planes[0].down:
+        # A photograph or a film, which has no other slice.
+        return (Plane("", 0, 1, 2),)
+    return (plane_across(planes, 0),)
+
+
 def _draw_example(
-    case: PreprocessedCase, settings: ViewSettings, generator: torch.Generator
+    case: PreprocessedCase,
+    planes: tuple[Plane, ...],
+    recipe: Recipe,
+    generator: torch.Generator,
 ) -> Example:
-    is_2d = len(settings.global_size) == 2
+    is_2d = recipe.num_axes == 2
     size = case.image_size[1:] if is_2d else case.image_size
     position = (case.image_size[0] // 2,) if is_2d else ()
-
-    def read(box: Box) -> Tensor:
-        whole = Box((*position, *box.start), ((1,) if is_2d else ()) + box.size)
-        return case.read(whole)[:, 0] if is_2d else case.read(whole)
-
     for _ in range(MAX_DRAWS_PER_CASE):
-        drawn = draw_views(size, case.num_channels, settings, generator)
-        region = read(drawn.region)
-        if has_content(region, [drawn.global_views[0].box], drawn.region):
+        drawn = recipe.draw(size, case.num_channels, generator)
+        example = Example(case, drawn, {}, planes, position)
+        region = case.read(example.in_volume(drawn.region))
+        region = region[:, 0] if is_2d else region
+        if has_content(region, drawn.must_vary, drawn.region):
             break
-    views = make_views(region, prepare_views(drawn, settings))
-    box = drawn.global_views[0].box
-    source = []
-    for _, cut in planes(len(size)):
-        start, extent = [0] * len(size), list(size)
-        for axis in cut:
-            start[axis], extent[axis] = box.start[axis] + box.size[axis] // 2, 1
-        slab = read(Box(tuple(start), tuple(extent)))
-        source.append(slab.squeeze(cut[0] + 1) if cut else slab)
-    return Example(case.identifier, views.target, views.global_views[0], drawn, tuple(source))
+    return Example(case, drawn, drawn.prepared().make(region), planes, position)
 
 
-@torch.no_grad()
-def restore(
-    network: PCRLv2Network,
-    example: Example,
-    device: torch.device,
-    autocast: Callable[[], AbstractContextManager],
-) -> list[Tensor]:
-    """Restorations of one example: from every level, low to high resolution, then the full one.
+def channel_groups(channels: Sequence[str]) -> list[Group]:
+    """Channels that are shown together: red, green and blue as colour, others one by one."""
+    if tuple(name.lower() for name in channels) in COLOURS:
+        return [(0, 1, 2)]
+    return [(channel,) for channel in range(len(channels))]
 
-    Returns:
-        Each of the target's shape, on the CPU.
+
+def rows_of(number: int, num_planes: int, groups: Sequence[Group]) -> list[tuple[int, Group]]:
+    """Planes and channels that one example shows.
+
+    All of them where they are few. Otherwise one plane, another in the next example, with as many
+    channels as there is room for.
+
+    Args:
+        number: of the example.
+        num_planes: 1 or 3.
+        groups: of channels.
     """
-    with autocast():
-        pyramid = network.backbone(example.corrupted[None].to(device))
-        heads = zip(network.level_restorations, pyramid, strict=True)
-        restored = [head(features) for head, features in heads]
-        restored.append(network.restoration(pyramid[-1]))
-    size = example.target.shape[1:]
-    mode = "bilinear" if len(size) == 2 else "trilinear"
-    return [
-        F.interpolate(r.float(), size=size, mode=mode, align_corners=False)[0].cpu()
-        for r in restored
-    ]
+    if num_planes * len(groups) <= ROWS_PER_EXAMPLE:
+        return list(product(range(num_planes), groups))
+    chosen = sorted(
+        groups[(number * ROWS_PER_EXAMPLE + i) % len(groups)]
+        for i in range(min(ROWS_PER_EXAMPLE, len(groups)))
+    )
+    return [(number % num_planes, group) for group in chosen]
+
+
+def number_of_examples(num_planes: int, groups: Sequence[Group]) -> int:
+    """As many as fill a page."""
+    return min(MOST_EXAMPLES, MOST_ROWS // len(rows_of(0, num_planes, groups)))
 
 
 def panel_rows(
-    example: Example, restored: list[Tensor], settings: ViewSettings, channels: Sequence[str]
+    example: Example,
+    pictures: Pictures,
+    spacing: Sequence[float],
+    channels: Sequence[str],
+    rows: Sequence[tuple[int, Group]],
 ) -> list[PanelRow]:
-    """Rows of pictures of one example: one per plane and channel."""
-    target = example.target
-    size = target.shape[1:]
-    box = example.drawn.global_views[0].box
-    voxel_mm = [
-        mm * crop / view for mm, crop, view in zip(settings.spacing, box.size, size, strict=True)
-    ]
-    rows = []
-    for plane, (name, cut) in enumerate(planes(len(size))):
-        shown = [axis for axis in range(len(size)) if axis not in cut]
+    """Rows of pictures of one example.
 
-        def middle(image: Tensor, cut=cut) -> np.ndarray:
-            for axis in cut:
-                image = image.select(axis, size[axis] // 2)
-            return image.numpy()
-
-        aspect = voxel_mm[shown[0]] / voxel_mm[shown[1]]
-        source_aspect = settings.spacing[shown[0]] / settings.spacing[shown[1]]
-        rectangles = _rectangles(example.drawn, shown, cut)
-        for channel, channel_name in enumerate(channels):
-            low, high = _window(target[channel])
-            *of_levels, full = restored
-
-            def panel(title, image, error_of=None, channel=channel, aspect=aspect):
-                return Panel(
-                    title,
-                    middle(image[channel]),
-                    aspect,
-                    None if error_of is None else _relative_error(error_of, target, channel),
-                )
-
-            panels = [
-                panel("input", example.corrupted),
-                panel("target", target),
-                panel("restoration", full, full),
-                *(
-                    panel(f"from level {level}", image, image)
-                    for level, image in enumerate(of_levels)
-                ),
-            ]
-            label = [example.case, name, channel_name if len(channels) > 1 else ""]
-            rows.append(
-                PanelRow(
-                    tuple(text for text in label if text),
-                    (low, high),
-                    Panel(
-                        "source and views", example.source[plane][channel].numpy(), source_aspect
-                    ),
-                    rectangles,
-                    tuple(panels),
-                    Panel("|restoration - target|", middle((full - target)[channel].abs()), aspect),
-                )
-            )
-    return rows
-
-
-def _rectangles(drawn: DrawnViews, shown: list[int], cut: tuple[int, ...]) -> tuple[Rectangle, ...]:
-    """Boxes of all views as they lie in a plane."""
-    first = drawn.global_views[0].box
-    position = [first.start[axis] + first.size[axis] // 2 for axis in cut]
-    kinds = ["first", "second"] + ["local"] * len(drawn.local_views)
-    return tuple(
-        Rectangle(
-            kind,
-            tuple(view.box.start[axis] for axis in shown),
-            tuple(view.box.size[axis] for axis in shown),
-            all(
-                view.box.start[a] <= p < view.box.stop[a]
-                for a, p in zip(cut, position, strict=True)
-            ),
+    Args:
+        example: as it was drawn.
+        pictures: of its views.
+        spacing: of the images in mm, per axis of the views.
+        channels: names.
+        rows: plane and channels of each row.
+    """
+    made = []
+    for number, (plane, group) in enumerate(rows):
+        cut = _Cut(example, example.planes[plane], group, pictures.box, tuple(spacing))
+        name, *directions = cut.plane.words or ("",)
+        channel = channels[group[0]] if len(group) == 1 and len(channels) > 1 else ""
+        label = (", ".join(filter(None, (name, channel))), *directions)
+        source, rectangles = cut.source()
+        difference = None
+        if pictures.difference is not None:
+            difference = cut.panel(Column(pictures.difference_title, pictures.difference))
+        matrices = tuple(
+            MatrixPanel(m.title, m.values.numpy(), m.rows, m.columns) for m in pictures.matrices
         )
-        for kind, view in zip(kinds, (*drawn.global_views, *drawn.local_views), strict=True)
-    )
+        made.append(
+            PanelRow(
+                example.case.identifier,
+                tuple(filter(None, label)),
+                _window(pictures.columns[pictures.window_of].image[list(group)]),
+                source,
+                _window(torch.from_numpy(source.image)),
+                rectangles,
+                tuple(cut.panel(column) for column in pictures.columns),
+                difference,
+                matrices if number == 0 else (),
+            )
+        )
+    return made
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One plane and group of channels of an example, through the middle of a box."""
+
+    example: Example
+    plane: Plane
+    group: Group
+    box: Box
+    spacing: tuple[float, ...]
+
+    @property
+    def _lifted(self) -> tuple[float, ...]:
+        """Spacing of three axes."""
+        return (*[1.0] * len(self.example.position), *self.spacing)
+
+    @property
+    def _centre(self) -> list[int]:
+        box = self.example.in_volume(self.box)
+        return [start + size // 2 for start, size in zip(box.start, box.size, strict=True)]
+
+    def panel(self, column: Column) -> Panel:
+        """The middle of a column's image."""
+        image = column.image[:, None] if self.example.position else column.image
+        size = image.shape[1:]
+        box = self.example.in_volume(self.box)
+        voxel = [
+            mm * crop / view for mm, crop, view in zip(self._lifted, box.size, size, strict=True)
+        ]
+        flat = self.plane.through(image[list(self.group)].numpy(), size[self.plane.cut] // 2)
+        errors = [column.errors[channel] for channel in self.group] if column.errors else []
+        error = sum(errors) / len(errors) if errors else None
+        return Panel(column.title, _picture(flat), self.plane.aspect(voxel), error)
+
+    def source(self) -> tuple[Panel, tuple[Rectangle, ...]]:
+        """The whole image's slice, and where the views lie in it."""
+        cut, centre, size = self.plane.cut, self._centre, self.example.case.image_size
+        start, extent = [0] * 3, list(size)
+        start[cut], extent[cut] = centre[cut], 1
+        slab = self.example.case.read(Box(tuple(start), tuple(extent)))[list(self.group)]
+        flat = self.plane.through(slab.numpy(), 0)
+        rectangles = []
+        for kind, boxes in self.example.drawn.boxes.items():
+            for flat_box in boxes:
+                box = self.example.in_volume(flat_box)
+                place = self.plane.rectangle(box.start, box.size, size)
+                is_cut = box.start[cut] <= centre[cut] < box.stop[cut]
+                rectangles.append(Rectangle(kind, *place, is_cut))
+        aspect = self.plane.aspect(self._lifted)
+        return Panel("source and views", _picture(flat), aspect), tuple(rectangles)
+
+
+def _picture(flat: np.ndarray) -> np.ndarray:
+    """Shape [h, w], or [h, w, 3] for colour, of [1 or 3, h, w]."""
+    return np.ascontiguousarray(flat[0] if len(flat) == 1 else np.moveaxis(flat, 0, -1))
 
 
 def _window(values: Tensor) -> tuple[float, float]:
@@ -223,9 +267,3 @@ def _window(values: Tensor) -> tuple[float, float]:
     if high - low < 1e-6:
         low, high = float(values.min()) - 0.5, float(values.max()) + 0.5
     return float(low), float(high)
-
-
-def _relative_error(restored: Tensor, target: Tensor, channel: int) -> float:
-    """Squared error of a channel in units of its variance."""
-    error = (restored[channel] - target[channel]).square().mean()
-    return float(error / target[channel].var(unbiased=False).clamp_min(1e-12))

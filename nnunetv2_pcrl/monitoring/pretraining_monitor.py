@@ -1,4 +1,4 @@
-"""What a pretraining shows besides its log: the probe, progress.png, restorations.png, a report.
+"""What a pretraining shows besides its log: the probe, progress.png, pictures.png, a report.
 
 Works in the first process only, talks to no other one, and leaves network and random state alone.
 """
@@ -8,32 +8,62 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor, nn
 
-from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
-from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
-from nnunetv2_pcrl.monitoring.charts import pretraining_charts
+from nnunetv2_pcrl.monitoring.charts import plots
 from nnunetv2_pcrl.monitoring.examples import (
     Example,
+    channel_groups,
     draw_examples,
     number_of_examples,
     panel_rows,
-    restore,
+    rows_of,
 )
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.pace import Pace
-from nnunetv2_pcrl.monitoring.panels import write_panels
+from nnunetv2_pcrl.monitoring.panels import PanelRow, write_panels
+from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME, draw_pictures
 from nnunetv2_pcrl.monitoring.probe import ProbeScore, probe
 from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_crops, split_cases
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
-from nnunetv2_pcrl.monitoring.restoration_figure import draw_restorations
+from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
+from nnunetv2_pcrl.views.drawn import Drawn, Recipe
 
 # Part of the time that either kind of picture may take; the last ones are always drawn.
 SHARE_OF_PICTURES = 0.005
-EXPECTED_PROGRESS_S, EXPECTED_RESTORATIONS_S = 0.5, 2.0
+EXPECTED_PROGRESS_S, EXPECTED_PICTURES_S = 0.5, 2.0
+
+
+class MonitoringSettings(Protocol):
+    """What a run's settings say of its monitoring.
+
+    Attributes:
+        seed: of the run.
+        num_epochs: planned.
+        pictures_every: epochs between pictures at least; 0 for none.
+        probe_every: epochs between probes; 0 for none, so that no label is read.
+    """
+
+    seed: int
+    num_epochs: int
+    pictures_every: int
+    probe_every: int
+
+
+class WatchedMethod(Protocol):
+    """What is asked of a method for its pictures."""
+
+    def recipe(self) -> Recipe:
+        """How views are drawn from an image."""
+
+    def pictures(
+        self, network: nn.Module, drawn: Drawn, views: Mapping[str, Tensor]
+    ) -> Pictures | None:
+        """Pictures of what one image's views teach; None for none."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +75,15 @@ class MonitoredRun:
         data_folder: preprocessed data of the configuration.
         training_cases, validation_cases: usable ones.
         settings: of the run.
+        method: that is trained.
+        shown: what it shows.
+        patch_size: planned, in voxels; crops of the probe have this size.
+        spacing: of the images in mm, per axis of the patch.
         total_stride: of the network, per axis.
+        transpose: transpose_forward of the plans.
         channels: names of the image's channels.
         classes: names of the label values, background (0) included; empty without labels.
-        network: backbone and heads, on `device`.
+        network: on `device`; its module `backbone` gives a feature pyramid.
         autocast: context of forward passes.
         guard: keeps failures away from the training.
         record: what the report says besides what is measured here.
@@ -58,11 +93,16 @@ class MonitoredRun:
     data_folder: Path
     training_cases: Sequence[str]
     validation_cases: Sequence[str]
-    settings: PCRLv2Settings
+    settings: MonitoringSettings
+    method: WatchedMethod
+    shown: Shown
+    patch_size: Sequence[int]
+    spacing: Sequence[float]
     total_stride: Sequence[int]
+    transpose: Sequence[int]
     channels: Sequence[str]
     classes: Mapping[int, str]
-    network: PCRLv2Network
+    network: nn.Module
     device: torch.device
     autocast: Callable[[], AbstractContextManager]
     guard: Guard
@@ -83,21 +123,24 @@ class PretrainingMonitor:
         self._seconds = 0.0
         self._began = time.monotonic()
         self._pace_of_progress = Pace(SHARE_OF_PICTURES, EXPECTED_PROGRESS_S)
-        self._pace_of_restorations = Pace(SHARE_OF_PICTURES, EXPECTED_RESTORATIONS_S)
+        self._pace_of_pictures = Pace(SHARE_OF_PICTURES, EXPECTED_PICTURES_S)
+        self._groups = channel_groups(run.channels)
         self._examples: list[Example] | None = None
         self._crops: tuple[list[LabelledCrop], list[LabelledCrop]] | None = None
         kept = {name: earlier[name] for name in ("probe", "warnings") if name in (earlier or {})}
-        self._record = {"warnings": [], **run.record, **kept}
+        self._record = {"warnings": {}, **run.record, "shown": run.shown.as_plain(), **kept}
 
     @contextmanager
     def _watched(self, what: str) -> Iterator[None]:
         """Guards the body and counts its time."""
         begin = time.monotonic()
-        was_training = self._run.network.training
+        modes = [(module, module.training) for module in self._run.network.modules()]
         with self._run.guard(what):
             self._run.network.eval()
             yield
-        self._run.network.train(was_training)
+        for module, is_training in modes:
+            # One by one: a teacher may be in evaluation mode for good.
+            module.training = is_training
         self._seconds += time.monotonic() - begin
 
     # The probe
@@ -132,19 +175,11 @@ class PretrainingMonitor:
         return score
 
     def _draw_crops(self) -> tuple[list[LabelledCrop], list[LabelledCrop]]:
-        run = self._run
-        settings = run.settings
-        parts = split_cases(run.training_cases, run.validation_cases, settings.seed)
+        run, seed = self._run, self._run.settings.seed
+        parts = split_cases(run.training_cases, run.validation_cases, seed)
         index = {value: number for number, value in enumerate(run.classes)}
         fitting, scoring = (
-            draw_crops(
-                run.data_folder,
-                cases,
-                index,
-                settings.global_size,
-                run.total_stride,
-                settings.seed,
-            )
+            draw_crops(run.data_folder, cases, index, run.patch_size, run.total_stride, seed)
             for cases in parts
         )
         self._record.setdefault("probe", {}).update(
@@ -157,24 +192,28 @@ class PretrainingMonitor:
     # Pictures and record
 
     def after_epoch(self, logged: Mapping[str, list], warnings: Mapping[str, str]) -> None:
-        """Draws what is due, everything after the last epoch, and writes the record."""
+        """Draws what is due, everything after the last epoch, and writes the record.
+
+        Args:
+            logged: lists with one value per epoch, by name.
+            warnings: texts by kind; empty texts are left out.
+        """
         settings = self._run.settings
         done = len(logged["epoch_end_timestamps"])
         is_last = done == settings.num_epochs
         if is_last or self._pace_of_progress.is_due():
             with self._watched("progress.png"), self._pace_of_progress.measured():
                 self._draw_progress(logged, done)
-        # Heads that are not trained restore nothing.
-        every = settings.restorations_every if settings.restoration_weight else 0
-        is_due = every and (done - 1) % every == 0 and self._pace_of_restorations.is_due()
+        every = settings.pictures_every
+        is_due = every and (done - 1) % every == 0 and self._pace_of_pictures.is_due()
         if is_due or (every and is_last):
-            with self._watched("restorations.png"), self._pace_of_restorations.measured():
-                self._draw_restorations(done)
+            with self._watched(PICTURES_NAME), self._pace_of_pictures.measured():
+                self._draw_pictures(done)
         with self._watched("monitoring.json"):
             share = self._seconds / max(time.monotonic() - self._began, 1e-9)
             self._record.update(
                 logged=logged,
-                warnings=[text for text in warnings.values() if text],
+                warnings={kind: text for kind, text in warnings.items() if text},
                 monitoring_cost=f"{self._seconds:.1f} s, {100 * share:.1f} % of the time",
             )
             write_record(self._run.output_folder, self._record)
@@ -182,29 +221,39 @@ class PretrainingMonitor:
     def _draw_progress(self, logged: Mapping[str, list], done: int) -> None:
         run = self._run
         draw_progress(
-            pretraining_charts(logged, run.network.num_levels, run.settings.as_plain()),
+            plots(logged, run.shown),
             run.output_folder / "progress.png",
             f"{self._record['run']['trainer']} on {self._record['run']['data set']}: "
             f"{done} of {run.settings.num_epochs} epochs",
         )
 
-    def _draw_restorations(self, done: int) -> None:
+    def _draw_pictures(self, done: int) -> None:
         run = self._run
         if self._examples is None:
-            count = number_of_examples(len(run.channels), len(run.settings.global_size))
+            num_planes = 1 if len(run.patch_size) == 2 else 3
             self._examples = draw_examples(
-                run.data_folder, run.validation_cases, run.settings, run.settings.seed, count
+                run.data_folder,
+                run.validation_cases,
+                run.method.recipe(),
+                run.transpose,
+                run.settings.seed,
+                number_of_examples(num_planes, self._groups),
             )
         rows = [
             row
-            for example in self._examples
-            for row in panel_rows(
-                example,
-                restore(run.network, example, run.device, run.autocast),
-                run.settings,
-                run.channels,
-            )
+            for number, example in enumerate(self._examples)
+            for row in self._rows(number, example)
         ]
         if rows:
             write_panels(run.output_folder, rows, done)
-            draw_restorations(rows, done, run.output_folder / "restorations.png")
+            draw_pictures(rows, done, run.output_folder / PICTURES_NAME)
+
+    def _rows(self, number: int, example: Example) -> list[PanelRow]:
+        run = self._run
+        views = {name: made[:, None].to(run.device) for name, made in example.views.items()}
+        with torch.no_grad(), run.autocast():
+            pictures = run.method.pictures(run.network, example.drawn, views)
+        if pictures is None:
+            return []
+        rows = rows_of(number, len(example.planes), self._groups)
+        return panel_rows(example, pictures, run.spacing, run.channels, rows)

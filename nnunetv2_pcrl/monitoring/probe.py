@@ -3,6 +3,7 @@
 It only measures. Labels are read here and nowhere else, and nothing of it reaches the training.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop
-from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
 
+# A network that gives feature maps of any resolutions: every level of a U-Net's decoder, or every
+# stage of an encoder.
+Backbone = Callable[[Tensor], Sequence[Tensor]]
 # Ridge penalty per voxel, for standardised features: voxels of a case resemble one another, so the
 # features of a few cases are easily learned by heart.
 PENALTY = 0.1
@@ -24,20 +27,22 @@ class ProbeScore:
     """How well a linear classifier tells the classes of voxels apart.
 
     Attributes:
-        per_class: 2 TP / (2 TP + FP + FN) of each foreground class on sampled voxels, in [0, 1].
-            As many voxels of each class are sampled, so it is no Dice of a segmentation.
+        per_class: 2 TP / (2 TP + FP + FN) of each foreground class on sampled voxels, in [0, 1];
+            NaN for a class that was not sampled. As many voxels of each class are sampled, so it is
+            no Dice of a segmentation.
     """
 
     per_class: tuple[float, ...]
 
     @property
     def mean(self) -> float:
-        """Mean over the foreground classes."""
-        return sum(self.per_class) / len(self.per_class)
+        """Mean over the foreground classes that were sampled; NaN if none was."""
+        sampled = [score for score in self.per_class if math.isfinite(score)]
+        return sum(sampled) / len(sampled) if sampled else math.nan
 
 
 def probe(
-    backbone: NonSkipUNet,
+    backbone: Backbone,
     fitting: Sequence[LabelledCrop],
     scoring: Sequence[LabelledCrop],
     num_classes: int,
@@ -66,7 +71,7 @@ def probe(
 
 @torch.no_grad()
 def voxel_features(
-    backbone: NonSkipUNet,
+    backbone: Backbone,
     crop: LabelledCrop,
     device: torch.device,
     autocast: Callable[[], AbstractContextManager],
@@ -110,11 +115,10 @@ def fit_ridge(features: Tensor, labels: Tensor, num_classes: int) -> Callable[[T
 
 
 def dice_like(predicted: Tensor, labels: Tensor, num_classes: int) -> tuple[float, ...]:
-    """2 TP / (2 TP + FP + FN) of every foreground class that occurs among the labels."""
+    """2 TP / (2 TP + FP + FN) of every foreground class; NaN if it is not among the labels."""
     scores = []
     for index in range(1, num_classes):
         is_found, is_so = predicted == index, labels == index
-        if is_so.any():
-            total = int(is_found.sum() + is_so.sum())
-            scores.append(2 * int((is_found & is_so).sum()) / total)
+        total = int(is_found.sum() + is_so.sum())
+        scores.append(2 * int((is_found & is_so).sum()) / total if is_so.any() else math.nan)
     return tuple(scores)

@@ -106,10 +106,10 @@ def _crop_about(
     # 2D configurations store volumes too; a crop lies in one slice.
     size, stride = ((1, *size), (1, *stride)) if is_2d else (tuple(size), tuple(stride))
     sizes = [
-        min(wanted, extent // step * step)
+        min(wanted, extent) // step * step
         for wanted, extent, step in zip(size, image.image_size, stride, strict=True)
     ]
-    least = [min(wanted, 2 * step) for wanted, step in zip(size, stride, strict=True)]
+    least = [min(wanted // step, 2) * step for wanted, step in zip(size, stride, strict=True)]
     if any(a < b for a, b in zip(sizes, least, strict=True)):
         return None
     start = [

@@ -1,11 +1,14 @@
 """The progress bar of an epoch, for people at a terminal."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tqdm import tqdm
 
-from nnunetv2_pcrl.monitoring.log_names import SHORT_NAMES
+from nnunetv2_pcrl.monitoring.vocabulary import Series
+
+# Numbers that every step has; an empty name is not shown.
+OF_EVERY_STEP = {"loss": "loss", "gradient_norm": ""}
 
 
 class EpochBar:
@@ -14,7 +17,14 @@ class EpochBar:
     There is none where stderr is no terminal, as in logs of a cluster.
     """
 
-    def __init__(self, title: str, num_steps: int, num_images: int, is_wanted: bool):
+    def __init__(
+        self,
+        title: str,
+        num_steps: int,
+        num_images: int,
+        is_wanted: bool,
+        series: Sequence[Series] = (),
+    ):
         """Draws an empty bar.
 
         Args:
@@ -22,7 +32,10 @@ class EpochBar:
             num_steps: of the epoch, those that a resumed run has behind it left out.
             num_images: per step.
             is_wanted: false for all but the first process.
+            series: that are logged; those without a short name are not shown, and what is no
+                series is shown under its own name.
         """
+        self._short = OF_EVERY_STEP | {one.name: one.short for one in series}
         self._num_images = num_images
         self._sums: dict[str, float] = {}
         self._num_finite = 0
@@ -47,9 +60,9 @@ class EpochBar:
         if self._bar.disable:
             return
         self._num_finite += bool(numbers)
-        shown = {SHORT_NAMES[name]: value for name, value in numbers.items() if name in SHORT_NAMES}
-        for name, value in shown.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
+        for name, value in numbers.items():
+            if short := self._short.get(name, name):
+                self._sums[short] = self._sums.get(short, 0.0) + value
         means = [f"{name} {total / self._num_finite:.3f}" for name, total in self._sums.items()]
         share = seconds_waited / max(time.perf_counter() - self._began, 1e-9)
         self._bar.set_postfix_str(

@@ -1,75 +1,94 @@
 """report.html: everything about one run, or several side by side, in a file of its own."""
 
 import base64
-import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import Any
 
-from nnunetv2_pcrl.monitoring.charts import (
-    Chart,
-    comparing_charts,
-    epoch_seconds,
-    finished,
-)
-from nnunetv2_pcrl.monitoring.epoch_line import hours_and_minutes
-from nnunetv2_pcrl.monitoring.log_names import PROBE, RESTORATION_ERROR, of_level
+from nnunetv2_pcrl.monitoring.cards import numbers_of
+from nnunetv2_pcrl.monitoring.charts import PROBE, PROBE_PER_CLASS, Plot, finished, last_finite
+from nnunetv2_pcrl.monitoring.comparing import comparing_numbers, comparing_plots, losses_of
+from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME
 from nnunetv2_pcrl.monitoring.report_style import STYLE
-from nnunetv2_pcrl.monitoring.runs import Run, charts_of, state_of
+from nnunetv2_pcrl.monitoring.report_tables import (
+    columns,
+    data_of,
+    numbers_of_epochs,
+    settings_of,
+    table,
+    time_of,
+    timings_of,
+)
+from nnunetv2_pcrl.monitoring.runs import RecordedRun
 from nnunetv2_pcrl.monitoring.svg import line_chart
+from nnunetv2_pcrl.monitoring.verdict import verdict
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 REPORT_NAME = "report.html"
-PICTURE = "restorations.png"
 
 
-def write_report(runs: Sequence[Run], path: Path) -> None:
+def write_report(runs: Sequence[RecordedRun], path: Path) -> None:
     """Writes the page: one run in full, or several side by side."""
     page = _page_of_one(runs[0]) if len(runs) == 1 else _page_of_several(runs)
     with replaced_atomically(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _page_of_one(run: Run) -> str:
+def _page_of_one(run: RecordedRun) -> str:
     about = run.record["run"]
     return _page(
         f"{about['trainer']}: {about['data set']}",
-        f"{about['configuration']}, {about['plans']}, fold {about['fold']} · {state_of(run)}",
+        f"{run.record['method']} · {about['configuration']}, {about['plans']}, "
+        f"fold {about['fold']} · {run.state}",
         [
+            _verdict(run),
             _cards(run),
-            *_warnings([run]),
-            _section("Curves", _charts(charts_of(run))),
-            _section("Restorations", _pictures([run])),
+            _section("Curves", _charts(run.plots)),
+            _section("What is learned", _pictures([run])),
             _section("Probe", _probe([run])),
-            _section("Timings", _table(["", run.name], _columns(_timings, [run]))),
-            _section("Data and network", _table(["", run.name], _columns(_data, [run]))),
-            _section("Settings", _table(["", run.name], _columns(_settings, [run]))),
-            _section("Numbers of every epoch", _numbers(run)),
-            _section("How to use the weights", _usage(run)),
+            _section("How to use the weights", _command(run.record.get("usage"))),
+            _section("Command that made the run", _command(run.record["command"])),
+            _section("Cases", _cases(run)),
+            _section("Timings", table(["", run.name], columns(timings_of, [run]))),
+            _section("Data and network", table(["", run.name], columns(data_of, [run]))),
+            _section("Settings", table(["", run.name], columns(settings_of, [run]))),
+            _section("Numbers of every epoch", numbers_of_epochs(run)),
             _section("Citations", _citations([run])),
         ],
     )
 
 
-def _page_of_several(runs: Sequence[Run]) -> str:
+def _page_of_several(runs: Sequence[RecordedRun]) -> str:
     head = ["", *(run.name for run in runs)]
-    compared = [(run.name, run.logged, run.record.get("num_levels", 0)) for run in runs]
+    first = [["epochs", *(f"{run.epochs_done} / {run.record['num_epochs']}" for run in runs)]]
+    plots = comparing_plots(runs)
+    nothing = "" if plots else "<p>No two of these runs log the same numbers of the same data.</p>"
     return _page(
         f"{len(runs)} runs side by side",
-        " · ".join(f"{run.name}: {state_of(run)}" for run in runs),
+        " · ".join(f"{run.name}: {run.state}" for run in runs),
         [
-            _section("At the last epoch", _table(head, _columns(_last_numbers, runs))),
-            *_warnings(runs),
-            _section("Curves", _charts(comparing_charts(compared))),
-            _section("Restorations", _pictures(runs)),
+            *(_verdict(run, f"{run.name}: ") for run in runs),
+            _section(
+                "At the last epoch",
+                table(head, [*first, *comparing_numbers(runs)])
+                + '<p class="muted">Only numbers that mean the same are brought together: losses '
+                "of the same terms and weights, everything else of the same method and data. The "
+                "others are in the report of each run.</p>",
+            ),
+            _section("Curves", nothing or _charts(plots)),
+            _section("What is learned", _pictures(runs)),
             _section("Probe", _probe(runs)),
-            _section("Timings", _table(head, _columns(_timings, runs))),
-            _section("Data and network", _table(head, _columns(_data, runs))),
-            _section("Settings", _table(head, _columns(_settings, runs))),
-            *(_section(f"Every epoch: {run.name}", _numbers(run)) for run in runs),
-            *(_section(f"How to use the weights: {run.name}", _usage(run)) for run in runs),
+            _section("Timings", table(head, columns(timings_of, runs))),
+            _section("Data and network", table(head, columns(data_of, runs))),
+            _section("Settings", table(head, columns(settings_of, runs))),
+            *(_section(f"Command: {run.name}", _command(run.record["command"])) for run in runs),
+            *(_section(f"Cases: {run.name}", _cases(run)) for run in runs),
+            *(_section(f"Every epoch: {run.name}", numbers_of_epochs(run)) for run in runs),
+            *(
+                _section(f"How to use the weights: {run.name}", _command(run.record.get("usage")))
+                for run in runs
+            ),
             _section("Citations", _citations(runs)),
         ],
     )
@@ -90,96 +109,69 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{body}</section>" if body else ""
 
 
-def _cards(run: Run) -> str:
+def _verdict(run: RecordedRun, name: str = "") -> str:
+    """The sentence, and every warning where there are several."""
+    warnings = run.record["warnings"]
+    look = "warning" if warnings else ("good" if run.epochs_done else "muted")
+    details = [
+        f'<div class="warning"><b>{escape(f"{name}{kind}")}</b>: {escape(text)}</div>'
+        for kind, text in warnings.items()
+        if len(warnings) > 1
+    ]
+    return f'<p class="verdict {look}">{escape(name + verdict(run))}</p>{"".join(details)}'
+
+
+def _cards(run: RecordedRun) -> str:
+    cards = [("epochs", f"{run.epochs_done} / {run.record['num_epochs']}", "")]
+    for number in (*losses_of(run), *numbers_of(run.shown, run.logged)):
+        cards.append((number.card.label, number.text, number.card.text))
+    cards.append(("time", time_of(run), ""))
     items = "".join(
-        f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>'
-        for name, value in _last_numbers(run).items()
+        f'<div class="card"><b>{escape(value)}</b><span>{escape(label)}</span>'
+        f"<small>{escape(text)}</small></div>"
+        for label, value, text in cards
     )
     return f'<div class="cards">{items}</div>'
 
 
-def _last_numbers(run: Run) -> dict[str, str]:
-    """What to see first."""
-    logged = run.logged
-    restores = run.record.get("settings", {}).get("restoration_weight", 1)
-    error = finished(logged, f"val_{RESTORATION_ERROR}") if restores else ()
-    numbers = {
-        "epochs": f"{run.epochs_done} / {run.record['num_epochs']}",
-        "training loss": _last(finished(logged, "train_losses")),
-        "validation loss": _last(finished(logged, "val_losses")),
-        "best validation loss": _best(finished(logged, "val_losses")),
-        "restoration error / variance": _last(error, ".4f"),
-        "retrieval, best level": _best_level(run, "retrieval"),
-        "lowest z_std of the levels": _best_level(run, "z_std", min),
-        "probe (Dice-like)": _last(finished(logged, PROBE), ".3f"),
-        "pseudo Dice, moving average": _last(finished(logged, "ema_fg_dice"), ".3f"),
-        "time": hours_and_minutes(sum(v for v in epoch_seconds(logged) if math.isfinite(v))),
-    }
-    return {name: value for name, value in numbers.items() if value}
-
-
-def _last(values: Sequence[float], form: str = ".4f") -> str:
-    """The last finite value, or nothing."""
-    finite = [value for value in values if math.isfinite(value)]
-    return format(finite[-1], form) if finite else ""
-
-
-def _best(values: Sequence[float]) -> str:
-    finite = [value for value in values if math.isfinite(value)]
-    return format(min(finite), ".4f") if finite else ""
-
-
-def _best_level(run: Run, name: str, choose=max) -> str:
-    levels = range(run.record.get("num_levels", 0))
-    lasts = [_last(finished(run.logged, of_level(f"val_{name}", n)), ".3f") for n in levels]
-    return choose(filter(None, lasts), default="")
-
-
-def _warnings(runs: Sequence[Run]) -> list[str]:
-    return [
-        f'<div class="warning">{escape(f"{run.name}: " if len(runs) > 1 else "")}'
-        f"{escape(text)}</div>"
-        for run in runs
-        for text in run.record.get("warnings", [])
-    ]
-
-
-def _charts(charts: Sequence[Chart]) -> str:
-    drawn = "".join(line_chart(chart) for chart in charts)
+def _charts(plots: Sequence[Plot]) -> str:
+    drawn = "".join(line_chart(plot) for plot in plots)
     return f'<div class="charts">{drawn}</div>' if drawn else "<p>No epoch is finished yet.</p>"
 
 
-def _pictures(runs: Sequence[Run]) -> str:
-    """Restorations as drawn last, inside the page."""
+def _pictures(runs: Sequence[RecordedRun]) -> str:
+    """Pictures as drawn last, inside the page."""
     figures = []
     for run in runs:
-        path = run.folder / PICTURE
+        path = run.folder / PICTURES_NAME
         if not path.is_file():
             continue
         data = base64.b64encode(path.read_bytes()).decode()
         caption = f"<figcaption>{escape(run.name)}</figcaption>" if len(runs) > 1 else ""
         figures.append(
-            f'<figure class="picture">{caption}<img alt="Restorations of fixed validation crops" '
-            f'src="data:image/png;base64,{data}"></figure>'
+            f'<figure class="picture">{caption}<img alt="What is learned of fixed validation '
+            f'images" src="data:image/png;base64,{data}"></figure>'
         )
     return f'<div class="pictures">{"".join(figures)}</div>' if figures else ""
 
 
-def _probe(runs: Sequence[Run]) -> str:
+def _probe(runs: Sequence[RecordedRun]) -> str:
     texts = []
     for run in runs:
         about = run.record.get("probe")
-        score = _last(finished(run.logged, PROBE), ".3f")
-        if about is None or not score:
+        score = last_finite(finished(run.logged, PROBE))
+        if about is None or score is None:
             continue
-        classes = about["classes"]
-        per_class = [v for v in run.logged[f"{PROBE}_per_class"] if isinstance(v, list)][-1]
-        values = ", ".join(f"{n} {v:.3f}" for n, v in zip(classes, per_class, strict=False))
+        *_, per_class = (v for v in finished(run.logged, PROBE_PER_CLASS) if isinstance(v, list))
+        values = ", ".join(
+            f"{name} {'not sampled' if value != value else f'{value:.3f}'}"
+            for name, value in zip(about["classes"], per_class, strict=True)
+        )
         before = about.get("before_training")
         start = f" Before training it was {before:.3f}." if before is not None else ""
         name = f"{run.name}: " if len(runs) > 1 else ""
         texts.append(
-            f"<p>{escape(name)}<b>{score}</b> ({escape(values)}).{start} "
+            f"<p>{escape(name)}<b>{score:.3f}</b> ({escape(values)}).{start} "
             f'<span class="muted">Cases it was fitted to: {about["fitted"]}, '
             f"others it was scored on: {about['scored']}.</span></p>"
         )
@@ -193,93 +185,18 @@ def _probe(runs: Sequence[Run]) -> str:
     )
 
 
-def _columns(rows_of, runs: Sequence[Run]) -> list[list[str]]:
-    """Rows of a table with one column per run."""
-    columns = [rows_of(run) for run in runs]
-    names = dict.fromkeys(name for column in columns for name in column)
-    return [[name, *(column.get(name, "") for column in columns)] for name in names]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return ""
-    # A single run needs no heading over its only column.
-    heading = "".join(f"<th>{escape(cell)}</th>" for cell in head) if len(head) > 2 else ""
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows
-    )
-    return f'<div class="table"><table><thead><tr>{heading}</tr></thead>{body}</table></div>'
-
-
-def _timings(run: Run) -> dict[str, str]:
-    seconds = [value for value in epoch_seconds(run.logged) if math.isfinite(value)]
-    if not seconds:
-        return {}
-    left = (run.record["num_epochs"] - run.epochs_done) * sum(seconds[-3:]) / len(seconds[-3:])
-    begun = run.logged["epoch_start_timestamps"][0]
-    waited = _last(finished(run.logged, "data_wait_share"), ".0%")
-    rows = {
-        "begun": f"{datetime.fromtimestamp(begun):%Y-%m-%d %H:%M}",
-        "all epochs": hours_and_minutes(sum(seconds)),
-        "last epoch": f"{seconds[-1]:.1f} s",
-        "left at this speed": hours_and_minutes(left) if left > 0 else "",
-        "images per second": _last(finished(run.logged, "images_per_second"), ".2f"),
-        "waiting for views": waited,
-        "monitoring": run.record.get("monitoring_cost", ""),
-    }
-    return {name: value for name, value in rows.items() if value}
-
-
-def _data(run: Run) -> dict[str, str]:
-    return {
-        name: _plain(value) for name, value in {**run.record["run"], **run.record["data"]}.items()
-    }
-
-
-def _settings(run: Run) -> dict[str, str]:
-    return {name: _plain(value) for name, value in run.record["settings"].items()}
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _numbers(run: Run) -> str:
-    """Every logged number of every epoch."""
-    names = [
-        name
-        for name, values in run.logged.items()
-        if not name.endswith("timestamps")
-        and any(isinstance(v, float | int) and math.isfinite(v) for v in values)
-    ]
-    if not run.epochs_done:
-        return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("epoch", *names))
-    rows = "".join(
-        f"<tr><td>{epoch + 1}</td>"
-        + "".join(f"<td>{_cell(run.logged[name], epoch)}</td>" for name in names)
-        + "</tr>"
-        for epoch in range(run.epochs_done)
-    )
-    return (
-        "<details><summary>Show the table</summary>"
-        f'<div class="table numbers"><table><thead><tr>{head}</tr></thead>{rows}</table></div>'
-        "</details>"
+def _cases(run: RecordedRun) -> str:
+    return "".join(
+        f"<details><summary>{escape(phase)}: {len(cases)}</summary>"
+        f'<p class="cases">{escape(", ".join(cases))}</p></details>'
+        for phase, cases in run.record["cases"].items()
     )
 
 
-def _cell(values: Sequence[float], epoch: int) -> str:
-    value = values[epoch] if epoch < len(values) else math.nan
-    if not isinstance(value, float | int) or not math.isfinite(value):
-        return ""
-    return f"{value:.6g}"
+def _command(text: str | None) -> str:
+    return f"<pre>{escape(text)}</pre>" if text else ""
 
 
-def _usage(run: Run) -> str:
-    usage = run.record.get("usage")
-    return f"<pre>{escape(usage)}</pre>" if usage else ""
-
-
-def _citations(runs: Sequence[Run]) -> str:
-    texts = dict.fromkeys(text for run in runs for text in run.record.get("citations", []))
+def _citations(runs: Sequence[RecordedRun]) -> str:
+    texts = dict.fromkeys(text for run in runs for text in run.record["citations"])
     return "".join(f"<p>{escape(text)}</p>" for text in texts)

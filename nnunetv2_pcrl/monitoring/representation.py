@@ -1,47 +1,37 @@
 """The state of a representation: what its embeddings can tell apart, without labels."""
 
-from collections.abc import Mapping
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
-from nnunetv2_pcrl.monitoring.log_names import of_level
-
 
 @torch.no_grad()
-def representation_state(
-    network: PCRLv2Network,
-    first: Mapping[int, Tensor],
-    second: Mapping[int, Tensor],
-    local: Mapping[int, Tensor],
+def representation_numbers(
+    first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], queries: Tensor
 ) -> dict[str, Tensor]:
-    """Numbers of every level.
+    """How well embeddings tell images apart.
 
     Args:
-        network: heads of all levels.
-        first, second: pooled features of v0 and v1 per level, each [B, C], B >= 2.
-        local: of all local views per level, [L * B, C], local view by local view.
+        first, second: projections z and predictions p of two views of each image, [B, F], B >= 2.
+        queries: predictions of further views [L * B, F]; query i is one of image i % B.
 
     Returns:
-        Scalars by log name: `cosine_matching` and `cosine_other`, the mean cosine of p and z of
-        the two global views of one image and of different images, in [-1, 1]; `retrieval`, the
-        share of local views whose p is nearest to z(v0) of their own image, in [0, 1], 1/B by
-        chance; `effective_rank` of z(v0), from 1 to min(B - 1, C).
+        Scalars: `cosine_matching` and `cosine_other`, the mean cosine of p and z of the two views
+        of one image and of different images, in [-1, 1]; `retrieval`, the share of queries that
+        are nearest to z of the first view of their own image, in [0, 1], 1/B by chance;
+        `effective_rank` of these z, from 1 to min(B - 1, F).
     """
-    state = {}
-    for level in range(network.num_levels):
-        z_first, p_first = network.embed(level, first[level])
-        z_second, p_second = network.embed(level, second[level])
-        _, p_local = network.embed(level, local[level])
-        cosines = (cosine_matrix(p_first, z_second) + cosine_matrix(p_second, z_first).T) / 2
-        cosines = cosines.float()
-        state[of_level("cosine_matching", level)] = cosines.diagonal().mean()
-        state[of_level("cosine_other", level)] = mean_off_diagonal(cosines)
-        state[of_level("retrieval", level)] = retrieval(p_local, z_first)
-        state[of_level("effective_rank", level)] = effective_rank(z_first).to(cosines.device)
-    return state
+    (z_first, p_first), (z_second, p_second) = first, second
+    cosines = (cosine_matrix(p_first, z_second) + cosine_matrix(p_second, z_first).T) / 2
+    cosines = cosines.float()
+    return {
+        "cosine_matching": cosines.diagonal().mean(),
+        "cosine_other": mean_off_diagonal(cosines),
+        "retrieval": retrieval(queries, z_first),
+        "effective_rank": effective_rank(z_first).to(cosines.device),
+    }
 
 
 def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:
@@ -71,13 +61,15 @@ def effective_rank(embeddings: Tensor) -> Tensor:
     """Exponential of the entropy of the normalised singular values, of centred rows.
 
     The number of directions that the embeddings [N, F] use: from 1 to min(N - 1, F); 0 if all rows
-    are the same.
+    are the same, NaN if a value is not finite.
 
     Source: Roy and Vetterli 2007; used for self-supervised learning by Garrido et al. 2023
     (RankMe), there without centring.
     """
     # On the CPU: small matrices take long on a GPU.
     rows = embeddings.detach().double().cpu()
+    if not rows.isfinite().all():
+        return torch.tensor(math.nan)
     singular = torch.linalg.svdvals(rows - rows.mean(dim=0))
     total = singular.sum()
     if not total > 1e-9 * rows.abs().max().clamp_min(1e-12):

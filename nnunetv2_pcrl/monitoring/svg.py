@@ -4,24 +4,24 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from nnunetv2_pcrl.monitoring.charts import Chart, Curve
+from nnunetv2_pcrl.monitoring.charts import Curve, Plot
 
-WIDTH, HEIGHT = 460, 250
-LEFT, RIGHT, TOP, BOTTOM = 54, 12, 10, 30
+WIDTH, HEIGHT = 460, 262
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 20, 32
 NUM_COLOURS = 8
 # More points than this on a curve get no mark to point at.
 MOST_MARKS = 400
 
 
-def line_chart(chart: Chart, first_epoch: int = 1) -> str:
-    """A figure: title, curves over epochs, legend. Pointing at a value shows it.
+def line_chart(plot: Plot, first_epoch: int = 1) -> str:
+    """A figure: title, explanation, curves over epochs, legend. Pointing at a value shows it.
 
     Args:
-        chart: at least one finite value.
+        plot: at least one finite value.
         first_epoch: number of the first value.
     """
-    num_epochs = max(len(curve.values) for curve in chart.curves)
-    values = [v for curve in chart.curves for v in curve.values if math.isfinite(v)]
+    chart, curves, num_epochs = plot.chart, plot.curves, plot.num_epochs
+    values = [v for curve in curves for v in curve.values if math.isfinite(v)]
     low, high = min(values), max(values)
     if chart.from_zero:
         low = min(0.0, low)
@@ -43,13 +43,17 @@ def line_chart(chart: Chart, first_epoch: int = 1) -> str:
             f'y2="{y(tick):.1f}"/><text x="{LEFT - 6}" y="{y(tick) + 3.5:.1f}" '
             f'text-anchor="end">{tick:g}</text>'
         )
+    parts.append(
+        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">epoch</text>'
+        f'<text x="{LEFT}" y="10">{escape(chart.axis)}</text>'
+    )
     for epoch in epoch_ticks(num_epochs):
         parts.append(
-            f'<text x="{x(epoch):.1f}" y="{HEIGHT - 12}" text-anchor="middle">'
+            f'<text x="{x(epoch):.1f}" y="{HEIGHT - 15}" text-anchor="middle">'
             f"{epoch + first_epoch}</text>"
         )
-    num_levels = 1 + max(curve.colour for curve in chart.curves)
-    for curve in chart.curves:
+    num_levels = 1 + max(curve.colour for curve in curves)
+    for curve in curves:
         colour = colour_of(curve, num_levels, chart.levels)
         points = [(x(e), y(v)) for e, v in enumerate(curve.values) if math.isfinite(v)]
         line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
@@ -65,10 +69,11 @@ def line_chart(chart: Chart, first_epoch: int = 1) -> str:
     legend = "".join(
         f'<span><i class="{c.style}" style="border-color:'
         f'{colour_of(c, num_levels, chart.levels)}"></i>{escape(c.label)}</span>'
-        for c in chart.curves
+        for c in curves
     )
     return (
-        f'<figure class="chart"><figcaption>{escape(chart.title)}</figcaption>{"".join(parts)}'
+        f'<figure class="chart"><figcaption>{escape(chart.title)}</figcaption>'
+        f'<p class="muted">{escape(chart.text)}</p>{"".join(parts)}'
         f'<div class="legend">{legend}</div></figure>'
     )
 

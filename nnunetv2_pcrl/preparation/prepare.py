@@ -23,6 +23,7 @@ from nnunetv2_pcrl.preparation.raw_cases import RawDataset, find_raw_folder, rea
 from nnunetv2_pcrl.preparation.reader import find_reader
 from nnunetv2_pcrl.preparation.unlabelled_plans import default_plans_name, plan, plan_after
 from nnunetv2_pcrl.preparation.unlabelled_preprocessing import preprocess_cases
+from nnunetv2_pcrl.settings.plans_file import PRETRAINING, SECTIONS
 
 MEASUREMENTS = "pcrlv2_fingerprint"
 FINGERPRINT = "dataset_fingerprint.json"
@@ -111,7 +112,8 @@ def _allow_one_case(plans: Mapping[str, Any]) -> None:
     """Lets a pretraining accept what was given to it on purpose; the report warns."""
     for values in plans["configurations"].values():
         if "inherits_from" not in values:
-            values["pcrlv2"] = {**values.get("pcrlv2", {}), "min_cases": 1}
+            sections = values.setdefault(SECTIONS, {})
+            sections[PRETRAINING] = {**sections.get(PRETRAINING, {}), "min_cases": 1}
 
 
 def _plans_name(settings: PreparationSettings) -> str:

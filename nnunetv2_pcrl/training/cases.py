@@ -69,6 +69,6 @@ def usable_cases(
             f"Pretraining needs at least {least} usable cases, this split of {folder} has "
             f"{len(usable)}. With a single case all views of a batch come from the same image, and "
             f'their comparison teaches little. Add cases, or set "min_cases": 1 in the '
-            f'"pcrlv2" section of the plans to go on all the same.{named}'
+            f'"pretraining" settings of the plans to go on all the same.{named}'
         )
     return usable, problems

@@ -1,9 +1,9 @@
 """What the monitoring needs to know of a pretraining, gathered from nnU-Net's trainer."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
@@ -12,7 +12,7 @@ from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.pretraining_monitor import MonitoredRun
 from nnunetv2_pcrl.training.results import how_to_fine_tune
 from nnunetv2_pcrl.weights.channels import channel_names_of
-from nnunetv2_pcrl.weights.portable import APA_CITATIONS, FILE_NAME
+from nnunetv2_pcrl.weights.portable import FILE_NAME, citation_texts, citations_with
 
 
 def run_of(trainer: nnUNetTrainer) -> dict[str, Any]:
@@ -53,63 +53,106 @@ def channel_names(trainer: nnUNetTrainer) -> list[str]:
 def class_names(trainer: nnUNetTrainer) -> dict[int, str]:
     """Names of the label values of a data set, 0 first; none if it has no labelled case.
 
-    Where labels are regions of several values, the values themselves are the classes.
+    Where labels are regions of several values, the values themselves are the classes, named by the
+    regions that they belong to.
     """
     folder = Path(trainer.preprocessed_dataset_folder)
     if not any(folder.glob("*_seg.*")) and not any(folder.glob("*.npz")):
         return {}
     ignored = trainer.label_manager.ignore_label
+    labels = trainer.dataset_json.get("labels", {})
     names = {}
     for value in sorted(trainer.label_manager.all_labels):
-        if value != ignored:
-            names[int(value)] = f"class {value}"
-    for name, value in trainer.dataset_json.get("labels", {}).items():
-        if isinstance(value, int) and value in names:
-            names[value] = name
+        if value == ignored:
+            continue
+        own = [name for name, of_name in labels.items() if of_name == value]
+        regions = [
+            n for n, values in labels.items() if isinstance(values, list) and value in values
+        ]
+        names[int(value)] = own[0] if own else f"value {value} ({', '.join(regions)})"
     return names
+
+
+def foreground_names(trainer: nnUNetTrainer) -> list[str]:
+    """Names of the classes or regions that nnU-Net segments, in the order of its Dice values."""
+    manager = trainer.label_manager
+    labels = trainer.dataset_json["labels"]
+    wanted = manager.foreground_regions if manager.has_regions else manager.foreground_labels
+    names = {_hashable(values): name for name, values in labels.items()}
+    return [names.get(_hashable(values), f"class {values}") for values in wanted]
+
+
+def _hashable(values: Any) -> Any:
+    return tuple(values) if isinstance(values, list | tuple) else values
+
+
+def command_of(trainer: nnUNetTrainer) -> str:
+    """What to type for the same training."""
+    words = [
+        "nnUNetv2_train",
+        trainer.plans_manager.dataset_name,
+        trainer.configuration_name,
+        str(trainer.fold),
+        "-tr",
+        type(trainer).__name__,
+        "-p",
+        trainer.plans_manager.plans_name,
+    ]
+    if trainer.is_ddp:
+        words += ["-num_gpus", str(torch.distributed.get_world_size())]
+    if trainer.device.type != "cuda":
+        words += ["-device", trainer.device.type]
+    return shlex.join(words)
 
 
 def monitored_run(trainer: nnUNetTrainer, guard: Guard) -> MonitoredRun:
     """A pretraining as its monitor sees it.
 
     Args:
-        trainer: initialised, with its streams of views.
+        trainer: initialised, with its streams of views and its `method`.
         guard: of this trainer.
     """
-    folder = Path(trainer.preprocessed_dataset_folder)
-    training = trainer.dataloader_train.identifiers
-    validation = trainer.dataloader_val.identifiers
-    settings = trainer.settings
-    strides = trainer.configuration_manager.network_arch_init_kwargs["strides"]
+    method = trainer.method
+    settings, facts = method.settings, method.facts
+    training = list(trainer.dataloader_train.identifiers)
+    validation = list(trainer.dataloader_val.identifiers)
     return MonitoredRun(
-        Path(trainer.output_folder),
-        folder,
-        training,
-        validation,
-        settings,
-        np.prod(strides, axis=0).tolist(),
-        channel_names(trainer),
-        class_names(trainer),
-        trainer.network,
-        trainer.device,
-        trainer.autocast,
-        guard,
-        {
+        output_folder=Path(trainer.output_folder),
+        data_folder=Path(trainer.preprocessed_dataset_folder),
+        training_cases=training,
+        validation_cases=validation,
+        settings=settings,
+        method=method,
+        shown=method.shown(method.num_levels),
+        patch_size=facts.patch_size,
+        spacing=facts.spacing,
+        total_stride=facts.total_stride,
+        transpose=trainer.plans_manager.transpose_forward,
+        channels=channel_names(trainer),
+        classes=class_names(trainer),
+        network=trainer.network,
+        device=trainer.device,
+        autocast=trainer.autocast,
+        guard=guard,
+        record={
+            "method": method.about.name,
             "run": run_of(trainer),
+            "command": command_of(trainer),
+            "cases": {"training": training, "validation": validation},
             "data": {
+                "method": f"{method.about.name}: {method.about.title}",
                 "training cases": len(training),
                 "validation cases": len(validation),
                 **data_of(trainer),
             },
             "settings": settings.as_plain(),
             "num_epochs": settings.num_epochs,
-            "num_levels": trainer.network.num_levels,
             "usage": how_to_fine_tune(
                 Path(trainer.output_folder) / FILE_NAME,
                 type(trainer).__name__,
                 trainer.plans_manager.plans,
                 trainer.configuration_name,
             ),
-            "citations": APA_CITATIONS,
+            "citations": citation_texts(citations_with(method.about.citations)),
         },
     )

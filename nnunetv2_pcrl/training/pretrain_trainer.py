@@ -1,132 +1,112 @@
-"""PCRLv2PretrainTrainer: what PCRLv2 is among self-supervised trainers."""
+"""The pretraining of any method: what nnU-Net's trainer asks, answered by the method."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from torch import Tensor
+from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
+from torch import Tensor, nn
 
 import nnunetv2_pcrl
-from nnunetv2_pcrl.methods.pcrlv2.loss import (
-    Levels,
-    LossWeights,
-    draw_levels,
-    level_restoration_weight,
-)
-from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
-from nnunetv2_pcrl.methods.pcrlv2.settings import (
-    SMALL_COMPARISON_BATCH,
-    PCRLv2Settings,
-    derive_settings,
-)
-from nnunetv2_pcrl.methods.pcrlv2.variants import (
-    authors_settings,
-    method_name,
-    settings_of_variant,
-)
+from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.pretraining import Pretraining
+from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
+from nnunetv2_pcrl.methods.settings import PretrainingSettings
+from nnunetv2_pcrl.methods.variants import is_variant, settings_for
+from nnunetv2_pcrl.monitoring.charts import PROBE, PROBE_PER_CLASS
+from nnunetv2_pcrl.monitoring.checks import of_every_training
 from nnunetv2_pcrl.monitoring.epoch_line import epoch_line
-from nnunetv2_pcrl.monitoring.health import health_warnings, small_batch_text
-from nnunetv2_pcrl.monitoring.log_names import (
-    PROBE,
-    STATE,
-    TERMS,
-    logged_names,
-    of_levels,
-    restoration_error_names,
-)
 from nnunetv2_pcrl.monitoring.pretraining_monitor import PretrainingMonitor
 from nnunetv2_pcrl.monitoring.record import RECORD_NAME, read_record
 from nnunetv2_pcrl.monitoring.report import REPORT_NAME, write_report
-from nnunetv2_pcrl.monitoring.representation import representation_state
 from nnunetv2_pcrl.monitoring.runs import read_runs
-from nnunetv2_pcrl.networks.non_skip import NonSkipUNet, copy_into_skip_network
-from nnunetv2_pcrl.settings.sections import check_names, read_section
-from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
-from nnunetv2_pcrl.training.monitored_run import monitored_run
-from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer, StepLoss
-from nnunetv2_pcrl.training.step import Evaluation, StepResult, ViewBatch
-from nnunetv2_pcrl.training.two_pass import (
+from nnunetv2_pcrl.monitoring.vocabulary import Series, Shown
+from nnunetv2_pcrl.settings.base import check_names
+from nnunetv2_pcrl.settings.plans_file import PRETRAINING, read_section
+from nnunetv2_pcrl.training.gradient_cache import (
     MicroBatch,
     Precision,
     accumulate_gradients,
     couples_images,
     evaluate,
+    weighted,
 )
+from nnunetv2_pcrl.training.monitored_run import monitored_run
+from nnunetv2_pcrl.training.plan_facts import plan_facts
+from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer, StepLoss
+from nnunetv2_pcrl.training.update import means
+from nnunetv2_pcrl.views.drawn import Recipe
 from nnunetv2_pcrl.weights.adaptation_plan import build_adaptation_plan
+from nnunetv2_pcrl.weights.fresh import fixed_seed
 from nnunetv2_pcrl.weights.planned_for import planned_for
-from nnunetv2_pcrl.weights.portable import CITATIONS
+from nnunetv2_pcrl.weights.portable import citations_with
 
 
-class PCRLv2PretrainTrainer(SSLTrainer):
-    """Pretrains the planned network by PCRLv2, without labels.
+class PretrainTrainer(SSLTrainer):
+    """Pretrains the planned network by a method, without labels.
 
-    Source: Zhou et al. 2023 (PCRLv2).
+    Attributes:
+        method_class: the method; trainers by name have it, see `trainers.py`.
+        words: of the trainer's name, behind the method's.
+        method: with the settings of this run.
     """
 
-    has_authors_settings = False
+    method_class: ClassVar[type[Method]]
+    words: ClassVar[tuple[str, ...]] = ()
     # In the first process only.
     _monitor: PretrainingMonitor | None = None
-    # What the last epoch was warned about. A small batch is said before the first one.
-    _warnings: Mapping[str, str] = {"small batch": ""}
+    # What the last epoch was warned about.
+    _warnings: Mapping[str, str] = {}
 
     @classmethod
-    def variant_of_length(cls, num_epochs: int) -> dict[str, Any]:
-        """Class attributes of the variant that trains for so many epochs."""
-        return {"variant": {**cls.variant, "num_epochs": num_epochs}}
+    def named(cls, name: str, method: type[Method], words: tuple[str, ...]) -> type | None:
+        """The trainer of a method and of variants; None if a word means nothing to the method."""
+        if not all(is_variant(method, word) for word in words):
+            return None
+        return type(name, (cls,), {"method_class": method, "words": words})
 
     @classmethod
-    def variant_of_word(cls, word: str) -> dict[str, Any] | None:
-        """Class attributes of the variant of that name, e.g. authors; None if there is none."""
-        if word == "authors":
-            return {"has_authors_settings": True}
-        settings = settings_of_variant(word)
-        return settings and {"variant": {**cls.variant, **settings}}
+    def _method_for(cls, configuration: ConfigurationManager, num_channels: int) -> Method:
+        """The method with the settings that follow from plan, plans file and trainer's name."""
+        method = cls.method_class
+        facts = plan_facts(configuration, num_channels)
+        sections = configuration.configuration
+        common = read_section(sections, PRETRAINING, METHOD_SECTIONS)
+        check_names(common, PretrainingSettings.names(), PRETRAINING)
+        own = read_section(sections, method.about.section, METHOD_SECTIONS)
+        return method(settings_for(method, facts, {**common, **own}, cls.words), facts)
 
-    def derive_settings(self) -> PCRLv2Settings:
-        """Settings from the plan, the plans' `"pcrlv2"` section and the variant, in this order.
-
-        The authors' settings take the place of those from the plan.
-        """
-        configuration = self.configuration_manager
-        section = read_section(configuration.configuration)
-        check_names(section, PCRLv2Settings.names() | FinetuneSettings.names())
-        overrides = {k: v for k, v in section.items() if k in PCRLv2Settings.names()}
-        num_axes = len(configuration.patch_size)
-        authors = authors_settings(num_axes) if self.has_authors_settings else {}
-        settings = derive_settings(
-            configuration.patch_size,
-            np.prod(self._planned_strides(), axis=0).tolist(),
-            configuration.spacing,
-            {**authors, **overrides, **self.variant},
+    def derive_settings(self) -> PretrainingSettings:
+        """Settings from the plan, the method's section of the plans file and the name's words."""
+        num_channels = determine_num_input_channels(
+            self.plans_manager, self.configuration_manager, self.dataset_json
         )
-        if not (settings.restoration_weight and settings.comparison_weight):
-            self.print_to_log_file(
-                f"{method_name(settings)}: its terms are logged, and are not in the loss"
-            )
-        if settings.batch_size < SMALL_COMPARISON_BATCH and settings.comparison_weight:
-            self.print_to_log_file(f"WARNING: {small_batch_text(settings.batch_size)}")
-        return settings
+        self.method = self._method_for(self.configuration_manager, num_channels)
+        self._warnings = self.method.remarks()
+        for remark in self._warnings.values():
+            self.print_to_log_file(remark)
+        return self.method.settings
 
-    def _planned_strides(self) -> list:
-        strides = self.configuration_manager.network_arch_init_kwargs.get("strides")
-        if strides is None:
-            # Another architecture: building the variant says what is supported.
-            NonSkipUNet(self._planned_network())
-        return strides
+    def recipe(self) -> Recipe:
+        """The method's."""
+        return self.method.recipe()
 
-    @staticmethod
+    # Network
+
+    @classmethod
     def build_network_architecture(
+        cls,
         plans_manager,
         configuration_manager,
         num_input_channels: int,
         num_output_channels: int,
         enable_deep_supervision: bool = True,
-    ) -> PCRLv2Network:
-        """The non-skip variant of the planned network, with heads."""
+    ) -> nn.Module:
+        """The method's network, made of the planned one."""
         planned = nnUNetTrainer.build_network_architecture(
             plans_manager,
             configuration_manager,
@@ -134,123 +114,107 @@ class PCRLv2PretrainTrainer(SSLTrainer):
             num_output_channels,
             enable_deep_supervision,
         )
-        return PCRLv2Network(NonSkipUNet(planned), num_input_channels)
+        return cls._method_for(configuration_manager, num_input_channels).build(planned)
 
-    def _planned_network(self) -> torch.nn.Module:
-        """The stock network of the plan, freshly initialised."""
-        return nnUNetTrainer.build_network_architecture(
-            self.plans_manager,
-            self.configuration_manager,
-            self.num_input_channels or 1,
-            self.label_manager.num_segmentation_heads,
-            enable_deep_supervision=True,
-        )
-
-    @property
-    def _num_levels(self) -> int:
-        return len(self._planned_strides()) - 1
-
-    def log_keys(self) -> list[str]:
-        """Loss terms, what restoring each view's mean would cost, state per level, the probe."""
-        return logged_names(self._num_levels)
+    def _planned_network(self) -> nn.Module:
+        """The stock network of the plan, initialised as in every other run."""
+        with fixed_seed():
+            return nnUNetTrainer.build_network_architecture(
+                self.plans_manager,
+                self.configuration_manager,
+                self.method.facts.num_channels,
+                self.label_manager.num_segmentation_heads,
+                enable_deep_supervision=True,
+            )
 
     def initialize(self):
         """As the base; then decides how many views pass the backbone at a time."""
         super().initialize()
-        settings, plan = self.settings, self.configuration_manager
         self._micro_batch: MicroBatch | None = None
         if couples_images(self.network.backbone):
             self.print_to_log_file(
                 "The planned network has batch normalisation or dropout, so all views of a step "
-                "pass it together; this takes the memory of the whole comparison batch."
+                "pass it together; this takes the memory of the whole batch."
             )
             if self.joint_batch.num_ranks > 1:
                 # As nnU-Net does. PyTorch has it for GPUs only, and says so.
-                self.network.backbone = torch.nn.SyncBatchNorm.convert_sync_batchnorm(
+                self.network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(
                     self.network.backbone
                 )
             return
+        facts = self.method.facts
         self._micro_batch = MicroBatch.of_plan(
-            plan.batch_size,
-            plan.patch_size,
-            settings.global_size,
-            settings.local_size,
-            settings.global_views_at_a_time,
+            facts.batch_size,
+            facts.patch_size,
+            self.settings.views_at_a_time,
+            self.method.largest_view,
         )
         self.print_to_log_file(
-            f"Views that pass the backbone at a time: {self._micro_batch.global_views} global or "
-            f"{self._micro_batch.local_views} local ones, of {settings.batch_size} images"
+            f"Voxels that pass the backbone at a time: {self._micro_batch.voxels:,}, "
+            f"of {self.settings.batch_size} images"
         )
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The method's."""
+        return self.method.optimizer(self.network)
+
+    # Steps
+
+    @property
+    def progress(self) -> float:
+        """Finished epochs over all epochs."""
+        return self.current_epoch / self.num_epochs
 
     def accumulate_gradients(
         self, batch: dict[str, Any], generator: torch.Generator, scale: float | Tensor
     ) -> StepLoss:
-        """The gradient of the PCRLv2 loss at levels drawn for this step."""
-        weights = self._loss_weights(self._level_restoration_weight)
-        result = accumulate_gradients(
+        """The gradient of the method's loss, drawn for this step."""
+        objective = self.method.objective(self.network, self.progress, generator)
+        numbers = accumulate_gradients(
             self.network,
-            _views_of(batch),
-            self._draw_levels(generator),
-            weights,
+            batch["views"],
+            objective,
             self._micro_batch,
             Precision(self.autocast, scale),
             self.joint_batch,
         )
-        return self._step_loss(batch, result, weights)
+        return self._step_loss(numbers, objective.weights)
 
     def evaluate(self, batch: dict[str, Any], generator: torch.Generator) -> StepLoss:
-        """The PCRLv2 loss with beta = 1, so that epochs can be compared."""
-        levels = self._draw_levels(generator)
-        result = evaluate(
-            self.network, _views_of(batch), levels, self._micro_batch, self.joint_batch
+        """The method's loss, so that epochs can be compared, and all that it watches."""
+        objective = self.method.objective(self.network, None, generator)
+        numbers = evaluate(
+            self.network,
+            batch["views"],
+            objective,
+            self._micro_batch,
+            Precision(self.autocast),
+            self.joint_batch,
         )
-        step = self._step_loss(batch, result, self._loss_weights(1.0))
-        return StepLoss(step.loss, {**step.numbers, **self._state(result)})
+        return self._step_loss(numbers, objective.weights)
 
-    def _state(self, result: Evaluation) -> dict[str, Tensor]:
-        """The state of the representation; the same names in every process, whatever happens."""
-        num_levels, pooled = self.network.num_levels, result.pooled
-        state = dict.fromkeys(of_levels(STATE, num_levels), torch.tensor(math.nan))
-        with self.guard("the state of the representation"):
-            state |= representation_state(self.network, pooled.first, pooled.second, pooled.local)
-        errors = (*result.level_errors, result.terms.restoration)
-        return state | dict(zip(restoration_error_names(num_levels), errors, strict=True))
+    def _step_loss(self, numbers: Mapping[str, Tensor], weights: Mapping[str, float]) -> StepLoss:
+        return StepLoss(torch.as_tensor(weighted(numbers, weights)), numbers)
 
-    def _draw_levels(self, generator: torch.Generator) -> Levels:
-        settings = self.settings
-        return draw_levels(
-            self.network.num_levels, settings.num_local, generator, settings.shared_level
-        )
+    def after_update(self) -> None:
+        """The method's."""
+        self.method.after_update(self.network, self.progress)
 
-    def _loss_weights(self, beta: float) -> LossWeights:
-        settings = self.settings
-        return LossWeights(
-            settings.restoration_weight,
-            settings.restoration_weight * beta,
-            settings.comparison_weight,
-        )
-
-    def _step_loss(
-        self, batch: dict[str, Any], result: StepResult, weights: LossWeights
-    ) -> StepLoss:
-        numbers = {name: getattr(result.terms, name) for name in TERMS}
-        variances = batch["target"].flatten(2).var(dim=2, unbiased=False)
-        numbers["target_variance"] = self.joint_batch.weight * variances.mean()
-        for level in range(self.network.num_levels):
-            numbers[f"z_std_level_{level}"] = result.projection_spreads[level]
-            numbers[f"feature_spread_level_{level}"] = result.feature_spreads[level]
-        return StepLoss(result.terms.total(weights), numbers)
+    # What people see
 
     @property
-    def _level_restoration_weight(self) -> float:
-        return level_restoration_weight(self.current_epoch, self.num_epochs)
+    def _shown(self) -> Shown:
+        """What the run shows of itself."""
+        # One level per resolution that is upsampled to; encoders alone have the last stage too.
+        return self.method.shown(self.method.num_levels)
 
-    def on_train_epoch_end(self, train_outputs: list[dict]):
-        """Logs the epoch's means, and beta."""
-        super().on_train_epoch_end(train_outputs)
-        self.logger.log(
-            "level_restoration_weight", self._level_restoration_weight, self.current_epoch
-        )
+    def log_keys(self) -> list[str]:
+        """What the method shows, its schedules, the probe."""
+        return [*self._shown.log_names, PROBE, PROBE_PER_CLASS]
+
+    def series(self) -> Sequence[Series]:
+        """What the method shows."""
+        return self._shown.series
 
     def on_train_start(self):
         """As the base; then prepares what a person will see."""
@@ -265,32 +229,34 @@ class PCRLv2PretrainTrainer(SSLTrainer):
             if not self._resumed and (score := self._monitor.probe_before_training()):
                 self.print_to_log_file(f"probe before training: {score.mean:.4f}")
 
+    def on_train_epoch_end(self, train_outputs: list[dict]):
+        """Logs the epoch's means, and the schedules."""
+        super().on_train_epoch_end(train_outputs)
+        for name, value in self.method.schedules(self.progress).items():
+            self.logger.log(name, value, self.current_epoch)
+
     def on_validation_epoch_end(self, val_outputs: list[dict]):
-        """Logs the means; restoration errors in units of the images' variance; the probe."""
-        variance = np.mean([output["target_variance"] for output in val_outputs])
-        for output in val_outputs:
-            for name in restoration_error_names(self.network.num_levels):
-                output[name] /= max(variance, 1e-12)
-        super().on_validation_epoch_end(val_outputs)
+        """Logs what the method makes of the means; the probe."""
+        self._log_means("val", self.method.summarised(means(val_outputs)))
         score = self._monitor.probe(self.current_epoch) if self._monitor else None
         self.logger.log(PROBE, score.mean if score else math.nan, self.current_epoch)
         per_class = [*score.per_class] if score else math.nan
-        self.logger.log(f"{PROBE}_per_class", per_class, self.current_epoch)
+        self.logger.log(PROBE_PER_CLASS, per_class, self.current_epoch)
 
     def print_epoch(self) -> None:
         """The epoch in a line; warnings when they begin."""
         logged = self.logger.local_logger.my_fantastic_logging
         with self.guard("the epoch's line in the log"):
-            self.print_to_log_file(epoch_line(logged, self._num_levels, self.num_epochs))
+            self.print_to_log_file(epoch_line(logged, self._shown, self.num_epochs))
         with self.guard("the search for warnings"):
-            found = health_warnings(logged, self._num_levels, self.settings)
+            found = {**self.method.warnings(logged), **of_every_training(logged)}
             for kind, text in found.items():
                 if kind not in self._warnings:
                     self.print_to_log_file(f"WARNING: {text}")
             self._warnings = found
 
     def plot_progress(self) -> None:
-        """progress.png and restorations.png, if they are due, and the record of the run."""
+        """progress.png and the method's pictures, if they are due, and the record of the run."""
         if self._monitor:
             logged = self.logger.local_logger.my_fantastic_logging
             self._monitor.after_epoch(logged, self._warnings)
@@ -304,14 +270,25 @@ class PCRLv2PretrainTrainer(SSLTrainer):
                 self.print_to_log_file(f"Report: {folder / REPORT_NAME}")
         super().perform_actual_validation(save_probabilities)
 
+    # Files
+
+    def described(self) -> dict[str, Any]:
+        """How the weights were made, as files say it."""
+        pretraining = Pretraining.of_trainer(type(self).__name__)
+        return {
+            "method": pretraining.method,
+            "variants": list(pretraining.variants),
+            "decoder": self.network.backbone.decoder,
+            "citations": citations_with(self.method.about.citations),
+        }
+
     def portable_weights(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
-        """The backbone as the planned skip network, and what a reader needs to know of it."""
+        """The backbone as the planned network, and what a reader needs to know of it."""
         planned = self._planned_network()
-        copy_into_skip_network(self.network.backbone, planned)
+        self.network.backbone.write_into(planned)
         about = {
-            "method": method_name(self.settings),
+            **self.described(),
             "made_by": f"nnunetv2_pcrl {nnunetv2_pcrl.__version__}",
-            "citations": CITATIONS,
             "nnunet_plans": self.plans_manager.plans,
             "planned_for": planned_for(self.plans_manager.plans),
             "configuration": self.configuration_name,
@@ -325,13 +302,9 @@ class PCRLv2PretrainTrainer(SSLTrainer):
                 self.plans_manager.plans,
                 self.configuration_manager.configuration,
                 self.configuration_name,
-                self.num_input_channels,
+                self.method.facts.num_channels,
                 planned.key_to_encoder,
                 planned.key_to_stem,
                 planned.keys_to_in_proj,
             )
         return planned.state_dict(), about
-
-
-def _views_of(batch: dict[str, Any]) -> ViewBatch:
-    return ViewBatch(batch["target"], batch["global_views"], batch["local_views"])

@@ -1,20 +1,20 @@
 """What lies in nnU-Net's result folders: keeping earlier results, finding pretrained weights."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_pcrl.methods.pcrlv2.variants import METHODS, joined_methods
+from nnunetv2_pcrl.methods.pretraining import Pretraining
+from nnunetv2_pcrl.settings.plans_file import FINETUNE, SECTIONS
 from nnunetv2_pcrl.weights.planned_for import planned_for
 from nnunetv2_pcrl.weights.portable import FILE_NAME
 
 WEIGHTS_VARIABLE = "nnUNet_pcrl_weights"
-PRETRAIN_TRAINER = "PCRLv2PretrainTrainer"
-FINETUNE_TRAINER = "PCRLv2FinetuneTrainer"
 # Not worth keeping alone.
-ALONGSIDE = ("monitoring.json", "report.html", "restorations.npz", "restorations.png")
+ALONGSIDE = ("monitoring.json", "report.html", "pictures.npz", "pictures.png")
 KEPT = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth", FILE_NAME)
 
 
@@ -35,16 +35,6 @@ def keep_previous_results(output_folder: Path) -> Path | None:
     return target
 
 
-def method_of(trainer: str) -> str | None:
-    """Those of `METHODS` that a trainer's name has, joined; None for PCRLv2 itself."""
-    return joined_methods(word for word in trainer.split("_") if word in METHODS)
-
-
-def of_method(trainer: str, method: str | None) -> str:
-    """The name of a trainer's variant of a method; None for PCRLv2 itself."""
-    return trainer if method is None else f"{trainer}_{method}"
-
-
 def how_to_fine_tune(
     weights: Path, trainer: str, plans: Mapping[str, Any], configuration: str
 ) -> str:
@@ -57,17 +47,19 @@ def how_to_fine_tune(
         configuration: e.g. 3d_fullres.
     """
     origin = planned_for(plans)
+    finetuner = Pretraining.of_trainer(trainer).trainer_of("Finetune")
     command = (
         f"nnUNetv2_train {origin['dataset_name']} {configuration} FOLD "
-        f"-tr {of_method(FINETUNE_TRAINER, method_of(trainer))} -p {origin['plans_name']}"
+        f"-tr {finetuner} -p {origin['plans_name']}"
     )
     if all(plans[name] == value for name, value in origin.items()):
         return (
             f"Fine-tune them with\n  {command}\n"
-            f"or with any nnU-Net trainer of the same plans by\n  -pretrained_weights {weights}"
+            f"or with any nnU-Net trainer of the same plans by\n  -pretrained_weights "
+            f"{shlex.quote(str(weights))}"
         )
     # Only results of the same data set and plans are found without being named.
-    return f"Fine-tune them with\n  {WEIGHTS_VARIABLE}={weights} {command}"
+    return f"Fine-tune them with\n  {WEIGHTS_VARIABLE}={shlex.quote(str(weights))} {command}"
 
 
 @dataclass(frozen=True)
@@ -85,15 +77,15 @@ class FoundWeights:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which pretraining results suit a fine-tuning.
+    """Which pretraining results suit a training.
 
     Attributes:
         dataset_results: result folder of the data set.
         plans_name: e.g. nnUNetPlans.
         configuration: e.g. 3d_fullres.
-        folds: the fold of the fine-tuning, or "all"; for a label fold also the one that it is a
-            part of, which validates on the same cases.
-        method: one of `METHODS`, or several as `joined_methods`; None for PCRLv2 itself.
+        folds: the fold of the training, or "all"; for a label fold also the one that it is a part
+            of, which validates on the same cases.
+        pretraining: whose weights.
         transductive: whether to take results of fold all only.
     """
 
@@ -101,29 +93,25 @@ class Wanted:
     plans_name: str
     configuration: str
     folds: tuple[int | str, ...]
-    method: str | None = None
+    pretraining: Pretraining
     transductive: bool = False
 
     def folder_name(self, trainer: str) -> str:
         """The name of the result folder of a trainer."""
         return f"{trainer}__{self.plans_name}__{self.configuration}"
 
-    def files(self) -> dict[str | None, list[Path]]:
-        """Weights of the folds in question, by method."""
-        found: dict[str | None, list[Path]] = {}
+    def files(self) -> dict[Pretraining, list[Path]]:
+        """Weights of the folds in question, by pretraining."""
+        found: dict[Pretraining, list[Path]] = {}
         fold = "all" if self.transductive else "*"
-        for file in self.dataset_results.glob(f"{PRETRAIN_TRAINER}*/fold_{fold}/{FILE_NAME}"):
+        for file in self.dataset_results.glob(f"*PretrainTrainer*/fold_{fold}/{FILE_NAME}"):
             name = file.parents[1].name
             trainer = name.split("__")[0]
+            pretraining = Pretraining.of_trainer(trainer)
             # Names of plans may have __ in them too.
-            if name == self.folder_name(trainer):
-                found.setdefault(method_of(trainer), []).append(file)
+            if pretraining and name == self.folder_name(trainer):
+                found.setdefault(pretraining, []).append(file)
         return found
-
-    @property
-    def trainer(self) -> str:
-        """The trainer that makes them."""
-        return of_method(PRETRAIN_TRAINER, self.method)
 
 
 def find_weights(
@@ -150,10 +138,10 @@ def find_weights(
         )
     if from_plans:
         return FoundWeights(Path(from_plans).expanduser(), '"weights" in the plans file')
-    by_method = wanted.files()
-    files = by_method.get(wanted.method, [])
+    by_pretraining = wanted.files()
+    files = by_pretraining.get(wanted.pretraining, [])
     if not files:
-        raise ValueError(_nothing_found(wanted, by_method))
+        raise ValueError(_nothing_found(wanted, by_pretraining))
     same_images = {f"fold_{fold}" for fold in (*wanted.folds, "all")}
     near = files if "all" in wanted.folds else [f for f in files if f.parent.name in same_images]
     path = max(near or files, key=lambda file: file.stat().st_mtime)
@@ -166,23 +154,24 @@ def find_weights(
     return FoundWeights(path, origin)
 
 
-def _nothing_found(wanted: Wanted, by_method: Mapping[str | None, Sequence[Path]]) -> str:
+def _nothing_found(wanted: Wanted, others: Iterable[Pretraining]) -> str:
     plans, configuration = wanted.plans_name, wanted.configuration
+    trainer = wanted.pretraining.trainer_name
     fold = "all" if wanted.transductive else "*"
-    place = wanted.dataset_results / wanted.folder_name(f"{wanted.trainer}*")
+    place = wanted.dataset_results / wanted.folder_name(f"{trainer}*")
     text = (
         f"No pretrained weights were found. Looked in (1) the environment variable "
         f"{WEIGHTS_VARIABLE}: not set; (2) "
-        f'"pcrlv2": {{"weights": PATH}} in configuration {configuration} of {plans}.json: '
-        f"not set; (3) {place}/fold_{fold}/{FILE_NAME}: no such file. "
+        f'"{SECTIONS}": {{"{FINETUNE}": {{"weights": PATH}}}} in configuration {configuration} of '
+        f"{plans}.json: not set; (3) {place}/fold_{fold}/{FILE_NAME}: no such file. "
     )
-    if by_method:
-        others = ", ".join(sorted(m or "PCRLv2 itself" for m in by_method))
+    if others := sorted(map(str, others)):
+        example = Pretraining.of_name(others[0]).trainer_of("Finetune")
         text += (
-            f"There are weights of another method ({others}); a fine-tuning trainer takes them if "
-            f"its name has that word, as in PCRLv2FinetuneTrainer_{METHODS[0]}. "
+            f"There are weights of {', '.join(others)}; a trainer takes them if its name says so, "
+            f"as {example}. "
         )
     return text + (
         f"Pretrain with nnUNetv2_train {wanted.dataset_results.name} {configuration} all "
-        f"-tr {wanted.trainer} -p {plans}, or train from scratch with -tr nnUNetTrainer."
+        f"-tr {trainer} -p {plans}, or train from scratch with -tr nnUNetTrainer."
     )

@@ -1,13 +1,13 @@
-"""The base of all self-supervised trainers, and the only code that knows nnU-Net's hooks.
+"""The base of self-supervised trainers, and the only code that knows nnU-Net's hooks.
 
-A method subclasses it and says what its settings, network, views and loss are; epochs,
-checkpoints, logs, splits and commands stay nnU-Net's.
+A subclass says what its settings, network, views and loss are; epochs, checkpoints, logs, splits
+and commands stay nnU-Net's.
 """
 
 import math
 import os
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +19,25 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor, autocast
 
+from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.progress_bar import EpochBar
+from nnunetv2_pcrl.monitoring.vocabulary import Series
 from nnunetv2_pcrl.training.cases import check_split_is_possible
-from nnunetv2_pcrl.training.checkpoints import changes_of, checkpoint_of
+from nnunetv2_pcrl.training.checkpoints import (
+    changes_of,
+    check_can_go_on,
+    checkpoint_of,
+    is_error_of_writing,
+    read_checkpoint,
+)
 from nnunetv2_pcrl.training.cosine import CosineLRScheduler
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.results import how_to_fine_tune, keep_previous_results
 from nnunetv2_pcrl.training.streams import StreamSource
 from nnunetv2_pcrl.training.termination import EXIT_STATUS, TerminationNotice
 from nnunetv2_pcrl.training.update import means, update
+from nnunetv2_pcrl.views.drawn import Recipe
 from nnunetv2_pcrl.views.seeding import seeded_generator
 from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
 from nnunetv2_pcrl.weights.portable import FILE_NAME, write_weights
@@ -51,15 +60,12 @@ class StepLoss:
     numbers: Mapping[str, Tensor]
 
 
-class SSLTrainer(nnUNetTrainer):
+class SSLTrainer(nnUNetTrainer, ABC):
     """nnU-Net trainer without labels. "Best" is the lowest validation loss.
 
     Several processes (-num_gpus) share the comparison batch; the run is then the one of a single
-    process with the same seed, but for rounding. Subclasses define the abstract methods; `variant`
-    holds settings of variants by name.
+    process with the same seed, but for rounding.
     """
-
-    variant: Mapping[str, Any] = {}
 
     def __init__(
         self,
@@ -82,8 +88,6 @@ class SSLTrainer(nnUNetTrainer):
         self.num_val_iterations_per_epoch = self.settings.num_val_iterations_per_epoch
         self.initial_lr = self.settings.initial_lr
         self.weight_decay = self.settings.weight_decay
-        # A finished epoch is never lost: writing a checkpoint costs little beside an epoch.
-        self.save_every = 1
         self.joint_batch = JointBatch.of_this_process(self.settings.batch_size)
         self._resumed = False
         self._step = 0
@@ -96,15 +100,27 @@ class SSLTrainer(nnUNetTrainer):
         self._bar = EpochBar("", 0, 0, is_wanted=False)
         self._fill_log(0)
 
-    # What a method defines
+    # What a subclass defines
 
     @abstractmethod
-    def derive_settings(self):
-        """The method's settings from `self.configuration_manager` and `self.variant`."""
+    def derive_settings(self) -> PretrainingSettings:
+        """The settings, from the plans and the trainer's name."""
+
+    @abstractmethod
+    def recipe(self) -> Recipe:
+        """How views are drawn."""
+
+    @abstractmethod
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser, at the learning rate of the first epoch."""
 
     @abstractmethod
     def log_keys(self) -> list[str]:
         """Names of everything that the method logs once per epoch."""
+
+    @abstractmethod
+    def series(self) -> Sequence[Series]:
+        """What is logged of every step, as the progress bar calls it."""
 
     @abstractmethod
     def accumulate_gradients(
@@ -118,7 +134,15 @@ class SSLTrainer(nnUNetTrainer):
 
     @abstractmethod
     def evaluate(self, batch: dict[str, Any], generator: torch.Generator) -> StepLoss:
-        """The loss of a batch without gradient. Called in `self.autocast()`."""
+        """The loss of a batch without gradient; forward passes run in `self.autocast()`."""
+
+    @abstractmethod
+    def after_update(self) -> None:
+        """What follows an optimiser step."""
+
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """What was trained, as checkpoints and the portable file say it."""
 
     @abstractmethod
     def portable_weights(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
@@ -176,13 +200,8 @@ class SSLTrainer(nnUNetTrainer):
         """Nothing: there are no segmentation outputs."""
 
     def configure_optimizers(self):
-        """SGD without Nesterov, cosine schedule per epoch to zero."""
-        optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            self.initial_lr,
-            momentum=self.settings.momentum,
-            weight_decay=self.weight_decay,
-        )
+        """The optimiser, and a cosine schedule per epoch to zero."""
+        optimizer = self.make_optimizer()
         return optimizer, CosineLRScheduler(optimizer, self.initial_lr, self.num_epochs)
 
     def get_dataloaders(self):
@@ -191,6 +210,7 @@ class SSLTrainer(nnUNetTrainer):
         num_workers = get_allowed_n_proc_DA()
         source = StreamSource(
             Path(self.preprocessed_dataset_folder),
+            self.recipe(),
             self.settings,
             self.joint_batch.own,
             self.num_input_channels,
@@ -238,7 +258,7 @@ class SSLTrainer(nnUNetTrainer):
         with self.guard("the progress bar"):
             title = f"Epoch {self.current_epoch + 1}/{self.num_epochs}"
             steps, images = self.num_iterations_per_epoch, self.settings.batch_size
-            self._bar = EpochBar(title, steps, images, self.local_rank == 0)
+            self._bar = EpochBar(title, steps, images, self.local_rank == 0, self.series())
 
     def on_validation_epoch_start(self):
         """As nnU-Net; starts to count steps, whose numbers decide the drawn levels."""
@@ -269,6 +289,7 @@ class SSLTrainer(nnUNetTrainer):
             self._consecutive_skipped_steps = 0
             norm = update(self.network, self.optimizer, self.grad_scaler, self.joint_batch)
             numbers["gradient_norm"] = float(norm)
+            self.after_update()
         else:
             numbers = {}
             self._skip_step(batch)
@@ -314,8 +335,7 @@ class SSLTrainer(nnUNetTrainer):
     def validation_step(self, batch: dict) -> dict:
         """The loss on fixed views and levels."""
         generator = self._next_step(batch, 3)
-        with self.autocast():
-            step = self.evaluate(batch, generator)
+        step = self.evaluate(batch, generator)
         self._stop_if_asked_to()
         return self._joint_numbers(step)
 
@@ -328,7 +348,7 @@ class SSLTrainer(nnUNetTrainer):
             self._report_case(identifier, reason)
         with self.guard("the progress bar"):
             self._bar.close()
-        self._log_means("train", self._epoch_outputs)
+        self._log_means("train", means(self._epoch_outputs))
         seconds = max(time() - self._train_epoch_began, 1e-9)
         share = min(1.0, self.dataloader_train.seconds_waited / seconds)
         self.logger.log("data_wait_share", share, self.current_epoch)
@@ -337,28 +357,32 @@ class SSLTrainer(nnUNetTrainer):
 
     def on_validation_epoch_end(self, val_outputs: list[dict]):
         """Logs the means."""
-        self._log_means("val", val_outputs)
+        self._log_means("val", means(val_outputs))
 
-    def _log_means(self, phase: str, outputs: list[dict]) -> None:
-        """Logs the mean of every number; NaN for a loss that no step has."""
-        for name, mean in ({"loss": math.nan} | means(outputs)).items():
+    def _log_means(self, phase: str, numbers: Mapping[str, float]) -> None:
+        """Logs the numbers of an epoch; NaN for a loss that no step has."""
+        for name, mean in ({"loss": math.nan} | dict(numbers)).items():
             key = f"{phase}_losses" if name == "loss" else f"{phase}_{name}"
             self.logger.log(key, mean, self.current_epoch)
 
     def on_epoch_end(self):
-        """As nnU-Net, with the validation loss in the place of the pseudo Dice."""
+        """As nnU-Net, with the validation loss in the place of the pseudo Dice.
+
+        The epoch is on disk before anything is drawn. What is best is decided before that: a
+        checkpoint that did not know it would let a later epoch replace the best one after a kill.
+        """
         self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
         self._fill_log(self.current_epoch + 1)
-        self.print_epoch()
-        is_last = self.current_epoch == self.num_epochs - 1
-        if (self.current_epoch + 1) % self.save_every == 0 and not is_last:
-            self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_latest.pth"))
         val_loss = self.logger.get_value("val_losses", step=-1)
         # nnU-Net stores the best value under this name in its checkpoints.
-        if math.isfinite(val_loss) and (self._best_ema is None or val_loss < self._best_ema):
+        is_best = math.isfinite(val_loss) and (self._best_ema is None or val_loss < self._best_ema)
+        if is_best:
             self._best_ema = val_loss
-            self.print_to_log_file(f"Yayy! New best validation loss: {val_loss:.4f}")
             self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_best.pth"))
+        self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_latest.pth"))
+        self.print_epoch()
+        if is_best:
+            self.print_to_log_file(f"Yayy! New best validation loss: {val_loss:.4f}")
         if self.local_rank == 0:
             self.plot_progress()
         self._begin_epoch_with([])
@@ -418,10 +442,15 @@ class SSLTrainer(nnUNetTrainer):
         """The portable file; then nnU-Net's checkpoint plus our settings. Neither is half-written.
 
         If it cannot be written (a full disk), the training goes on; only the last one must be.
+        Other errors come from elsewhere, as that of a worker that died meanwhile: it is written
+        all the same, and then they end the training.
         """
         try:
             self._write_checkpoint(filename, is_epoch_finished=True)
         except (OSError, RuntimeError) as error:
+            if not is_error_of_writing(error):
+                self._write_checkpoint(filename, is_epoch_finished=True)
+                raise
             if Path(filename).name == "checkpoint_final.pth":
                 raise
             self.print_to_log_file(
@@ -442,11 +471,26 @@ class SSLTrainer(nnUNetTrainer):
             about = {**about, "epochs_done": epochs_done}
             write_weights(Path(self.output_folder) / FILE_NAME, weights, about)
         with replaced_atomically(filename) as temporary:
-            torch.save(checkpoint_of(self, epochs_done, outputs), temporary)
+            torch.save(checkpoint_of(self, epochs_done, outputs, self.described()), temporary)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
-        """Resumes, and says which settings were changed since the checkpoint."""
+        """Resumes, and says which settings were changed since the checkpoint.
+
+        Raises:
+            ValueError: if the training cannot go on from the file, with the reason and the remedy.
+        """
+        stored = read_checkpoint(filename_or_checkpoint)
+        if not self.was_initialized:
+            self.initialize()
+        check_can_go_on(
+            filename_or_checkpoint,
+            stored,
+            type(self).__name__,
+            self.network.state_dict(),
+            self.optimizer.state_dict(),
+        )
         with self._without_reducer():
+            # It has been read without running anything; nnU-Net takes no content, but the file.
             super().load_checkpoint(filename_or_checkpoint)
         self._resumed = True
         self._fill_log(self.current_epoch)
@@ -454,7 +498,6 @@ class SSLTrainer(nnUNetTrainer):
             # The optimiser's state brings its own; changed settings shall count.
             group["momentum"] = self.settings.momentum
             group["weight_decay"] = self.weight_decay
-        stored = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=True)
         self._begin_epoch_with(stored["epoch_outputs"])
         for change in changes_of(stored["settings"], self.settings.as_plain()):
             self.print_to_log_file(f"WARNING: {change}; going on with it")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 
+from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.training.cases import usable_cases
+from nnunetv2_pcrl.views.drawn import Recipe
 from nnunetv2_pcrl.views.loader import BatchStream
 from nnunetv2_pcrl.views.samples import (
     TRAINING_STREAM,
@@ -21,14 +23,16 @@ class StreamSource:
 
     Attributes:
         folder: preprocessed data of the configuration.
-        settings: of the method; its views, batch size, lengths and seed are read.
+        recipe: draws the views.
+        settings: batch size, lengths and seed are read.
         places: which images of each batch this process works on.
         num_channels: channels that the network takes.
         device: where batches are wanted.
     """
 
     folder: Path
-    settings: object
+    recipe: Recipe
+    settings: PretrainingSettings
     places: range
     num_channels: int
     device: torch.device
@@ -64,6 +68,6 @@ class StreamSource:
     ) -> tuple[BatchStream, list[tuple[str, str]]]:
         usable, problems = usable_cases(self.folder, cases, self.num_channels, least)
         samples = ViewSamples(
-            self.folder, usable, self.settings.batch_size, self.settings, position, self.places
+            self.folder, usable, self.settings.batch_size, self.recipe, position, self.places
         )
         return BatchStream(samples, num_workers, self.device), problems

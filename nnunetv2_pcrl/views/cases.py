@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import blosc2
@@ -17,6 +18,30 @@ _MMAP = {} if os.name == "nt" else {"mmap_mode": "r"}
 
 class UnusableCaseError(Exception):
     """A case from which no views can be made; the message says why."""
+
+
+@dataclass(frozen=True)
+class ReadableImage:
+    """A whole image, or a slice of it, of which boxes can be read.
+
+    Attributes:
+        case: that it belongs to.
+        position: of the slice; None for the whole image.
+    """
+
+    case: "PreprocessedCase"
+    position: int | None = None
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Voxels per spatial axis."""
+        return self.case.image_size if self.position is None else self.case.image_size[1:]
+
+    def read(self, box: Box) -> Tensor:
+        """The voxels of a box, shape [C, *box.size], see `PreprocessedCase.read`."""
+        if self.position is None:
+            return self.case.read(box)
+        return self.case.read(Box((self.position, *box.start), (1, *box.size)))[:, 0]
 
 
 class PreprocessedCase:
@@ -44,6 +69,15 @@ class PreprocessedCase:
         if len(shape) != 4 or 0 in shape:
             raise UnusableCaseError(f"its array has shape {shape} and not [C, D, H, W]")
         self.num_channels, self.image_size = shape[0], shape[1:]
+
+    @property
+    def image(self) -> ReadableImage:
+        """The whole image."""
+        return ReadableImage(self)
+
+    def slice(self, position: int) -> ReadableImage:
+        """One slice along the first axis, as a 2D image."""
+        return ReadableImage(self, position)
 
     def read(self, box: Box) -> Tensor:
         """The voxels of a box, shape [C, *box.size], float32.

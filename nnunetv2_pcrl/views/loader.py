@@ -1,7 +1,8 @@
 """From samples to batches of views.
 
-On a CPU background workers make the views, one image at a time. For a GPU they only read the
-regions, and `BatchStream` makes the views there, by the same functions.
+On a CPU background workers make the views, one image at a time. For a GPU they read the regions,
+and `BatchStream` makes the views there, by the same functions; where the views are smaller than
+their region, they are made before they travel.
 """
 
 import itertools
@@ -11,15 +12,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from nnunetv2_pcrl.views.samples import RegionSample, ViewSamples
-
-# Place of the image in the shape of each tensor of a batch.
-BATCH_DIMS = {"target": 0, "global_views": 1, "local_views": 1}
-
 
 # Schedulers send SIGTERM to every process of a job, and the last step still needs its views.
 _TERMINATION = {signal.SIGTERM}
@@ -70,14 +69,40 @@ def _explained(error: Exception) -> Exception:
     )
 
 
-class _Regions(Dataset):
-    """The samples of which the views are not yet made."""
+# Largest number that half precision holds.
+_LARGEST_HALF = 65504.0
 
-    def __init__(self, samples: ViewSamples):
+
+class _Sent(Dataset):
+    """Samples as they travel to a GPU: the region or the views, whichever is less, in half.
+
+    Images are rounded to half precision anyway where the network computes in it; one with values
+    that half precision does not hold is sent as it is.
+    """
+
+    def __init__(self, samples: ViewSamples, in_half: bool):
         self._samples = samples
+        self._in_half = in_half
+        # The same for all samples, and known when the first one is made.
+        self._bytes_of_views: int | None = None
 
-    def __getitem__(self, number: int) -> RegionSample:
-        return self._samples.region(number)
+    def __getitem__(self, number: int) -> RegionSample | dict:
+        sample = self._samples.region(number)
+        if self._bytes_of_views is None:
+            self._bytes_of_views = sum(v.nbytes for v in _made(sample)["views"].values())
+        if sample.region.nbytes <= self._bytes_of_views:
+            return replace(sample, region=self._rounded(sample.region))
+        made = _made(sample)
+        views = {name: self._rounded(values) for name, values in made["views"].items()}
+        return {**made, "views": views}
+
+    def _rounded(self, values: Tensor) -> Tensor:
+        is_held = self._in_half and values.dtype == torch.float32
+        return values.half() if is_held and values.abs().max() <= _LARGEST_HALF else values
+
+
+def _made(sample: RegionSample) -> dict:
+    return sample.made(torch.device("cpu"))
 
 
 class BatchStream:
@@ -85,7 +110,7 @@ class BatchStream:
 
     Attributes:
         seconds_waited: time spent waiting for samples since the value was last set to 0.
-        views_on_device: whether this process makes the views.
+        views_on_device: whether this process makes the views of regions that are sent to it.
     """
 
     def __init__(
@@ -123,8 +148,8 @@ class BatchStream:
         """The next batch.
 
         Returns:
-            `target` [B, C, ...], `global_views` [2, B, C, ...], `local_views` [L, B, C, ...],
-            `cases` (B identifiers) and `rejected` (list of (identifier, reason)).
+            `views` (tensors by name, each [views, B, ...]), `cases` (B identifiers) and
+            `rejected` (list of (identifier, reason)).
 
         Raises:
             RuntimeError: if no usable case was found for a sample, or a worker died.
@@ -143,13 +168,14 @@ class BatchStream:
             self.close()
             raise _explained(error) from None
         self.seconds_waited += time.perf_counter() - begin
-        if self.views_on_device:
-            return _collected((s.made(self._device) for s in samples), len(samples), self._device)
-        return _collected(samples, len(samples), self._device)
+        made = (s.made(self._device) if isinstance(s, RegionSample) else s for s in samples)
+        return _collected(made, len(samples), self._device)
 
     def _start(self) -> Iterator:
         loader = DataLoader(
-            _Regions(self._samples) if self.views_on_device else self._samples,
+            _Sent(self._samples, self._device.type == "cuda")
+            if self.views_on_device
+            else self._samples,
             batch_size=None,
             sampler=self._samples.numbers(),
             num_workers=self._num_workers,
@@ -168,14 +194,15 @@ class BatchStream:
 
 def _collected(samples: Iterable[dict], batch_size: int, device: torch.device) -> dict:
     """Writes samples into a batch one by one, so that no image is held twice."""
-    batch: dict = {"cases": [], "rejected": []}
+    batch: dict = {"views": {}, "cases": [], "rejected": []}
     for index, sample in enumerate(samples):
-        for key, dim in BATCH_DIMS.items():
-            values = sample[key]
-            if key not in batch:
-                shape = (*values.shape[:dim], batch_size, *values.shape[dim:])
-                batch[key] = values.new_empty(shape, device=device)
-            batch[key].select(dim, index).copy_(values, non_blocking=True)
+        for name, values in sample["views"].items():
+            if name not in batch["views"]:
+                shape = (len(values), batch_size, *values.shape[1:])
+                # What travelled in half precision goes on in single.
+                dtype = torch.float32 if values.dtype == torch.float16 else values.dtype
+                batch["views"][name] = torch.empty(shape, dtype=dtype, device=device)
+            batch["views"][name][:, index].copy_(values, non_blocking=True)
         batch["cases"].append(sample["case"])
         # The loader makes lists of what were tuples.
         batch["rejected"] += [tuple(pair) for pair in sample["rejected"]]

@@ -13,17 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from nnunetv2_pcrl.methods.pcrlv2.views import (
-    DrawnViews,
-    PreparedViews,
-    ViewSettings,
-    draw_views,
-    make_views,
-    prepare_views,
-)
-from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
 from nnunetv2_pcrl.views.devices import as_arrays, pinned
+from nnunetv2_pcrl.views.drawn import Drawn, Prepared, Recipe
 from nnunetv2_pcrl.views.seeding import integer, seeded_generator
 
 # Draws from one case until its views have content, and cases until one is usable.
@@ -68,17 +60,15 @@ class RegionSample:
     """
 
     region: Tensor
-    prepared: PreparedViews
+    prepared: Prepared
     case: str
     rejected: tuple[tuple[str, str], ...]
 
     def made(self, device: torch.device) -> dict:
         """The sample with its views made on the device, as `ViewSamples` gives it."""
-        views = make_views(self.region.to(device, non_blocking=True), self.prepared)
         return {
-            "target": views.target,
-            "global_views": views.global_views,
-            "local_views": views.local_views,
+            # A region may have travelled in half precision.
+            "views": self.prepared.make(self.region.to(device, non_blocking=True).float()),
             "case": self.case,
             "rejected": list(self.rejected),
         }
@@ -91,8 +81,8 @@ class RegionSample:
 class ViewSamples(Dataset):
     """Samples by number: the views of one image each, as a dictionary.
 
-    Keys: `target` [C, ...], `global_views` [2, C, ...], `local_views` [L, C, ...] (see `Views`),
-    `case` (identifier) and `rejected` (list of (identifier, reason) tried before it).
+    Keys: `views` (tensors by name, each [views, ...]), `case` (identifier) and `rejected` (list of
+    (identifier, reason) tried before it).
     """
 
     def __init__(
@@ -100,7 +90,7 @@ class ViewSamples(Dataset):
         folder: str | os.PathLike,
         identifiers: Sequence[str],
         batch_size: int,
-        settings: ViewSettings,
+        recipe: Recipe,
         position: StreamPosition,
         places: range | None = None,
     ):
@@ -111,7 +101,7 @@ class ViewSamples(Dataset):
             identifiers: cases to draw from.
             batch_size: images that are compared with one another: drawn without repetition as
                 long as there are enough cases.
-            settings: of the views.
+            recipe: draws the views.
             position: seed and stream of the samples.
             places: which images of each batch are wanted here, where several processes share it;
                 all of them by default.
@@ -119,7 +109,7 @@ class ViewSamples(Dataset):
         self.folder = folder
         self.identifiers = sorted(identifiers)
         self.batch_size = batch_size
-        self.settings = settings
+        self.recipe = recipe
         self.position = position
         self.places = places or range(batch_size)
 
@@ -149,7 +139,7 @@ class ViewSamples(Dataset):
             except UnusableCaseError as reason:
                 rejected.append((identifier, str(reason)))
                 continue
-            prepared = as_arrays(prepare_views(drawn, self.settings))
+            prepared = as_arrays(drawn.prepared())
             return RegionSample(region, prepared, identifier, tuple(rejected))
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in rejected)
         raise RuntimeError(f"No usable case in {len(rejected)} draws:{reasons}")
@@ -167,24 +157,17 @@ class ViewSamples(Dataset):
             left.remove(pick)
             yield self.identifiers[pick]
 
-    def _read_region(
-        self, identifier: str, generator: torch.Generator
-    ) -> tuple[Tensor, DrawnViews]:
-        """Draws views of a case until both global ones have content, and reads their region."""
+    def _read_region(self, identifier: str, generator: torch.Generator) -> tuple[Tensor, Drawn]:
+        """Draws views of a case until those that must vary do, and reads their region."""
         case = PreprocessedCase(self.folder, identifier)
-        is_2d = len(self.settings.global_size) == 2
         for _ in range(MAX_DRAWS_PER_CASE):
-            if is_2d:
+            image = case.image
+            if self.recipe.num_axes == 2:
                 # 2D configurations store volumes too; a sample is a slice of one.
-                position = integer(0, case.image_size[0] - 1, generator)
-                drawn = draw_views(case.image_size[1:], case.num_channels, self.settings, generator)
-                box = Box((position, *drawn.region.start), (1, *drawn.region.size))
-                region = case.read(box)[:, 0]
-            else:
-                drawn = draw_views(case.image_size, case.num_channels, self.settings, generator)
-                region = case.read(drawn.region)
-            boxes = [view.box for view in drawn.global_views]
-            if has_content(region, boxes, drawn.region):
+                image = case.slice(integer(0, case.image_size[0] - 1, generator))
+            drawn = self.recipe.draw(image.size, case.num_channels, generator)
+            region = image.read(drawn.region)
+            if has_content(region, drawn.must_vary, drawn.region):
                 return region, drawn
         raise UnusableCaseError(
             f"{MAX_DRAWS_PER_CASE} drawn regions were constant: the image seems to have no content"

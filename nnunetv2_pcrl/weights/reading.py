@@ -1,9 +1,12 @@
 """Reading a file of unknown origin without running anything that it may contain."""
 
+import errno
 import os
 import pickle
 import re
+import shlex
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,24 @@ from torch import Tensor
 CONVERTER = "nnUNetv2_pcrl_convert_weights"
 # Layers of the networks that the authors of PCRLv2 released: 3D, and 2D (segmentation_models).
 AUTHORS_LAYERS = (b"down_tr64.ops.", b"model.decoder.blocks.0.predictor_head.")
+# Far above what checkpoints hold, an optimiser's state and a log among them.
+MAX_VALUES, MAX_DEPTH = 2_000_000, 50
 _NUMBERS = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+
+
+class IncompleteFileError(ValueError):
+    """A file is no PyTorch file, or only a part of one.
+
+    Attributes:
+        reason: why it cannot be read, with its name, without a remedy.
+    """
+
+    def __init__(self, path: Path):
+        self.reason = (
+            f"{path} ({path.stat().st_size} bytes) is not a complete PyTorch checkpoint: it is "
+            f"truncated or something else"
+        )
+        super().__init__(f"{self.reason}. Copy or make it again.")
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, Any]:
@@ -25,6 +45,7 @@ def read_weights(path: str | os.PathLike) -> dict[str, Any]:
 
     Raises:
         ValueError: as `load_safely`, and if the file holds no network weights.
+        OSError: if it cannot be read.
     """
     path = Path(path)
     content = load_safely(path)
@@ -32,8 +53,8 @@ def read_weights(path: str | os.PathLike) -> dict[str, Any]:
     if not is_state_dict(weights):
         raise ValueError(
             f'{path} is a PyTorch file without "network_weights". Use the pretrained_weights.pth '
-            f"of a PCRLv2PretrainTrainer result, a checkpoint of nnU-Net or nnssl, or convert it: "
-            f"{CONVERTER} {path} OUTPUT"
+            f"of a pretraining, a checkpoint of nnU-Net or nnssl, or convert it: "
+            f"{CONVERTER} {shlex.quote(str(path))} OUTPUT"
         )
     return content
 
@@ -42,31 +63,42 @@ def load_safely(path: Path) -> Any:
     """Loads any PyTorch file of tensors and plain values, numpy's numbers among them.
 
     Raises:
-        ValueError: if there is no such file, if it is truncated or no checkpoint, if it needs
-            arbitrary objects to be unpickled, or if it is a file of PCRLv2's authors.
+        IncompleteFileError: if it is truncated or no checkpoint.
+        ValueError: if there is no such file, if it needs arbitrary objects to be unpickled, if it
+            needs more memory than there is, or if it is a file of PCRLv2's authors.
+        OSError: if it cannot be read.
     """
     if not path.is_file():
         raise ValueError(f"there is no weights file {path}")
     try:
+        _check_archive(path)
         # nnU-Net's checkpoints hold numbers of numpy.
         with torch.serialization.safe_globals(_numpy_numbers()):
             content = torch.load(path, map_location="cpu", weights_only=True)
-        # PyTorch does not look at the checksums.
-        damaged = zipfile.is_zipfile(path) and zipfile.ZipFile(path).testzip()
     except pickle.UnpicklingError as error:
         if not zipfile.is_zipfile(path) and not _is_pickle(path):
-            raise ValueError(_not_a_checkpoint(path)) from error
+            raise IncompleteFileError(path) from error
         check_not_the_authors(path)
         raise ValueError(_needs_objects(path, error)) from error
-    except PermissionError:
-        raise
     except Exception as error:
-        # What torch raises here depends on where the file breaks off: RuntimeError, EOFError, ...
-        raise ValueError(_not_a_checkpoint(path)) from error
-    if damaged:
-        raise ValueError(_not_a_checkpoint(path))
+        raise reading_error(path, error) from error
     check_not_the_authors(path)
+    check_extent(path, content)
     return content
+
+
+def reading_error(path: Path, error: Exception) -> Exception:
+    """What to raise in the place of what PyTorch raised on reading a file, with its name."""
+    # PyTorch looks for the end of an archive, and so before the beginning of a short file.
+    if isinstance(error, OSError) and error.errno != errno.EINVAL:
+        return OSError(error.errno, error.strerror, str(path))
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return ValueError(
+            f"{path} ({path.stat().st_size} bytes) needs more memory than this machine has free: "
+            f"end other programs, or use a machine with more"
+        )
+    # It depends on where the file breaks off: RuntimeError, EOFError, BadZipFile, ...
+    return IncompleteFileError(path)
 
 
 def is_state_dict(value: Any) -> bool:
@@ -76,6 +108,58 @@ def is_state_dict(value: Any) -> bool:
         and bool(value)
         and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
     )
+
+
+def check_tensors(weights: Mapping[str, Tensor]) -> None:
+    """Refuses tensors that are not stored value by value: no network has such weights.
+
+    Raises:
+        ValueError: naming the first one.
+    """
+    for name, value in weights.items():
+        is_plain = value.layout is torch.strided and value.device.type == "cpu"
+        if not is_plain or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise ValueError(
+                f"the tensor {name} is sparse, or without values of its own; use a file "
+                f"with plain tensors, as torch.save writes the state_dict() of a network"
+            )
+
+
+def _check_archive(path: Path) -> None:
+    """Refuses a damaged archive, as PyTorch does not look at the checksums, and a compressed one.
+
+    PyTorch compresses nothing; a small file could unfold to more than the memory holds.
+
+    Raises:
+        BadZipFile: without a text.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            is_compressed = any(info.compress_type for info in archive.infolist())
+            if is_compressed or archive.testzip():
+                raise zipfile.BadZipFile
+
+
+def check_extent(path: Path, content: Any) -> None:
+    """Refuses values in values without end, which a few bytes can describe.
+
+    Raises:
+        ValueError: with the file.
+    """
+    found, pending = 0, [(content, 0)]
+    while pending:
+        value, depth = pending.pop()
+        if isinstance(value, Mapping):
+            inner = [*value.keys(), *value.values()]
+        else:
+            inner = value if isinstance(value, list | tuple | set | frozenset) else ()
+        found += len(inner)
+        if found > MAX_VALUES or depth > MAX_DEPTH:
+            raise ValueError(
+                f"{path} holds more than {MAX_VALUES} values, or values in values more than "
+                f"{MAX_DEPTH} deep, besides its tensors: it is no checkpoint of a network"
+            )
+        pending += [(item, depth + 1) for item in inner]
 
 
 def check_not_the_authors(path: Path) -> None:
@@ -131,15 +215,7 @@ def _needs_objects(path: Path, error: Exception) -> str:
     needed = f" (the first one: {match[1]})" if match else ""
     return (
         f"{path} holds objects besides tensors and plain values{needed}, which could run code when "
-        f"read; it is refused. If you trust whoever made it, convert it once: {CONVERTER} {path} "
-        f"OUTPUT --trust. Otherwise use the pretrained_weights.pth that PCRLv2PretrainTrainer "
-        f"writes beside its checkpoints"
-    )
-
-
-def _not_a_checkpoint(path: Path) -> str:
-    size = path.stat().st_size
-    return (
-        f"{path} ({size} bytes) is not a complete PyTorch checkpoint: it is truncated or "
-        f"something else. Copy or make it again."
+        f"read; it is refused. If you trust whoever made it, convert it once: {CONVERTER} "
+        f"{shlex.quote(str(path))} OUTPUT --trust. Otherwise use the pretrained_weights.pth that "
+        f"a pretraining writes beside its checkpoints"
     )

@@ -1,11 +1,44 @@
 """What a user should know about a pretrained file before training with it."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
-from nnunetv2_pcrl.weights.sources import NNSSL, PretrainedSource
+import torch
+
+from nnunetv2_pcrl.weights.portable import NO_DECODER, NO_SKIPS, SKIPS
+from nnunetv2_pcrl.weights.sources import NNSSL, PORTABLE, PRETRAINING, PretrainedSource
 
 RESENC_L_PLANNER = "nnUNetPlannerResEncL"
+DEFAULT_TRAINER = "PCRLv2PretrainTrainer"
+DECODER_TEXTS = {
+    SKIPS: "its decoder was trained with skip connections",
+    NO_SKIPS: "its decoder was trained without skip connections",
+    NO_DECODER: "its decoder was not trained",
+    None: "how its decoder was trained is not said",
+}
+
+
+def notes_on(source: PretrainedSource) -> list[str]:
+    """What is odd about the file itself, whatever it is used for."""
+    notes = []
+    if source.untrained:
+        notes.append(
+            f"{len(source.untrained)} of its tensors have two names with different values, as "
+            f"nnssl's sparse trainers (SparK, S3D) leave them: those under all_modules were "
+            f"trained and are taken, not those under conv and norm (e.g. {source.untrained[0]})"
+        )
+    odd = [
+        name
+        for name, value in source.weights.items()
+        if value.is_floating_point() and not torch.isfinite(value.float()).all()
+    ]
+    if odd:
+        notes.append(
+            f"WARNING: {len(odd)} of its tensors hold values that are not finite (e.g. {odd[0]}): "
+            f"use an earlier checkpoint of the pretraining"
+        )
+    return notes
 
 
 def remarks_on(
@@ -20,7 +53,9 @@ def remarks_on(
     """
     remarks = []
     if source.method:
-        remarks.append(f"It holds: {source.kind}, method {source.method}")
+        decoder = DECODER_TEXTS[source.decoder]
+        remarks.append(f"It holds: {source.kind}, method {source.title}; {decoder}")
+    remarks += notes_on(source)
     if source.num_epochs is not None and source.epochs_done != source.num_epochs:
         remarks.append(
             f"WARNING: its pretraining stopped after {source.epochs_done} of "
@@ -28,7 +63,8 @@ def remarks_on(
         )
     if source.dataset_name not in (None, dataset_name):
         is_for_this = source.planned_for.get("dataset_name") == dataset_name
-        suffix = f", for {source.planned_for['plans_name']} of this one" if is_for_this else ""
+        plans = source.planned_for.get("plans_name")
+        suffix = f", for {plans} of this one" if is_for_this else ""
         remarks.append(f"It was made from another data set, {source.dataset_name}{suffix}")
     if source.normalization is not None and set(source.normalization) != set(normalization):
         remarks.append(
@@ -45,8 +81,7 @@ def remedy_for(
     """Which plan to use and which command makes it, for weights that do not fit a plan."""
     remedy = (
         f"They were made for another plan or architecture. Pretrain with this one: "
-        f"nnUNetv2_train {dataset_name} {configuration} all -tr PCRLv2PretrainTrainer "
-        f"-p {plans_name}"
+        f"nnUNetv2_train {dataset_name} {configuration} all -tr {_trainer(source)} -p {plans_name}"
     )
     fitting = f"{remedy}. Or use a plan that fits the file: "
     number = _number(dataset_name)
@@ -59,16 +94,23 @@ def remedy_for(
     planned = (source.plans_dataset, source.plans_name, source.configuration)
     if planned == (dataset_name, plans_name, configuration):
         return f"{remedy} (the file's plans have the same name, but another network)."
+    # These names come from the file, and go into commands that a person may copy.
+    plans = shlex.quote(source.plans_name or "PLANS_OF_THE_PRETRAINING")
     if source.plans_dataset in (None, dataset_name):
-        plans = source.plans_name or "PLANS_OF_THE_PRETRAINING"
-        name = source.configuration or "of the pretraining"
+        name = shlex.quote(source.configuration) if source.configuration else "of the pretraining"
         return fitting + f"-p {plans}, configuration {name}."
-    moved = f"{source.plans_name}_pretrained"
+    moved = shlex.quote(f"{source.plans_name}_pretrained")
     return fitting + (
-        f"nnUNetv2_move_plans_between_datasets -s {source.plans_dataset} -t {dataset_name} "
-        f"-sp {source.plans_name} -tp {moved}, then nnUNetv2_preprocess -d {number} "
+        f"nnUNetv2_move_plans_between_datasets -s {shlex.quote(source.plans_dataset)} "
+        f"-t {dataset_name} -sp {plans} -tp {moved}, then nnUNetv2_preprocess -d {number} "
         f"-plans_name {moved} -c {configuration} and -p {moved}."
     )
+
+
+def _trainer(source: PretrainedSource) -> str:
+    """The trainer that pretrains as the file was pretrained, or ours by default."""
+    is_ours = source.kind in (PORTABLE, PRETRAINING) and (source.method or "").isidentifier()
+    return f"{source.method}PretrainTrainer" if is_ours else DEFAULT_TRAINER
 
 
 def _number(dataset_name: str) -> str:

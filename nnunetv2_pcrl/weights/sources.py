@@ -8,9 +8,20 @@ from typing import Any
 
 from torch import Tensor
 
-from nnunetv2_pcrl.weights.channels import channel_names_of, ordered_names
+from nnunetv2_pcrl.weights.channels import ordered_names
+from nnunetv2_pcrl.weights.duplicates import as_trained
+from nnunetv2_pcrl.weights.entries import (
+    AdaptationPlan,
+    CheckpointEntries,
+    Citation,
+    NnsslEntries,
+    Plans,
+    PortableEntries,
+    read_entries,
+)
 from nnunetv2_pcrl.weights.places import places_of
-from nnunetv2_pcrl.weights.reading import read_weights
+from nnunetv2_pcrl.weights.portable import DECODERS, NO_DECODER, SKIPS
+from nnunetv2_pcrl.weights.reading import check_tensors, read_weights
 
 PORTABLE = "weights of nnunetv2_pcrl"
 PRETRAINING = "pretraining checkpoint of nnunetv2_pcrl"
@@ -31,6 +42,10 @@ class PretrainedSource:
         kind: PORTABLE, PRETRAINING, NNUNET, NNSSL or UNKNOWN.
         weights: tensors under the stock names of a planned U-Net.
         method: how it was pretrained, as far as the file says.
+        variants: changed settings of the method, by name.
+        decoder: one of `DECODERS`; None where the file does not say.
+        untrained: names under which the file holds what its network was initialised with; the
+            trained tensors are taken in their place.
         architecture: class name of the network, without its module.
         dataset_name: of the images of the pretraining.
         plans_dataset, plans_name, configuration: the plans of the network, in nnU-Net's terms. An
@@ -43,11 +58,16 @@ class PretrainedSource:
         normalization: nnU-Net's scheme per input channel, or one for all.
         epochs_done, num_epochs: how far the pretraining came.
         citations: as nnssl writes them.
+        plans, dataset_json: nnU-Net's, as the file holds them: of others, and not checked; see
+            `check_architecture`.
     """
 
     kind: str
     weights: Mapping[str, Tensor]
     method: str | None = None
+    variants: tuple[str, ...] = ()
+    decoder: str | None = None
+    untrained: tuple[str, ...] = ()
     architecture: str | None = None
     dataset_name: str | None = None
     plans_dataset: str | None = None
@@ -61,42 +81,65 @@ class PretrainedSource:
     epochs_done: int | None = None
     num_epochs: int | None = None
     citations: tuple[Mapping[str, Any], ...] = ()
+    plans: Mapping[str, Any] | None = None
+    dataset_json: Mapping[str, Any] | None = None
 
     @property
     def num_input_channels(self) -> int | None:
         """Channels that the first convolution reads; None if there is no encoder."""
         for name, place in places_of(self.weights).items():
-            if place.is_first_convolution and place.tensor == "weight":
+            is_weight = place.is_first_convolution and place.tensor == "weight"
+            if is_weight and self.weights[name].ndim in (4, 5):
                 return self.weights[name].shape[1]
         return None
+
+    @property
+    def title(self) -> str | None:
+        """Method and variants in one text; None if the file does not say."""
+        return self.method and " ".join([self.method, *self.variants])
 
 
 def read_source(path: str | os.PathLike) -> PretrainedSource:
     """Reads any pretrained file that fits nnU-Net's U-Nets, without running anything in it.
 
     Raises:
-        ValueError: if the file cannot be read safely, or if it is of another kind of network.
+        ValueError: naming the file, if it cannot be read safely, if it is of another kind of
+            network, or if its entries are not what they should be.
+        OSError: if it cannot be read.
     """
-    return source_from(read_weights(path))
+    content = read_weights(path)
+    try:
+        return source_from(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def source_from(content: Mapping[str, Any]) -> PretrainedSource:
     """What the content of a file is, told by its entries.
 
     Raises:
-        ValueError: if its network is no U-Net of the known shape.
+        ValueError: if its network is no U-Net of the known shape, or if entries are not what they
+            should be.
     """
+    check_tensors(content["network_weights"])
     weights = {_WRAPPERS.sub("", name): v for name, v in content["network_weights"].items()}
+    weights, untrained = as_trained(weights)
     if "nnunet_plans" in content:
-        source = _portable(content, weights)
-    elif any(name.startswith("backbone.transpconvs.") for name in weights):
-        source = _checkpoint(PRETRAINING, content, _names_of_pretraining(weights))
+        facts = _portable(read_entries(PortableEntries, content), weights)
+    elif _is_of_a_pretraining(content, weights):
+        facts = _pretraining(read_entries(CheckpointEntries, content), weights)
     elif "nnssl_adaptation_plan" in content:
-        source = _nnssl(content, weights)
+        facts = _nnssl(read_entries(NnsslEntries, content), weights)
     elif isinstance(content.get("init_args"), Mapping):
-        source = _checkpoint(NNUNET, content, weights)
+        facts = _nnunet(read_entries(CheckpointEntries, content), weights)
     else:
-        source = PretrainedSource(UNKNOWN, _without_prefix(weights))
+        facts = {"kind": UNKNOWN, "weights": _without_prefix(weights)}
+    arguments = content.get("init_args") or {}
+    source = PretrainedSource(
+        **{**facts, "untrained": untrained, "decoder": _decoder(facts)},
+        plans=content.get("nnunet_plans") or arguments.get("plans") or None,
+        dataset_json=arguments.get("dataset_json") or None,
+    )
     if source.num_input_channels is None:
         raise ValueError(
             f"the weights are not those of a U-Net as nnU-Net plans it ({NNUNET}, nnssl's ResEncL, "
@@ -106,116 +149,156 @@ def source_from(content: Mapping[str, Any]) -> PretrainedSource:
     return source
 
 
-def resolved_configuration(plans: Mapping[str, Any], name: str | None) -> dict[str, Any]:
-    """A configuration of nnU-Net's plans with what it inherits; empty if there is none."""
-    configuration = dict(plans.get("configurations", {}).get(name, {}))
-    parent = configuration.get("inherits_from")
-    return {**resolved_configuration(plans, parent), **configuration} if parent else configuration
+def _decoder(facts: Mapping[str, Any]) -> str | None:
+    """How the decoder was trained: as the file says, or not at all if it holds none."""
+    said = facts.get("decoder")
+    if said not in (None, *DECODERS):
+        raise ValueError(f'the entry "decoder" is {said!r}, and should be one of {DECODERS}')
+    has_decoder = any(place.side != "encoder" for place in places_of(facts["weights"]).values())
+    return said if has_decoder else NO_DECODER
 
 
-def embedded_plans(content: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The nnU-Net plans in a file; None if it has none."""
-    return content.get("nnunet_plans") or (content.get("init_args") or {}).get("plans")
+def _is_of_a_pretraining(content: Mapping[str, Any], weights: Mapping[str, Tensor]) -> bool:
+    """Whether it is a checkpoint of ours: it says its method, or holds a non-skip backbone."""
+    if any(name.startswith("backbone.transpconvs.") for name in weights):
+        return True
+    has_backbone = any(name.startswith("backbone.") for name in weights)
+    return has_backbone and {"method", "init_args"} <= content.keys()
 
 
-def _portable(content: Mapping[str, Any], weights: dict[str, Tensor]) -> PretrainedSource:
-    facts = _plan_facts(content["nnunet_plans"], content.get("configuration"))
-    # A file that was exported for another plan says what it was pretrained on.
-    for name, value in content.get("pretrained_on", {}).items():
-        facts[name] = tuple(value) if isinstance(value, list) else value
-    return PretrainedSource(
-        PORTABLE,
-        weights,
-        method=content.get("method"),
-        planned_for=content.get("planned_for", {}),
-        channel_names=ordered_names(content.get("channel_names")),
-        epochs_done=content.get("epochs_done"),
-        num_epochs=content.get("num_epochs"),
-        citations=tuple(content.get("citations") or ()),
-        **facts,
-    )
-
-
-def _checkpoint(
-    kind: str, content: Mapping[str, Any], weights: dict[str, Tensor]
-) -> PretrainedSource:
-    arguments = content.get("init_args") or {}
-    trainer = content.get("trainer_name")
-    return PretrainedSource(
-        kind,
-        weights,
-        method="PCRLv2" if kind == PRETRAINING else f"supervised ({trainer})",
-        channel_names=channel_names_of(arguments.get("dataset_json", {})),
-        epochs_done=content.get("current_epoch"),
-        num_epochs=content.get("settings", {}).get("num_epochs"),
-        **_plan_facts(arguments.get("plans", {}), arguments.get("configuration")),
-    )
-
-
-def _plan_facts(plans: Mapping[str, Any], configuration_name: str | None) -> dict[str, Any]:
-    configuration = resolved_configuration(plans, configuration_name)
-    class_name = configuration.get("architecture", {}).get("network_class_name")
+def _portable(entries: PortableEntries, weights: dict[str, Tensor]) -> dict[str, Any]:
+    facts = _plan_facts(entries.nnunet_plans, entries.configuration)
+    if entries.pretrained_on is not None:
+        # A file that was exported for another plan says what it was pretrained on.
+        facts |= dict(entries.pretrained_on)
     return {
-        "architecture": class_name and class_name.rsplit(".", 1)[-1],
-        "dataset_name": plans.get("dataset_name"),
-        "plans_dataset": plans.get("dataset_name"),
-        "plans_name": plans.get("plans_name"),
-        "configuration": configuration_name,
-        "spacing": _tuple(configuration.get("spacing")),
-        "patch_size": _tuple(configuration.get("patch_size")),
-        "normalization": _tuple(configuration.get("normalization_schemes")),
+        **facts,
+        "kind": PORTABLE,
+        "weights": weights,
+        **_described(entries),
+        "planned_for": {k: v for k, v in entries.planned_for if v is not None},
+        "channel_names": ordered_names(entries.channel_names),
+        "epochs_done": entries.epochs_done,
+        "num_epochs": entries.num_epochs,
     }
 
 
-def _nnssl(content: Mapping[str, Any], weights: dict[str, Tensor]) -> PretrainedSource:
-    plan = content["nnssl_adaptation_plan"]
-    architecture = (plan.get("architecture_plans") or {}).get("arch_class_name")
-    encoder_key = plan.get("key_to_encoder") or "encoder.stages"
-    if not encoder_key.endswith("encoder.stages"):
+def _pretraining(entries: CheckpointEntries, weights: dict[str, Tensor]) -> dict[str, Any]:
+    return {
+        **_training_facts(entries),
+        "kind": PRETRAINING,
+        "weights": _names_of_pretraining(weights),
+        **_described(entries),
+        "num_epochs": entries.settings.num_epochs,
+    }
+
+
+def _nnunet(entries: CheckpointEntries, weights: dict[str, Tensor]) -> dict[str, Any]:
+    return {
+        **_training_facts(entries),
+        "kind": NNUNET,
+        "weights": weights,
+        "method": f"supervised ({entries.trainer_name})",
+        "decoder": SKIPS,
+    }
+
+
+def _training_facts(entries: CheckpointEntries) -> dict[str, Any]:
+    arguments = entries.init_args
+    dataset_json = arguments.dataset_json
+    return {
+        **_plan_facts(arguments.plans, arguments.configuration),
+        "channel_names": ordered_names(dataset_json.channel_names or dataset_json.modality),
+        "epochs_done": entries.current_epoch,
+    }
+
+
+def _described(entries: PortableEntries | CheckpointEntries) -> dict[str, Any]:
+    return {
+        "method": entries.method,
+        "variants": entries.variants,
+        "decoder": entries.decoder,
+        "citations": _plain(entries.citations),
+    }
+
+
+def _plan_facts(plans: Plans, configuration_name: str | None) -> dict[str, Any]:
+    configuration = plans.configuration(configuration_name)
+    class_name = configuration.architecture.network_class_name
+    return {
+        "architecture": class_name and class_name.rsplit(".", 1)[-1],
+        "dataset_name": plans.dataset_name,
+        "plans_dataset": plans.dataset_name,
+        "plans_name": plans.plans_name,
+        "configuration": configuration_name,
+        "spacing": configuration.spacing,
+        "patch_size": configuration.patch_size,
+        "normalization": configuration.normalization_schemes,
+    }
+
+
+def _nnssl(entries: NnsslEntries, weights: dict[str, Tensor]) -> dict[str, Any]:
+    plan = entries.nnssl_adaptation_plan
+    prefix = _prefix_of_encoder(plan)
+    # The one that was trained.
+    name = next(iter(plan.pretrain_plan.configurations), None)
+    facts = _plan_facts(plan.pretrain_plan, name)
+    return {
+        **facts,
+        "kind": NNSSL,
+        "weights": {n.removeprefix(prefix): value for n, value in weights.items()},
+        "method": _method(entries.citations) or entries.trainer_name,
+        "architecture": plan.architecture_plans.arch_class_name,
+        # Its plans are nnssl's own, which no command of nnU-Net moves.
+        "plans_dataset": None,
+        "normalization": facts["normalization"] or NNSSL_NORMALIZATION,
+        "epochs_done": entries.current_epoch,
+        "citations": _plain(entries.citations),
+    }
+
+
+def _prefix_of_encoder(plan: AdaptationPlan) -> str:
+    """What comes before `encoder` in the names of an nnssl checkpoint."""
+    key = plan.key_to_encoder or "encoder.stages"
+    if not key.endswith("encoder.stages"):
         raise ValueError(
-            f"the file is an nnssl checkpoint of {architecture} (encoder under {encoder_key!r}); "
-            f"only convolutional U-Nets (ResEncL, ResidualEncoderUNet, PlainConvUNet) fit the "
-            f"networks that nnU-Net plans. Use its ResEncL variant"
+            f"the file is an nnssl checkpoint of {plan.architecture_plans.arch_class_name} "
+            f"(encoder under {key!r}); only convolutional U-Nets (ResEncL, ResidualEncoderUNet, "
+            f"PlainConvUNet) fit the networks that nnU-Net plans. Use its ResEncL variant"
         )
-    prefix = encoder_key.removesuffix("encoder.stages")
-    pretrain_plan = plan.get("pretrain_plan") or {}
-    configurations = pretrain_plan.get("configurations") or {}
-    name, configuration = next(iter(configurations.items()), (None, {}))
-    citations = tuple(content.get("citations") or ())
-    return PretrainedSource(
-        NNSSL,
-        {n.removeprefix(prefix): value for n, value in weights.items()},
-        method=_method(citations) or content.get("trainer_name"),
-        architecture=architecture,
-        dataset_name=pretrain_plan.get("dataset_name"),
-        plans_name=pretrain_plan.get("plans_name"),
-        configuration=name,
-        spacing=_tuple(configuration.get("spacing")),
-        patch_size=_tuple(configuration.get("patch_size")),
-        normalization=_tuple(configuration.get("normalization_schemes")) or NNSSL_NORMALIZATION,
-        epochs_done=content.get("current_epoch"),
-        citations=citations,
-    )
+    return key.removesuffix("encoder.stages")
 
 
-def _method(citations: tuple[Mapping[str, Any], ...]) -> str | None:
+def _method(citations: tuple[Citation, ...]) -> str | None:
     for citation in citations:
-        if "method" in str(citation.get("type", "")).lower():
-            return citation.get("name")
+        if "method" in (citation.type or "").lower():
+            return citation.name
     return None
+
+
+def _plain(citations: tuple[Citation, ...]) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in citation
+            if value
+        }
+        for citation in citations
+    )
 
 
 def _names_of_pretraining(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Stock names for the backbone of a pretraining network; its heads are dropped."""
-    stock = {"encoder.": "encoder.", "transpconvs.": "decoder.transpconvs."}
-    stock["stages."] = "decoder.stages."
-    renamed = {}
-    for name, value in weights.items():
-        inner = name.removeprefix("backbone.")
-        for part, stock_part in stock.items():
-            if inner != name and inner.startswith(part):
-                renamed[stock_part + inner.removeprefix(part)] = value
-    return renamed
+    prefix = "backbone."
+    backbone = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
+    if not any(name.startswith("transpconvs.") for name in backbone):
+        return _without_prefix(backbone)
+    # A backbone without skip connections holds the parts of the decoder beside the encoder.
+    return {
+        name if name.startswith("encoder.") else f"decoder.{name}": value
+        for name, value in backbone.items()
+        if name.startswith(("encoder.", "transpconvs.", "stages."))
+    }
 
 
 def _without_prefix(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -224,7 +307,3 @@ def _without_prefix(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     # The decoder holds the encoder once more, under a longer name.
     prefix = min((match[1] for match in matches if match), key=len, default="")
     return {name.removeprefix(prefix): value for name, value in weights.items()}
-
-
-def _tuple(values: Any) -> tuple | None:
-    return None if values is None else tuple(values)

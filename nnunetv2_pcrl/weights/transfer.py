@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from nnunetv2_pcrl.weights.channels import InputChannels, fit_input_channels
 from nnunetv2_pcrl.weights.kernels import fit_kernel
 from nnunetv2_pcrl.weights.places import Place, is_alias, places_of
+from nnunetv2_pcrl.weights.portable import NO_DECODER, SKIPS
 from nnunetv2_pcrl.weights.report import (
     CONVOLUTION_LEFT,
     NOT_WANTED,
@@ -17,8 +18,9 @@ from nnunetv2_pcrl.weights.report import (
     TransferReport,
 )
 
-# What is loaded: the encoder alone, or the decoder too with the skip half of its convolutions
-# at the network's own initialisation or at the zeros of the non-skip network.
+# What is loaded: the encoder alone, or the decoder too. Where that was trained without skip
+# connections, the skip half of its convolutions stays at the network's own initialisation or gets
+# the zeros of the non-skip network.
 TRANSFER_MODES = ("encoder", "encoder_decoder", "encoder_decoder_zero_skip")
 LEAST_ENCODER_SHARE = 0.5
 
@@ -36,6 +38,30 @@ class _MisfitError(Exception):
     """Why a tensor of the file cannot take its place."""
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be loaded: a mode, the channels of both sides, and what the decoder is."""
+
+    mode: str
+    channels: InputChannels
+    decoder: str | None
+
+    def check(self, name: str) -> None:
+        """Passes a tensor of the network over that is not to be loaded."""
+        if ".seg_layers." in name:
+            raise _MisfitError(SEGMENTATION_LAYER)
+        if self.mode == "encoder" and not name.startswith("encoder."):
+            raise _MisfitError(f'{NOT_WANTED} "{self.mode}"')
+
+    def never_saw_a_skip(self, weight: Tensor, half: int) -> bool:
+        """True for a decoder convolution of a network without skip connections."""
+        if self.decoder == SKIPS:
+            return False
+        if weight.shape[1] == half:
+            return True
+        return weight.shape[1] == 2 * half and not weight[:, half:].any()
+
+
 @torch.no_grad()
 def transfer_weights(
     source: Mapping[str, Tensor],
@@ -44,6 +70,7 @@ def transfer_weights(
     channels: InputChannels | None = None,
     other_dimension: bool = False,
     remedy: str = "Pretrain with this plan, or use the plan of the pretraining.",
+    decoder: str | None = None,
 ) -> TransferReport:
     """Loads pretrained weights into a planned skip network.
 
@@ -60,13 +87,22 @@ def transfer_weights(
         channels: names of the input channels; None maps them by their order.
         other_dimension: whether 2D weights may be inflated for a 3D network, and 3D ones summed.
         remedy: what to do if the weights do not fit, for the message.
+        decoder: how that of the file was trained, one of `DECODERS`; None tells it by its shapes
+            and zeros.
 
     Raises:
-        ValueError: if less than half of the encoder would come from the file, if the dimension
-            differs and `other_dimension` is off, or if a tensor holds values that are not finite.
+        ValueError: if a decoder is asked for that was not trained, if less than half of the encoder
+            would come from the file, if the dimension differs and `other_dimension` is off, or if
+            a tensor holds values that are not finite.
     """
     if mode not in TRANSFER_MODES:
         raise ValueError(f"mode must be one of {TRANSFER_MODES}, got {mode!r}")
+    if mode != "encoder" and decoder == NO_DECODER:
+        raise ValueError(
+            f'"transfer": "{mode}" needs a decoder, and the pretraining of these weights trained '
+            f'none; use "transfer": "encoder"'
+        )
+    wanted = _Wanted(mode, channels or InputChannels(), decoder)
     targets = dict(network.named_parameters()) | dict(network.named_buffers())
     if not other_dimension:
         _check_dimension(source, targets)
@@ -76,16 +112,16 @@ def transfer_weights(
     reasons: dict[str, str] = {}
     for name, target in targets.items():
         try:
-            _check_wanted(name, mode)
+            wanted.check(name)
             if file_names[name] is None:
                 raise _MisfitError("the file has no tensor for this place")
-            fitted[name] = _fit(source[file_names[name]], target, places.get(name), mode, channels)
+            fitted[name] = _fit(source[file_names[name]], target, places.get(name), wanted)
         except _MisfitError as error:
             reasons[name] = str(error)
     _leave_parts_of_left_convolutions(fitted, reasons, places)
     report = _report(source, targets, file_names, fitted, reasons)
     _check_share(report, remedy)
-    _check_finite(fitted)
+    _check_finite(fitted, targets)
     for name, result in fitted.items():
         targets[name].copy_(result.value)
     return report
@@ -129,16 +165,7 @@ def _report(
     return report
 
 
-def _check_wanted(name: str, mode: str) -> None:
-    if ".seg_layers." in name:
-        raise _MisfitError(SEGMENTATION_LAYER)
-    if mode == "encoder" and not name.startswith("encoder."):
-        raise _MisfitError(f'{NOT_WANTED} "{mode}"')
-
-
-def _fit(
-    value: Tensor, target: Tensor, place: Place | None, mode: str, channels: InputChannels | None
-) -> _Fitted:
+def _fit(value: Tensor, target: Tensor, place: Place | None, wanted: _Wanted) -> _Fitted:
     """A tensor of the file in the shape of the network's."""
     if target.is_floating_point() and not value.is_floating_point():
         raise _MisfitError(f"no floating-point numbers, but {value.dtype}")
@@ -148,7 +175,7 @@ def _fit(
         return _Fitted(value, "", target.numel())
     steps = []
     transposed = place.side == "upsampling"
-    if value.ndim not in (4, 5):
+    if value.ndim not in (4, 5) or not value.numel():
         raise _MisfitError("another kind of layer")
     if value.shape[2:] != target.shape[2:]:
         sizes = [tuple(tensor.shape[2:]) for tensor in (value, target)]
@@ -157,12 +184,12 @@ def _fit(
     if place.is_first_convolution:
         if value.shape[0] != target.shape[0]:
             raise _MisfitError("another number of features")
-        value, how = fit_input_channels(value.float(), target.shape[1], channels or InputChannels())
+        value, how = fit_input_channels(value.float(), target.shape[1], wanted.channels)
         return _Fitted(value, ", ".join(filter(None, [*steps, how])), target.numel())
     half = target.shape[1] // 2
     is_widened = place.side == "decoder" and target.shape[1] == 2 * target.shape[0]
-    if is_widened and value.shape[0] == target.shape[0] and _never_saw_a_skip(value, half):
-        if mode == "encoder_decoder":
+    if is_widened and value.shape[0] == target.shape[0] and wanted.never_saw_a_skip(value, half):
+        if wanted.mode == "encoder_decoder":
             value = torch.cat([value[:, :half].to(target), target[:, half:]], dim=1)
             how = "upsampled half loaded, skip half as initialised"
             return _Fitted(value, ", ".join([*steps, how]), target.numel() // 2)
@@ -172,13 +199,6 @@ def _fit(
     if value.shape != target.shape:
         raise _MisfitError("another number of features")
     return _Fitted(value, ", ".join(steps), target.numel())
-
-
-def _never_saw_a_skip(weight: Tensor, half: int) -> bool:
-    """True for a decoder convolution of a network without skip connections."""
-    if weight.shape[1] == half:
-        return True
-    return weight.shape[1] == 2 * half and not weight[:, half:].any()
 
 
 def _leave_parts_of_left_convolutions(
@@ -227,9 +247,10 @@ def _check_share(report: TransferReport, remedy: str) -> None:
         )
 
 
-def _check_finite(fitted: Mapping[str, _Fitted]) -> None:
+def _check_finite(fitted: Mapping[str, _Fitted], targets: Mapping[str, Tensor]) -> None:
     for name, result in fitted.items():
-        if result.value.is_floating_point() and not torch.isfinite(result.value).all():
+        value = result.value.to(targets[name].dtype)
+        if value.is_floating_point() and not torch.isfinite(value).all():
             raise ValueError(
                 f"the pretrained weights are damaged: {name} holds values that are not finite; "
                 f"use an earlier checkpoint of the pretraining"

@@ -19,11 +19,13 @@ def main() -> None:
     configuration = plans["configurations"]["2d"]
     configuration["batch_size"] = 4
     configuration["architecture"]["arch_kwargs"]["features_per_stage"] = [16, 32, 64, 128]
-    configuration["pcrlv2"] = {
-        "batch_size": 32,
-        "num_iterations_per_epoch": 25,
-        "num_val_iterations_per_epoch": 4,
-        "global_views_at_a_time": 32,
+    configuration["nnunetv2_pcrl"] = {
+        "pcrlv2": {
+            "batch_size": 32,
+            "num_iterations_per_epoch": 25,
+            "num_val_iterations_per_epoch": 4,
+            "views_at_a_time": 32,
+        }
     }
     plans |= {"plans_name": "nnUNetPlansCPU", "configurations": {"2d": configuration}}
     path = folder / "nnUNetPlansCPU.json"

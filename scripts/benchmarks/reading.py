@@ -19,7 +19,8 @@ import blosc2
 import torch
 from written_case import write_case
 
-from nnunetv2_pcrl.methods.pcrlv2.views import ViewSettings, draw_views
+from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
+from nnunetv2_pcrl.methods.pcrlv2.views import PCRLv2Recipe
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import PreprocessedCase
 
@@ -52,7 +53,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    settings = ViewSettings((96,) * 3, (64,) * 3, (1.0,) * 3)
+    sizes = {"global_size": (96,) * 3, "local_size": (64,) * 3}
+    recipe = PCRLv2Recipe(PCRLv2Settings(**sizes), (1.0,) * 3)
     whole = Box((0, 0, 0), tuple(args.image))
     generator = torch.Generator().manual_seed(0)
     region_voxels, touched, opening, region_seconds, whole_seconds = [], [], [], [], []
@@ -62,7 +64,7 @@ def main() -> None:
         chunks, blocks = file.chunks[1:], file.blocks[1:]
         PreprocessedCase(folder, "case").read(whole)
         for _ in range(args.repeats):
-            box = draw_views(args.image, 1, settings, generator).region
+            box = recipe.draw(args.image, 1, generator).region
             region_voxels.append(box.volume)
             touched.append(touched_voxels(box, chunks, blocks, whole))
             timed(opening, lambda: PreprocessedCase(folder, "case"))

@@ -1,10 +1,11 @@
-"""Memory and time of a pretraining step against a segmentation step of the same plan.
+"""Memory and time of every method's step against a segmentation step of the same plan.
 
-    python scripts/benchmarks/step.py [--plan plain|residual] [--patch 64 64 64] [--batch 16]
+    python scripts/benchmarks/step.py [--methods PCRLv2 MAE] [--plan plain|residual] [--batch 16]
 
 Each step runs in a process of its own: the peak is that of the process (CPU) or of the allocator
 (CUDA), less what was in use before the first step. Times are medians over the repeats; on a shared
-machine only the ratios mean anything.
+machine only the ratios mean anything. --compile and --channels_last measure each method with and
+without; --naive measures the step that has everything in one graph.
 """
 
 import argparse
@@ -21,18 +22,27 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet, Resi
 from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
-from torch import nn
+from torch import Tensor, nn
 
-from nnunetv2_pcrl.methods.pcrlv2.loss import LossWeights, draw_levels
-from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
-from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings, derive_settings
-from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
-from nnunetv2_pcrl.training.step import ViewBatch
-from nnunetv2_pcrl.training.two_pass import MicroBatch, accumulate_gradients
+from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
+from nnunetv2_pcrl.methods.registry import METHODS, method_named
+from nnunetv2_pcrl.methods.variants import settings_for
+from nnunetv2_pcrl.training.gradient_cache import MicroBatch, accumulate_gradients
+from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.seeding import seeded_generator
 
 PLAN_BATCH = 2
 NUM_STAGES = 5
-NUM_LOCAL = 6
+SEGMENTATION = "segmentation"
+CHANGES = ("naive", "compiled", "channels_last")
+
+
+def facts_of(args: argparse.Namespace) -> PlanFacts:
+    """What the plan says to a method."""
+    strides = ((1,) * 3, *((2,) * 3,) * (NUM_STAGES - 1))
+    spacing, patch = (1.0,) * 3, tuple(args.patch)
+    return PlanFacts(patch, PLAN_BATCH, spacing, strides, 1, ("ZScoreNormalization",))
 
 
 def planned_network(plan: str, features: int) -> nn.Module:
@@ -83,69 +93,44 @@ def segmentation_step(args: argparse.Namespace) -> Callable[[], None]:
     return step
 
 
-def settings_of(args: argparse.Namespace) -> tuple[PCRLv2Settings, MicroBatch]:
-    """View sizes and micro-batch as pretraining derives them from the plan."""
-    settings = derive_settings(args.patch, [2 ** (NUM_STAGES - 1)] * 3, [1.0] * 3)
-    size, local = settings.global_size, settings.local_size
-    return settings, MicroBatch.of_plan(PLAN_BATCH, args.patch, size, local)
-
-
-def pretraining_step(args: argparse.Namespace, in_parts: bool) -> Callable[[], None]:
-    """One PCRLv2 step, in two passes of micro-batches or naively in one."""
-    settings, micro_batch = settings_of(args)
-    backbone = NonSkipUNet(planned_network(args.plan, args.features))
-    network = PCRLv2Network(backbone, 1).to(args.device)
-    optimizer = torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9)
+def pretraining_step(args: argparse.Namespace, name: str, change: str) -> Callable[[], None]:
+    """One step of a method, with its own views of noise, as its trainer does it."""
+    kind, facts = method_named(name), facts_of(args)
+    given = {} if args.batch is None else {"batch_size": args.batch}
+    method = kind(settings_for(kind, facts, given), facts)
+    network = method.build(planned_network(args.plan, args.features)).to(args.device)
+    if change == "compiled":
+        network.backbone.compile()
+    elif change == "channels_last":
+        network.to(memory_format=torch.channels_last_3d)
+    optimizer = method.optimizer(network)
+    views = views_of(method, args)
+    micro_batch = None
+    if change != "naive":
+        micro_batch = MicroBatch.of_plan(PLAN_BATCH, args.patch, None, method.largest_view)
     generator = torch.Generator().manual_seed(0)
-    size, local = settings.global_size, settings.local_size
-    views = ViewBatch(
-        torch.randn(args.batch, 1, *size, device=args.device),
-        torch.randn(2, args.batch, 1, *size, device=args.device),
-        torch.randn(NUM_LOCAL, args.batch, 1, *local, device=args.device),
-    )
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        levels = draw_levels(network.num_levels, NUM_LOCAL, generator)
-        accumulate_gradients(
-            network,
-            views,
-            levels,
-            LossWeights(level_restoration=0.5),
-            micro_batch if in_parts else None,
-        )
+        objective = method.objective(network, 0.5, generator)
+        accumulate_gradients(network, views, objective, micro_batch)
         optimizer.step()
+        method.after_update(network, 0.5)
 
     return step
 
 
-def bare_passes(args: argparse.Namespace) -> Callable[[], None]:
-    """The forward and backward passes that the two-pass step needs, and nothing else."""
-    settings, micro_batch = settings_of(args)
-    backbone = NonSkipUNet(planned_network(args.plan, args.features)).to(args.device)
-    kinds = (
-        (2 * args.batch, micro_batch.global_views, settings.global_size),
-        (NUM_LOCAL * args.batch, micro_batch.local_views, settings.local_size),
-    )
-
-    def step() -> None:
-        for count, at_a_time, size in kinds:
-            for start in range(0, count, at_a_time):
-                number = min(at_a_time, count - start)
-                images = torch.randn(number, 1, *size, device=args.device)
-                with torch.no_grad():
-                    backbone(images)
-                backbone(images)[-1].mean().backward()
-
-    return step
-
-
-STEPS = {
-    "segmentation": segmentation_step,
-    "pretraining": lambda args: pretraining_step(args, in_parts=True),
-    "naive": lambda args: pretraining_step(args, in_parts=False),
-    "bare": bare_passes,
-}
+def views_of(method: Method, args: argparse.Namespace) -> dict[str, Tensor]:
+    """A batch of views of images that are twice as large as the patch."""
+    size, recipe = tuple(2 * s for s in args.patch), method.recipe()
+    image = torch.randn(1, *size, generator=seeded_generator(0))
+    made: dict[str, list[Tensor]] = {}
+    for number in range(method.settings.batch_size):
+        drawn = recipe.draw(size, 1, seeded_generator(1, number))
+        region: Box = drawn.region
+        for name, values in drawn.prepared().make(image[(slice(None), *region.slices)]).items():
+            made.setdefault(name, []).append(values)
+    return {name: torch.stack(values, dim=1).to(args.device) for name, values in made.items()}
 
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
@@ -156,7 +141,9 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     """
     if args.device == "cpu":
         torch.set_num_threads(args.threads)
-    step = STEPS[args.only](args)
+    name, _, change = args.only.partition(":")
+    step = segmentation_step(args) if name == SEGMENTATION else None
+    step = step or pretraining_step(args, name, change)
     on_gpu = args.device == "cuda"
     before = torch.cuda.memory_allocated() if on_gpu else _resident_peak()
     seconds = []
@@ -176,38 +163,36 @@ def _resident_peak() -> int:
 
 def main() -> None:
     """Command line."""
+    names = [method.about.name for method in METHODS]
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--methods", nargs="+", choices=names, default=names)
     parser.add_argument("--plan", choices=("plain", "residual"), default="plain")
     parser.add_argument("--patch", type=int, nargs=3, default=[64, 64, 64])
     parser.add_argument("--features", type=int, default=16, help="channels of the first stage")
-    parser.add_argument("--batch", type=int, default=16, help="images of the comparison")
+    parser.add_argument("--batch", type=int, help="images of a step (default: the method's)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--skip_naive", action="store_true")
-    parser.add_argument("--only", choices=tuple(STEPS), help=argparse.SUPPRESS)
+    parser.add_argument("--naive", action="store_true", help="also everything in one graph")
+    parser.add_argument("--compiled", action="store_true", help="also with torch.compile")
+    parser.add_argument("--channels_last", action="store_true", help="also in that memory format")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.only:
         print(json.dumps(measure(args)))
         return
+    changes = ["", *(change for change in CHANGES if getattr(args, change))]
+    kinds = [SEGMENTATION, *(f"{n}:{c}".rstrip(":") for n in args.methods for c in changes)]
+    print(f"{'step':<26} {'MiB':>7} {'s':>7}  memory  time  (of a segmentation step)")
     results = {}
-    for name in STEPS:
-        if name == "naive" and args.skip_naive:
-            continue
-        command = [sys.executable, __file__, *sys.argv[1:], "--only", name]
+    for kind in kinds:
+        command = [sys.executable, __file__, *sys.argv[1:], "--only", kind]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        results[name] = json.loads(done.stdout.splitlines()[-1])
-        print(f"{name:>13}: {results[name]['mib']:8.0f} MiB {results[name]['seconds']:8.2f} s")
-    memory = results["pretraining"]["mib"] / results["segmentation"]["mib"]
-    arithmetic = results["pretraining"]["seconds"] / results["bare"]["seconds"]
-    print(f"memory, pretraining / segmentation: {memory:.2f} (aim: at most 1)")
-    print(f"time, pretraining / bare passes: {arithmetic:.2f} (aim: at most 1.05)")
-    print(f"time per image: {results['pretraining']['seconds'] / args.batch:.3f} s")
-    if "naive" in results:
-        ratio = results["naive"]["mib"] / results["segmentation"]["mib"]
-        print(f"memory, naive step / segmentation: {ratio:.2f}")
-        slower = results["pretraining"]["seconds"] / results["naive"]["seconds"]
-        print(f"time, two passes / naive step: {slower:.2f}")
+        found = results[kind] = json.loads(done.stdout.splitlines()[-1])
+        memory, seconds = (found[k] / results[SEGMENTATION][k] for k in ("mib", "seconds"))
+        print(
+            f"{kind:<26} {found['mib']:7.0f} {found['seconds']:7.2f}  {memory:6.2f} {seconds:5.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -18,13 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from written_case import write_case
 
-from nnunetv2_pcrl.methods.pcrlv2.views import (
-    PreparedViews,
-    ViewSettings,
-    draw_views,
-    make_views,
-    prepare_views,
-)
+from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
+from nnunetv2_pcrl.methods.pcrlv2.views import PCRLv2Recipe, PreparedViews
 from nnunetv2_pcrl.views.cases import PreprocessedCase
 from nnunetv2_pcrl.views.corruption import corrupt_
 from nnunetv2_pcrl.views.devices import on_device
@@ -32,6 +27,10 @@ from nnunetv2_pcrl.views.resample import resample
 from nnunetv2_pcrl.views.samples import TRAINING_STREAM, StreamPosition, ViewSamples
 
 NUM_LOCAL = 6
+
+
+# On a CPU its own time, which other work on the machine does not lengthen.
+CLOCKS = {"cpu": time.process_time, "cuda": time.perf_counter}
 
 
 def ready_grids(prepared: PreparedViews, device: torch.device) -> list[Tensor]:
@@ -59,38 +58,37 @@ def corrupt_all(prepared: PreparedViews, sampled: list[Tensor]) -> None:
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
     """Seconds of each kind of work, one value per repeat."""
-    device = torch.device(args.device)
-    settings = ViewSettings((96,) * 3, (64,) * 3, (1.0,) * 3, num_local=NUM_LOCAL)
+    device, clock = torch.device(args.device), CLOCKS[args.device]
+    sizes = {"global_size": (96,) * 3, "local_size": (64,) * 3}
+    recipe = PCRLv2Recipe(PCRLv2Settings(**sizes, num_local=NUM_LOCAL), (1.0,) * 3)
     position = StreamPosition(0, TRAINING_STREAM)
-    samples = ViewSamples(folder, ["case"], 1, settings, position)
+    samples = ViewSamples(folder, ["case"], 1, recipe, position)
     case = PreprocessedCase(folder, "case")
     seconds: dict[str, list[float]] = {}
 
     def timed(name: str, work: Callable[[], object]) -> object:
         if device.type == "cuda":
             torch.cuda.synchronize()
-        begin = time.perf_counter()
+        begin = clock()
         result = work()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        seconds.setdefault(name, []).append(time.perf_counter() - begin)
+        seconds.setdefault(name, []).append(clock() - begin)
         return result
 
     for repeat in range(args.repeats + 1):
         generator = torch.Generator().manual_seed(repeat)
-        drawn = timed(
-            "draw", lambda g=generator: draw_views(args.image, args.channels, settings, g)
-        )
-        prepared = timed("prepare", lambda d=drawn: prepare_views(d, settings))
+        drawn = timed("draw", lambda g=generator: recipe.draw(args.image, args.channels, g))
+        prepared = timed("prepare", lambda d=drawn: d.prepared())
         region = timed("read", lambda d=drawn: case.read(d.region)).to(device)
         moved, grids = on_device(prepared, device), ready_grids(prepared, device)
         timed("plain", lambda r=region, g=grids: plain(r, g))
-        views = timed("make", lambda r=region, p=prepared: make_views(r, p))
+        views = timed("make", lambda r=region, p=prepared: p.make(r))
         lines = [group.lines for group in (moved.global_views, moved.local_views)]
         sampled = timed("resample", lambda r=region, ls=lines: [resample(r, line) for line in ls])
         timed("corrupt", lambda p=moved, s=sampled: corrupt_all(p, s))
         timed("sample", lambda n=repeat: samples.region(n).made(device))
-    sent = {"region": [region], "views instead": vars(views).values()}
+    sent = {"region": [region], "views instead": views.values()}
     for name, tensors in sent.items():
         mib = sum(tensor.nbytes for tensor in tensors) / 2**20
         print(f"sent to a GPU per image, last draw, {name}: {mib:.1f} MiB")
@@ -127,11 +125,11 @@ def main() -> None:
         values = seconds[name]
         median = 1e3 * statistics.median(values)
         print(f"{label:>34}: {median:7.1f} ms ({1e3 * min(values):.1f})")
-    for name, label in (("views", "views"), ("sample", "views with reading")):
+    for name, label, aim in (("views", "views", 1.5), ("sample", "views with reading", 1.6)):
         pairs = zip(seconds[name], seconds["plain"], strict=True)
         ratio = statistics.median(a / b for a, b in pairs)
         least = min(seconds[name]) / min(seconds["plain"])
-        print(f"time, {label} / plain grid_sample: {ratio:.2f} ({least:.2f}) (aim: at most 2)")
+        print(f"time, {label} / plain grid_sample: {ratio:.2f} ({least:.2f}) (aim: at most {aim})")
 
 
 if __name__ == "__main__":

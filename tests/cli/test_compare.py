@@ -1,5 +1,6 @@
 import csv
 import json
+from html.parser import HTMLParser
 
 import pytest
 from results_tree import LENGTH, NAME, ResultsTree, segmentation
@@ -30,6 +31,34 @@ def tree(nnunet_folders):
     return made
 
 
+class Page(HTMLParser):
+    """What a browser finds in a page."""
+
+    def __init__(self, content: str):
+        super().__init__()
+        self.content, self.style, self.text = content, "", ""
+        self.sources, self.links, self.rows = [], [], []
+        self._tag = ""
+        self.feed(content)
+
+    def handle_starttag(self, tag, attrs):
+        self._tag, attributes = tag, dict(attrs)
+        if tag == "img":
+            assert attributes["alt"]
+            self.sources.append(attributes["src"])
+        self.links += [attributes[name] for name in ("href", "srcset") if name in attributes]
+        if tag == "tr":
+            self.rows.append([])
+
+    def handle_data(self, data):
+        if self._tag == "style":
+            self.style += data
+        else:
+            self.text += data
+        if self._tag in ("td", "th"):
+            self.rows[-1].append(data)
+
+
 def compare(*more: str) -> None:
     main(["-d", "998", "-c", "3d_fullres", *more])
 
@@ -49,12 +78,16 @@ def row_of(folder, **wanted: str) -> dict[str, str]:
 
 
 def test_the_command_writes_tables_and_figures_of_all_finished_runs(tree, capsys):
+    tree.add_images()
     compare()
     folder = tree.results / "comparison_3d_fullres_nnUNetPlans"
     figures = ["cases_against_twin", "dice_over_epochs", "dice_over_labels"]
     assert {path.name for path in folder.iterdir()} == {
         "cases.csv",
+        "cases_with_10_labels.png",
+        "cases_with_5_labels.png",
         "comparison.csv",
+        "comparison.html",
         "comparison.md",
         "measured.json",
         *(f"{name}.{ending}" for name in figures for ending in ("png", "svg")),
@@ -76,6 +109,53 @@ def test_the_command_writes_tables_and_figures_of_all_finished_runs(tree, capsys
     assert capsys.readouterr().out.startswith(text)
     assert "- runs: 7 of 8 finished; while some are missing" in text
     assert "- validation cases: 3\n- epochs of every training: 3\n\n" in text
+
+
+def test_the_page_holds_tables_figures_and_pictures_and_needs_no_other_file(tree):
+    tree.add_images()
+    compare()
+    folder = tree.results / "comparison_3d_fullres_nnUNetPlans"
+    page = Page((folder / "comparison.html").read_text())
+    assert page.sources and all(source.startswith("data:image/") for source in page.sources)
+    assert not page.links
+    # Three figures, and the cases with 5 and with 10 labels.
+    assert len(page.sources) == 5
+    assert page.rows[0][:4] == ["cases", "trainer", "runs", "Dice"]
+    assert ["10", PRETRAINED.removesuffix("_3epochs"), "1 of 2 runs"] in [
+        row[:3] for row in page.rows
+    ]
+    text = " ".join(page.text.split())
+    assert "in the direction in which it is larger (not the percentile of both" in text
+    assert f"{NAME} 3d_fullres 8 -tr {PRETRAINED}" in text
+    styles = page.style
+    assert "prefers-color-scheme: dark" in styles and "pre { white-space: pre-wrap" in styles
+    assert 'name="viewport"' in page.content
+
+
+def test_pictures_of_cases_are_left_out_with_a_reason_where_images_are_missing(tree, capsys):
+    compare("--no_surface")
+    folder = tree.results / "comparison_3d_fullres_nnUNetPlans"
+    out = capsys.readouterr().out
+    assert "2 pictures of cases are missing:" in out and "nnUNet_raw must hold it" in out
+    assert not list(folder.glob("cases_with_*.png"))
+    assert len(Page((folder / "comparison.html").read_text()).sources) == 3
+
+
+def test_runs_with_seeds_are_paired_by_them_and_the_text_says_so(tree):
+    seeded = [name.replace("_3epochs", "_seed4_3epochs") for name in (SCRATCH, PRETRAINED)]
+    for name, shift in zip(seeded, (3, 1), strict=True):
+        tree.add_run(name, 6, predictions((shift,) * 3))
+    compare("--no_surface", "--trainers", SCRATCH, seeded[1], "--cases", "5")
+    folder = tree.results / "comparison_3d_fullres_nnUNetPlans"
+    row = row_of(folder, trainer=PRETRAINED, label="mean", metric="dice")
+    # Two of the runs that carry no seed, as before, and one of the seed.
+    assert (row["paired_runs"], row["same_seed_runs"]) == ("3", "1")
+    text = " ".join((folder / "comparison.md").read_text().split())
+    assert "paired by label fold and seed: 1 of 3 pairs share the seed" in text
+    assert {row["seed"] for row in rows_of(folder / "cases.csv")} == {"", "4"}
+    # Label fold 5 is not begun with a seed by anybody.
+    for name in seeded:
+        assert f"3d_fullres 5 -tr {name.replace('_seed4', '_seed5')} -p nnUNetPlans" in text
 
 
 def test_a_missing_run_is_shown_and_does_not_bias_the_difference(tree):
@@ -148,7 +228,7 @@ def test_what_was_looked_for_is_said_where_nothing_is_found(tree):
     with pytest.raises(SystemExit, match="--twin"):
         compare("--trainers", PRETRAINED)
     (tree.preprocessed / "label_folds.json").unlink()
-    with pytest.raises(SystemExit, match="nnUNetv2_pcrl_label_folds -d 998"):
+    with pytest.raises(SystemExit, match="nnUNetv2_pcrl_label_folds -d Dataset998"):
         compare()
     with pytest.raises(SystemExit, match="ERROR: Data set 997 must be one folder of"):
         main(["-d", "997", "-c", "3d_fullres"])

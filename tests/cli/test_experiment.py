@@ -13,7 +13,7 @@ from prepared_dataset import configuration, plans
 from nnunetv2_pcrl.cli import experiment
 from nnunetv2_pcrl.cli.experiment import main
 from nnunetv2_pcrl.experiments.locks import RunLock
-from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.schedule import Schedule
 from nnunetv2_pcrl.label_folds.files import table_of, write_folds
 from nnunetv2_pcrl.label_folds.table import LabelFold
@@ -50,7 +50,7 @@ def run(*more: str, expected: int = 0, trainers=("nnUNetTrainer", "PCRLv2Finetun
 def write_section(root: Path, **settings) -> None:
     path = root / "nnUNet_preprocessed" / DATASET / "nnUNetPlans.json"
     content = json.loads(path.read_text())
-    content["configurations"]["2d"]["pcrlv2"] = settings
+    content["configurations"]["2d"]["nnunetv2_pcrl"] = {"finetune": settings}
     path.write_text(json.dumps(content))
 
 
@@ -118,7 +118,7 @@ def test_transductive_pretraining_is_said_and_named(fake, capsys):
 
 
 def test_what_runs_elsewhere_is_not_printed_but_remarked(fake, capsys):
-    lock = RunLock(Run("nnUNetTrainer_5epochs", "nnUNetPlans", "2d", 6), fake.results)
+    lock = RunLock(TrainingRun("nnUNetTrainer_5epochs", "nnUNetPlans", "2d", 6), fake.results)
     assert lock.acquire()
     run("--print", trainers=["nnUNetTrainer"])
     lock.release()

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -41,6 +43,9 @@ def files(tmp_path, architecture):
         },
         "settings": {"num_epochs": 240},
         "current_epoch": 240,
+        "method": "PCRLv2",
+        "variants": ["comparisonOnly"],
+        "decoder": "no_skips",
     }
     torch.save(content, tmp_path / "checkpoint.pth")
     target = plans(
@@ -63,6 +68,13 @@ def run(files, *more, plans="nnUNetPlans.json") -> dict:
     arguments = ["-i", files / "checkpoint.pth", "-o", output, "--plans", files / plans, *more]
     export_weights.main([str(argument) for argument in arguments])
     return torch.load(output, weights_only=True)
+
+
+def refusal(files, *more, **options) -> str:
+    """What the command says when it ends without a file."""
+    with pytest.raises(SystemExit, match="ERROR: ") as error:
+        run(files, *more, **options)
+    return error.value.code
 
 
 def planned(content: dict, num_classes: int) -> nn.Module:
@@ -124,10 +136,29 @@ def test_it_still_says_what_it_was_pretrained_on(files):
     assert source.channel_names == ("T1", "T1ce", "T2", "FLAIR")
 
 
-def test_another_dimension_needs_the_option(files, capsys):
-    with pytest.raises(SystemExit):
-        run(files, "-c", "2d")
-    assert "3D network, the planned network is 2D" in capsys.readouterr().err
+def test_it_still_says_method_variants_and_decoder(files):
+    source = source_from(run(files))
+    assert (source.variants, source.decoder) == (("comparisonOnly",), "no_skips")
+
+
+def test_a_decoder_that_was_not_trained_is_written_as_nnu_net_initialises_it(files, capsys):
+    content = torch.load(files / "checkpoint.pth", weights_only=True)
+    torch.save({**content, "decoder": "none"}, files / "checkpoint.pth")
+    written = run(files)
+    assert written["decoder"] == "none"
+    assert "its decoder was not trained" in capsys.readouterr().out
+    network = planned(written, 2)
+    load_pretrained_weights(network, str(files / "out.pth"))
+    stored = content["network_weights"]["backbone.transpconvs.0.weight"]
+    assert not torch.equal(written["network_weights"]["decoder.transpconvs.0.weight"], stored)
+
+
+def test_a_file_without_its_decoder_says_so(files):
+    assert run(files, "--encoder_only")["decoder"] == "none"
+
+
+def test_another_dimension_needs_the_option(files):
+    assert "3D network, the planned network is 2D" in refusal(files, "-c", "2d")
     assert (
         next(iter(run(files, "-c", "2d", "--other_dimension")["network_weights"].values())).ndim
         == 4
@@ -143,20 +174,18 @@ def test_another_dimension_needs_the_option(files, capsys):
             "no configuration 3d_lowres; choose one of 3d_fullres, 2d",
         ),
         ([], "nothing.json", "there is no plans file"),
-        ([], "broken.json", "broken.json is no JSON file: Expecting"),
-        ([], "list.json", "list.json holds a list, not a dictionary"),
+        ([], "broken.json", "broken.json is no valid JSON file: Expecting"),
+        ([], "list.json", "list.json holds a list in the place of {...}"),
         ([], "dataset.json", 'is no plans file of nnU-Net, as it has no "configurations"'),
     ],
 )
-def test_what_cannot_be_exported_is_declined(files, more, plans, message, capsys):
+def test_what_cannot_be_exported_is_declined(files, more, plans, message):
     (files / "broken.json").write_text("{")
     (files / "list.json").write_text("[1]")
-    with pytest.raises(SystemExit):
-        run(files, *more, plans=plans)
-    assert message in capsys.readouterr().err
+    assert message in refusal(files, *more, plans=plans)
 
 
-def test_no_file_is_replaced_and_no_folder_is_made(files, capsys):
+def test_no_file_is_replaced_and_no_folder_is_made(files):
     checkpoint = files / "checkpoint.pth"
     before = checkpoint.read_bytes()
     for output, message in (
@@ -164,23 +193,19 @@ def test_no_file_is_replaced_and_no_folder_is_made(files, capsys):
         (files, "exists and is not replaced"),
         (files / "missing/out.pth", f"there is no folder {files / 'missing'}"),
     ):
-        with pytest.raises(SystemExit):
-            run(files, "-o", output)
-        assert message in capsys.readouterr().err
+        assert message in refusal(files, "-o", output)
     assert checkpoint.read_bytes() == before
 
 
 @pytest.mark.parametrize("num_channels", [3, 5])
-def test_a_dataset_json_of_another_data_set_is_declined(files, num_channels, capsys):
+def test_a_dataset_json_of_another_data_set_is_declined(files, num_channels):
     names = {str(i): f"channel{i}" for i in range(num_channels)}
     (files / "dataset.json").write_text(json.dumps({"channel_names": names, "labels": {}}))
-    with pytest.raises(SystemExit):
-        run(files)
     message = f"dataset.json names {num_channels} channels, channel0, .*the plans normalise 4"
-    assert re.search(message, capsys.readouterr().err)
+    assert re.search(message, refusal(files))
 
 
-def test_a_cascade_needs_its_labels_and_starts_them_at_zero(files, capsys):
+def test_a_cascade_needs_its_labels_and_starts_them_at_zero(files):
     content = json.loads((files / "nnUNetPlans.json").read_text())
     content["configurations"] |= {
         "3d_lowres": {"inherits_from": "3d_fullres", "next_stage": "cascade"},
@@ -192,9 +217,7 @@ def test_a_cascade_needs_its_labels_and_starts_them_at_zero(files, capsys):
     assert stem.shape[1] == 5 and stem[:, :4].any() and not stem[:, 4:].any()
     (files / "dataset.json").unlink()
     (files / "out.pth").unlink()
-    with pytest.raises(SystemExit):
-        run(files, "-c", "cascade")
-    assert "one more input channel per label" in capsys.readouterr().err
+    assert "one more input channel per label" in refusal(files, "-c", "cascade")
 
 
 def test_the_remedy_for_an_exported_file_names_plans_that_exist(files):
@@ -203,12 +226,11 @@ def test_the_remedy_for_an_exported_file_names_plans_that_exist(files):
     assert f"-s {NAME} -t Dataset002_Other -sp nnUNetPlans" in remedy
 
 
-def test_without_plans_those_in_the_file_are_taken_or_asked_for(tmp_path, capsys):
+def test_without_plans_those_in_the_file_are_taken_or_asked_for(tmp_path):
     path, output = tmp_path / "in.pth", tmp_path / "out.pth"
     torch.save({"network_weights": pretraining_network().state_dict()}, path)
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="name those of the target with --plans"):
         export_weights.main(["-i", str(path), "-o", str(output)])
-    assert "name those of the target with --plans" in capsys.readouterr().err
 
 
 def test_inspect_prints_what_the_file_holds(files, capsys, architecture):
@@ -217,6 +239,8 @@ def test_inspect_prints_what_the_file_holds(files, capsys, architecture):
     for line in (
         r"pretraining checkpoint of nnunetv2_pcrl",
         "PCRLv2",
+        "comparisonOnly",
+        "its decoder was trained without skip connections",
         architecture,
         "Dataset001_Source",
         "1.0, 1.0, 1.0",
@@ -239,6 +263,16 @@ def test_inspect_prints_citations_and_declines_what_is_no_checkpoint(tmp_path, c
     text = capsys.readouterr().out
     assert "cite (MAE): He, K. (2022).\ncite (nnssl): @article{wald}\n" in text
     path.write_text("text")
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="is not a complete PyTorch checkpoint"):
         inspect_weights.main([str(path)])
-    assert "is not a complete PyTorch checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["export_weights", "inspect_weights", "convert_weights"])
+def test_help_needs_no_pytorch(command):
+    code = (
+        f"import sys\nfrom nnunetv2_pcrl.cli.{command} import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "assert not {'torch', 'numpy', 'nnunetv2'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()

@@ -117,7 +117,7 @@ def test_existing_plans_are_kept_with_what_a_person_changed(raw, prepared):
     run()
     file = prepared / "nnUNetPlans_from_043.json"
     content = json.loads(file.read_text())
-    content["configurations"]["3d_fullres"]["pcrlv2"] = {"batch_size": 4}
+    content["configurations"]["3d_fullres"]["nnunetv2_pcrl"] = {"pcrlv2": {"batch_size": 4}}
     file.write_text(json.dumps(content))
     run()
     assert json.loads(file.read_text()) == content
@@ -245,7 +245,7 @@ def test_cases_are_made_anew_when_a_person_changes_their_spacing(raw, prepared):
     shape = blosc2.open(str(data(prepared) / "a.b2nd")).shape
     assert shape == (1, 10, 12, 14)
     before = times(data(prepared))
-    second["configurations"]["3d_fullres"]["pcrlv2"] = {"batch_size": 4}
+    second["configurations"]["3d_fullres"]["nnunetv2_pcrl"] = {"pcrlv2": {"batch_size": 4}}
     (prepared / "Second.json").write_text(json.dumps(second))
     main(arguments)
     assert times(data(prepared)) == before
@@ -267,7 +267,9 @@ def test_a_single_case_can_be_pretrained_on_and_is_warned_of(raw, prepared, caps
         (raw / "imagesTr" / f"{name}_0000.nii.gz").unlink()
     run()
     plans = json.loads((prepared / "nnUNetPlans_from_043.json").read_text())
-    assert plans["configurations"]["3d_fullres"]["pcrlv2"] == {"min_cases": 1}
+    assert plans["configurations"]["3d_fullres"]["nnunetv2_pcrl"] == {
+        "pretraining": {"min_cases": 1}
+    }
     assert "With a single case" in capsys.readouterr().out
 
 

@@ -13,6 +13,7 @@ from nnunetv2_pcrl.datasets.chest_xray14_tables import (
     read_list,
     years_of,
 )
+from nnunetv2_pcrl.datasets.layouts import others_of
 
 FIRST = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age"
 LAST = "View Position,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
@@ -123,7 +124,18 @@ def test_images_of_neither_list_are_told_and_left_out(source):
     (source / "train_val_list.txt").write_text("\n".join(f"0000000{p}_000.png" for p in range(8)))
     benchmark = find_chest_xray14(source)
     assert "00000000_001" not in {case.identifier for case in benchmark.cases}
-    assert benchmark.odd["00000000_001.png"] == "it is in neither of the official lists"
+    path = source / "images_001" / "images" / "00000000_001.png"
+    assert benchmark.odd[str(path)] == "it is in neither official list"
+    assert not others_of(source, benchmark)
+
+
+def test_an_image_of_an_odd_row_is_told_with_its_reason(source):
+    table = source / "Data_Entry_2017.csv"
+    table.write_text(table.read_text().replace("No Finding", "Tumour", 1))
+    benchmark = find_chest_xray14(source)
+    path = source / "images_001" / "images" / "00000000_000.png"
+    assert benchmark.odd == {str(path): "its findings Tumour are none of the fourteen"}
+    assert len(benchmark.cases) == 19 and not others_of(source, benchmark)
 
 
 def test_without_lists_all_images_are_training_cases_and_this_is_told(source):

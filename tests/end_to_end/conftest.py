@@ -20,7 +20,7 @@ SETTINGS = {
 }
 SHORT_TRAINERS = """
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import PCRLv2FinetuneTrainer
+from nnunetv2_pcrl.trainers import PCRLv2FinetuneTrainer
 
 class Short:
     def on_train_start(self):

@@ -42,6 +42,7 @@ def test_ct_goes_from_pretraining_to_prediction_with_stock_commands(generated, p
     summary = json.loads((folder / "validation" / "summary.json").read_text())
     assert 0 <= summary["foreground_mean"]["Dice"] <= 1
     assert (folder / "transfer_report.json").is_file()
+    assert (folder / "validation_cases.png").is_file()
 
     # Resuming, validating and predicting work without the weights file.
     hidden = pretrained_ct.rename(pretrained_ct.with_suffix(".hidden"))
@@ -94,7 +95,7 @@ def test_real_images_pretrain_for_a_few_steps(real, number, name, configuration)
         assert "at least 2 usable cases" in text
         plans = real.preprocessed / name / "nnUNetPlansSmall.json"
         content = json.loads(plans.read_text())
-        content["configurations"][configuration]["pcrlv2"]["min_cases"] = 1
+        content["configurations"][configuration]["nnunetv2_pcrl"]["pretraining"]["min_cases"] = 1
         plans.write_text(json.dumps(content))
     real.train(number, configuration, "all", "PCRLv2PretrainTrainer_1epoch")
     folder = real.result(name, "PCRLv2PretrainTrainer_1epoch", configuration, "all")

@@ -1,15 +1,20 @@
 from pathlib import Path
 
 from nnunetv2_pcrl.evaluation.amounts import amounts_of
-from nnunetv2_pcrl.evaluation.comparison import Experiment
-from nnunetv2_pcrl.evaluation.provenance import remarks_on
+from nnunetv2_pcrl.evaluation.comparison import Comparison
+from nnunetv2_pcrl.evaluation.provenance import provenance_remarks
+from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
 # Two repeats of a part of fold 0, and one of fold 1.
 FOLDS = [LabelFold(5, 0, 3, 0.1, 0), LabelFold(6, 0, 3, 0.1, 1), LabelFold(7, 1, 3, 0.1, 0)]
 TWIN, OTHER = "nnUNetTrainer", "PCRLv2FinetuneTrainer"
 TRAINERS = (TWIN, OTHER, "WithoutRuns")
-EXPERIMENT = Experiment("Dataset998_X", "P", "2d", TRAINERS, TWIN, amounts_of(FOLDS))
+COMPARISON = Comparison("Dataset998_X", "P", "2d", TRAINERS, TWIN, amounts_of(FOLDS))
+
+
+def run(trainer: str, fold: int) -> TrainingRun:
+    return TrainingRun(trainer, "P", "2d", fold)
 
 
 def weights(fold: int | str, dataset: str = "Dataset998_X") -> Path:
@@ -17,17 +22,19 @@ def weights(fold: int | str, dataset: str = "Dataset998_X") -> Path:
 
 
 def started_from(*files: Path) -> list[str]:
-    runs = [EXPERIMENT.run(OTHER, fold.fold) for fold in FOLDS]
-    return remarks_on(EXPERIMENT, {}, dict(zip(runs, files, strict=False)))
+    runs = [run(OTHER, fold.fold) for fold in FOLDS]
+    return provenance_remarks(COMPARISON, {}, dict(zip(runs, files, strict=False)))
 
 
 def test_unequal_budgets_are_warned_about():
-    short, long = EXPERIMENT.run(TWIN, 5), EXPERIMENT.run(OTHER, 5)
-    assert remarks_on(EXPERIMENT, {short: 5, long: 5}, {}) == ["epochs of every training: 5"]
-    (remark,) = remarks_on(EXPERIMENT, {short: 5, long: 50}, {})
+    short, long = run(TWIN, 5), run(OTHER, 5)
+    assert provenance_remarks(COMPARISON, {short: 5, long: 5}, {}) == [
+        "epochs of every training: 5"
+    ]
+    (remark,) = provenance_remarks(COMPARISON, {short: 5, long: 50}, {})
     assert remark.startswith("WARNING")
     assert "(nnUNetTrainer 5; PCRLv2FinetuneTrainer 50)" in remark
-    assert remarks_on(EXPERIMENT, {}, {}) == []
+    assert provenance_remarks(COMPARISON, {}, {}) == []
 
 
 def test_weights_of_the_same_fold_or_of_other_data_have_seen_no_validation_image():

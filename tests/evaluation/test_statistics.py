@@ -16,9 +16,13 @@ from nnunetv2_pcrl.evaluation.statistics import (
 NAN, INF = math.nan, math.inf
 
 
+def run(fold: int, seed: int | None = None) -> tuple[int, int | None]:
+    return fold, seed
+
+
 def test_a_mean_is_over_cases_of_the_means_over_runs():
     # Case a: (0.2 + 0.4) / 2, case b: 0.9 in one run only.
-    found = spread({(5, "a"): 0.2, (6, "a"): 0.4, (5, "b"): 0.9, (6, "b"): NAN})
+    found = spread({(run(5), "a"): 0.2, (run(6), "a"): 0.4, (run(5), "b"): 0.9, (run(6), "b"): NAN})
     assert found.mean == pytest.approx((0.3 + 0.9) / 2)
     # Runs: (0.2 + 0.9) / 2 = 0.55 and 0.4.
     assert found.run_std == pytest.approx(0.15 / math.sqrt(2))
@@ -26,16 +30,16 @@ def test_a_mean_is_over_cases_of_the_means_over_runs():
 
 
 def test_what_has_no_distance_is_counted_and_is_not_zero():
-    found = spread({(5, "a"): 4.0, (5, "b"): INF, (5, "c"): NAN})
+    found = spread({(run(5), "a"): 4.0, (run(5), "b"): INF, (run(5), "c"): NAN})
     assert found.mean == 4
     assert (found.num_cases, found.num_nan, found.num_infinite) == (1, 1, 1)
     assert math.isnan(found.run_std)
-    assert math.isnan(spread({(5, "a"): INF}).mean)
+    assert math.isnan(spread({(run(5), "a"): INF}).mean)
 
 
 def test_a_paired_difference_by_hand():
-    twin = {(5, "a"): 0.5, (6, "a"): 0.6, (5, "b"): 0.7, (6, "b"): 0.4}
-    own = {(5, "a"): 0.7, (6, "a"): 0.6, (5, "b"): 0.8, (6, "b"): 0.7}
+    twin = {(run(5), "a"): 0.5, (run(6), "a"): 0.6, (run(5), "b"): 0.7, (run(6), "b"): 0.4}
+    own = {(run(5), "a"): 0.7, (run(6), "a"): 0.6, (run(5), "b"): 0.8, (run(6), "b"): 0.7}
     found = difference(own, twin)
     # Cases: (0.2 + 0) / 2 and (0.1 + 0.3) / 2; runs: (0.2 + 0.1) / 2 and (0 + 0.3) / 2.
     assert found.mean == pytest.approx(0.15)
@@ -49,19 +53,48 @@ def test_a_paired_difference_by_hand():
 
 
 def test_only_runs_and_cases_that_both_have_are_paired():
-    twin = {(5, "a"): 0.5, (5, "b"): NAN, (6, "a"): 0.1}
-    own = {(5, "a"): 0.6, (5, "b"): 0.0, (7, "a"): 0.9}
+    twin = {(run(5), "a"): 0.5, (run(5), "b"): NAN, (run(6), "a"): 0.1}
+    own = {(run(5), "a"): 0.6, (run(5), "b"): 0.0, (run(7), "a"): 0.9}
     found = difference(own, twin)
     assert found.mean == pytest.approx(0.1)
     assert (found.num_cases, found.num_runs) == (1, 1)
     assert all(math.isnan(end) for end in found.run_interval)
-    assert difference({(7, "a"): 0.9}, twin) is None
+    assert difference({(run(7), "a"): 0.9}, twin) is None
 
 
 def test_a_smaller_distance_is_better():
-    twin, own = {(5, "a"): 3.0}, {(5, "a"): 2.0}
+    twin, own = {(run(5), "a"): 3.0}, {(run(5), "a"): 2.0}
     assert difference(own, twin, more_is_better=False).num_better == 1
     assert difference(own, twin).num_better == 0
+
+
+def test_runs_of_one_label_fold_are_paired_by_seed():
+    twin = {(run(5, 1), "a"): 0.5, (run(5, 2), "a"): 0.6, (run(5, 3), "a"): 0.0}
+    own = {(run(5, 1), "a"): 0.6, (run(5, 2), "a"): 0.9, (run(5, 4), "a"): 1.0}
+    # Seeds 3 and 4 have no partner.
+    found = difference(own, twin)
+    assert found.run_mean == pytest.approx((0.1 + 0.3) / 2)
+    assert (found.num_runs, found.num_same_seed) == (2, 2)
+    # Another label fold is not the same run, whatever the seed.
+    assert difference({(run(6, 1), "a"): 0.6}, twin) is None
+
+
+def test_a_run_without_seed_is_paired_with_the_mean_over_the_seeds_of_its_label_fold():
+    twin = {(run(5, 1), "a"): 0.5, (run(5, 2), "a"): 0.7, (run(6, 1), "a"): 0.4}
+    stock = {(run(5), "a"): 0.9, (run(6), "a"): 0.5}
+    found = difference(stock, twin)
+    assert found.run_mean == pytest.approx((0.3 + 0.1) / 2)
+    assert (found.num_runs, found.num_same_seed) == (2, 0)
+    # A run without a value counts for nothing, and pairs by seed go before.
+    twin |= {(run(5), "a"): 0.8, (run(6, 2), "a"): NAN}
+    found = difference(stock, twin)
+    assert found.run_mean == pytest.approx((0.1 + 0.1) / 2)
+
+
+def test_one_value_for_all_cases_together_has_no_test_over_cases():
+    found = difference({(run(5), "(all)"): 0.9}, {(run(5), "(all)"): 0.8})
+    assert math.isnan(found.p_value)
+    assert found.run_mean == pytest.approx(0.1)
 
 
 def test_the_bootstrap_of_equal_values_has_no_width():

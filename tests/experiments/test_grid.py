@@ -1,7 +1,7 @@
 import pytest
 
 from nnunetv2_pcrl.experiments.grid import PlannedRun, build_grid, choose_label_folds
-from nnunetv2_pcrl.experiments.runs import Run
+from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.trainers import Trainer
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
@@ -57,7 +57,7 @@ def test_a_data_set_without_label_folds_gets_the_command():
 
 def test_each_fold_has_one_pretraining_right_before_the_first_that_needs_it():
     grid = build_grid((SCRATCH, PRETRAINED), TABLE[:3], "nnUNetPlans", "2d")
-    of_fold = [Run(PRETRAINED.pretraining, "nnUNetPlans", "2d", fold) for fold in (0, 1)]
+    of_fold = [TrainingRun(PRETRAINED.pretraining, "nnUNetPlans", "2d", fold) for fold in (0, 1)]
     assert [(run.run.trainer, run.run.fold) for run in grid] == [
         ("nnUNetTrainer", 5),
         ("PCRLv2PretrainTrainer_20epochs", 0),

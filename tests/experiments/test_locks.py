@@ -16,8 +16,8 @@ HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
 from nnunetv2_pcrl.experiments.locks import RunLock
-from nnunetv2_pcrl.experiments.runs import Run
-lock = RunLock(Run("A", "nnUNetPlans", "2d", 5), Path(sys.argv[1]))
+from nnunetv2_pcrl.experiments.runs import TrainingRun
+lock = RunLock(TrainingRun("A", "nnUNetPlans", "2d", 5), Path(sys.argv[1]))
 assert lock.acquire()
 child = subprocess.Popen(["sleep", "100"], pass_fds=(lock.descriptor,), stdout=subprocess.DEVNULL)
 print(child.pid, flush=True)

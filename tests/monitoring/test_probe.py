@@ -1,3 +1,4 @@
+import math
 from contextlib import nullcontext
 
 import numpy as np
@@ -5,7 +6,14 @@ import pytest
 import torch
 from planned_networks import GEOMETRIES, pretraining_network, random_images
 
-from nnunetv2_pcrl.monitoring.probe import PENALTY, dice_like, fit_ridge, probe, voxel_features
+from nnunetv2_pcrl.monitoring.probe import (
+    PENALTY,
+    ProbeScore,
+    dice_like,
+    fit_ridge,
+    probe,
+    voxel_features,
+)
 from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_crops, split_cases
 
 CPU = torch.device("cpu")
@@ -28,7 +36,9 @@ def test_the_score_is_a_dice_of_each_foreground_class():
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
     found = torch.tensor([0, 1, 1, 1, 2, 0])
     assert dice_like(found, labels, 3) == (2 * 2 / 5, 2 * 1 / 3)
-    assert dice_like(found, labels.clamp(max=1), 4) == pytest.approx((2 * 2 / 7,))
+    two_are_missing = dice_like(found, labels.clamp(max=1), 4)
+    assert two_are_missing == pytest.approx((2 * 2 / 7, math.nan, math.nan), nan_ok=True)
+    assert ProbeScore(two_are_missing).mean == pytest.approx(2 * 2 / 7)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -47,6 +57,20 @@ def test_features_are_those_of_every_level_at_the_voxel(geometry):
     corners = [pyramid[0][0].flatten(1)[:, index] for index in (0, -1)]
     found = features[:2, : pyramid[0].shape[1]].float()
     torch.testing.assert_close(found, torch.stack(corners), atol=1e-5, rtol=0)
+
+
+def test_features_of_an_encoder_whose_maps_shrink_are_sampled_too():
+    image = torch.arange(64.0).view(1, 8, 8)
+
+    def stages(x):
+        return [x, torch.nn.functional.avg_pool2d(x, 2)]
+
+    crop = LabelledCrop(image, torch.tensor([[2, 4], [7, 7]]), torch.zeros(2, dtype=torch.long))
+    features = voxel_features(stages, crop, CPU, nullcontext)
+    assert features[:, 0].tolist() == [20.0, 63.0]
+    # Between coarse pixels: a quarter of one before the mean 24.5 of rows 2, 3 and columns 4, 5,
+    # where values grow by 16 per coarse row and by 2 per coarse column.
+    assert features[0, 1].item() == pytest.approx(24.5 - 16 / 4 - 2 / 4)
 
 
 def test_what_features_show_is_found_and_noise_is_not(generator):

@@ -3,8 +3,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nnunetv2_pcrl.monitoring.charts import Chart, Curve
+from nnunetv2_pcrl.monitoring.charts import Curve, Plot
 from nnunetv2_pcrl.monitoring.svg import HEIGHT, WIDTH, epoch_ticks, line_chart, nice_ticks
+from nnunetv2_pcrl.monitoring.vocabulary import Chart
 
 
 @pytest.mark.parametrize(
@@ -33,8 +34,11 @@ def test_first_and_last_epoch_are_named_and_few_others(epochs):
 
 def test_a_chart_is_valid_xml_inside_its_frame_and_names_its_values():
     values = (0.5, math.nan, -2.0)
-    chart = Chart("a < b & c", (Curve("<me>", values, 0), Curve("mean", (1.0,) * 3, -1, "dotted")))
-    root = ElementTree.fromstring(line_chart(chart))
+    chart = Chart("a < b & c", (), text="What & why.", axis="<unit>")
+    curves = (Curve("<me>", values, 0), Curve("mean", (1.0,) * 3, -1, "dotted"))
+    root = ElementTree.fromstring(line_chart(Plot(chart, curves)))
+    words = "".join(root.itertext())
+    assert "What & why." in words and "<unit>" in words and "epoch" in words
     circles = list(root.iter("circle"))
     titles = [circle.find("title").text for circle in circles]
     assert titles == ["<me>, epoch 1: 0.5", "<me>, epoch 3: -2"]

@@ -8,7 +8,7 @@ import torch
 from planned_networks import ARCHITECTURES, GEOMETRIES, planned_network, random_images, shaken
 from torch import nn
 
-from nnunetv2_pcrl.networks.non_skip import NonSkipUNet, copy_into_skip_network
+from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 every_geometry = pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -99,7 +99,7 @@ def test_channels_and_strides_of_the_levels_are_those_of_the_outputs(architectur
     backbone = NonSkipUNet(planned(architecture, geometry))
     size = GEOMETRIES[geometry].global_size
     pyramid = backbone(images(geometry))
-    assert backbone.num_levels == len(pyramid) == 3
+    assert len(backbone.level_channels) == len(pyramid) == 3
     assert backbone.level_channels == tuple(features.shape[1] for features in pyramid)
     for features, stride in zip(pyramid, backbone.level_strides, strict=True):
         assert tuple(n * s for n, s in zip(features.shape[2:], stride, strict=True)) == size
@@ -138,7 +138,7 @@ def test_a_stem_of_its_own_width_belongs_to_the_encoder():
     assert_all_equal(decoder_features(network, images("2d")), backbone(images("2d")))
 
 
-def call_counts(backbone: NonSkipUNet, x: torch.Tensor, max_level: int | None) -> Counter:
+def call_counts(backbone: NonSkipUNet, x: torch.Tensor, highest: int | None) -> Counter:
     """Calls of every transposed convolution and stage, by name."""
     counts = Counter()
     for name in ("transpconvs", "stages"):
@@ -146,26 +146,26 @@ def call_counts(backbone: NonSkipUNet, x: torch.Tensor, max_level: int | None) -
             module.register_forward_hook(
                 lambda *_, key=(name, index): counts.update([key]),
             )
-    backbone(x, max_level)
+    backbone(x, highest)
     return counts
 
 
 @every_architecture
-@pytest.mark.parametrize("max_level", [0, 1, 2, None])
-def test_nothing_above_the_highest_level_is_computed(architecture, max_level):
-    last = 2 if max_level is None else max_level
-    counts = call_counts(NonSkipUNet(planned(architecture, "2d")), images("2d"), max_level)
+@pytest.mark.parametrize("highest", [0, 1, 2, None])
+def test_nothing_above_the_highest_level_is_computed(architecture, highest):
+    last = 2 if highest is None else highest
+    counts = call_counts(NonSkipUNet(planned(architecture, "2d")), images("2d"), highest)
     expected = {(name, i): 1 for name in ("transpconvs", "stages") for i in range(last + 1)}
     assert counts == expected
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-@pytest.mark.parametrize("max_level", [0, 1, 2])
+@pytest.mark.parametrize("highest", [0, 1, 2])
 @torch.no_grad()
-def test_lower_levels_are_the_same_whatever_the_highest_level(geometry, max_level):
+def test_lower_levels_are_the_same_whatever_the_highest_level(geometry, highest):
     backbone = NonSkipUNet(planned("ResidualEncoderUNet", geometry))
     x = images(geometry)
-    assert_all_equal(backbone(x, max_level), backbone(x)[: max_level + 1])
+    assert_all_equal(backbone(x, highest), backbone(x)[: highest + 1])
 
 
 @every_architecture
@@ -221,7 +221,7 @@ def test_the_skip_network_made_from_a_backbone_computes_its_features(architectur
     backbone = shaken(NonSkipUNet(planned(architecture, geometry, seed=1)), seed=9)
     network = planned(architecture, geometry, seed=2)
     x = images(geometry)
-    copy_into_skip_network(backbone, network)
+    backbone.write_into(network)
     assert_all_equal(decoder_features(network, x), backbone(x))
 
 
@@ -229,7 +229,7 @@ def test_the_skip_network_made_from_a_backbone_computes_its_features(architectur
 def test_the_skip_network_has_the_stock_names_and_only_zeros_in_the_skip_half(architecture):
     network = planned(architecture, "2d", seed=2)
     seg_layers = [p.detach().clone() for p in network.decoder.seg_layers.parameters()]
-    copy_into_skip_network(NonSkipUNet(planned(architecture, "2d", seed=1)), network)
+    NonSkipUNet(planned(architecture, "2d", seed=1)).write_into(network)
 
     stock = planned_network(architecture, "2d", CHANNELS["2d"])
     assert list(network.state_dict()) == list(stock.state_dict())
@@ -247,7 +247,7 @@ def test_the_skip_network_has_the_stock_names_and_only_zeros_in_the_skip_half(ar
 
 def test_the_zero_skip_half_receives_gradient():
     network = planned("PlainConvUNet", "anisotropic", seed=2)
-    copy_into_skip_network(NonSkipUNet(planned("PlainConvUNet", "anisotropic", seed=1)), network)
+    NonSkipUNet(planned("PlainConvUNet", "anisotropic", seed=1)).write_into(network)
     sum(output.square().mean() for output in network(images("anisotropic"))).backward()
     for weight, channels in widened_weights(network):
         assert weight.grad[:, channels:].any()
@@ -258,7 +258,7 @@ def test_the_skip_network_does_not_share_storage_with_the_backbone():
         NonSkipUNet(planned("PlainConvUNet", "2d", seed=1)),
         planned("PlainConvUNet", "2d", seed=2),
     )
-    copy_into_skip_network(backbone, network)
+    backbone.write_into(network)
     theirs = {p.data_ptr() for p in network.parameters()}
     assert not theirs & {p.data_ptr() for p in backbone.parameters()}
 
@@ -289,17 +289,17 @@ def test_a_network_of_another_plan_is_refused(architecture, geometry, changes):
     backbone = NonSkipUNet(planned("PlainConvUNet", "2d"))
     network = planned(architecture, geometry, **changes)
     with pytest.raises(ValueError, match="not planned like the backbone"):
-        copy_into_skip_network(backbone, network)
+        backbone.write_into(network)
 
 
 def test_a_residual_decoder_is_not_taken_for_a_plain_one():
     backbone = NonSkipUNet(planned("ResidualUNet", "2d"))
     with pytest.raises(ValueError, match="not planned like the backbone"):
-        copy_into_skip_network(backbone, planned("ResidualEncoderUNet", "2d"))
+        backbone.write_into(planned("ResidualEncoderUNet", "2d"))
 
 
 def test_a_network_that_is_no_u_net_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"container\.Sequential has no non-skip.*PlainConvUNet"):
+    with pytest.raises(ValueError, match=r"container\.Sequential cannot .*PlainConvUNet"):
         NonSkipUNet(nn.Sequential(nn.Conv3d(1, 2, 3)))
 
 
@@ -314,7 +314,7 @@ def test_a_transformer_is_refused_by_name():
         eva_numheads=2,
         input_shape=(16, 16, 16),
     )
-    with pytest.raises(ValueError, match=r"primus\.Primus has no non-skip.*ResidualEncoderUNet"):
+    with pytest.raises(ValueError, match=r"primus\.Primus cannot .*ResidualEncoderUNet"):
         NonSkipUNet(network)
 
 
@@ -324,5 +324,5 @@ def test_a_u_net_that_adds_its_skips_instead_of_concatenating_them_is_refused():
         first = stage.convs[0].conv
         first.weight = nn.Parameter(first.weight.detach()[:, : transpconv.out_channels].clone())
         first.in_channels = transpconv.out_channels
-    with pytest.raises(ValueError, match="has no non-skip variant"):
+    with pytest.raises(ValueError, match="do not concatenate upsampled map and skip"):
         NonSkipUNet(network)

@@ -3,21 +3,22 @@ import math
 from pathlib import Path
 
 import make_plans
-import numpy as np
 import pytest
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings, derive_settings
-from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
+from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS, METHODS
+from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.preparation.unlabelled_plans import plan_after
-from nnunetv2_pcrl.settings.sections import check_names, read_section
+from nnunetv2_pcrl.settings.plans_file import FINETUNE, PRETRAINING, read_section
 from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
+from nnunetv2_pcrl.training.plan_facts import plan_facts
 
 FOLDER = Path(__file__).resolve().parents[2] / "plans"
 PLANS = sorted(FOLDER.glob("*/*.json"))
 every_file = pytest.mark.parametrize("path", PLANS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+every_method = pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.about.name)
 
 # A chest CT, as LUNA16 has them.
 LUNA16 = {
@@ -55,23 +56,26 @@ def test_there_are_ready_plans_for_every_benchmark():
 
 
 @every_file
-def test_every_configuration_gives_settings_and_a_network_that_takes_the_views(path):
-    for configuration in json.loads(path.read_text())["configurations"].values():
-        architecture = configuration["architecture"]
-        section = read_section(configuration)
-        check_names(section, PCRLv2Settings.names() | FinetuneSettings.names())
-        settings = derive_settings(
-            configuration["patch_size"],
-            np.prod(architecture["arch_kwargs"]["strides"], axis=0).tolist(),
-            configuration["spacing"],
-            section,
-        )
-        backbone = NonSkipUNet(planned_network(configuration))
-        for size in (settings.global_size, settings.local_size):
-            channels = len(configuration["normalization_schemes"])
-            pyramid = backbone(torch.zeros(1, channels, *size, device="meta"))
-            assert pyramid[-1].shape[2:] == size
-            assert math.prod(pyramid[0].shape[2:]) > 1
+@every_method
+def test_every_configuration_gives_settings_and_a_network_that_takes_the_views(path, kind):
+    plans = PlansManager(str(path))
+    for name in plans.available_configurations:
+        manager = plans.get_configuration(name)
+        num_channels = len(manager.normalization_schemes)
+        facts = plan_facts(manager, num_channels)
+        sections = {
+            section: read_section(manager.configuration, section, METHOD_SECTIONS)
+            for section in (PRETRAINING, FINETUNE, kind.about.section)
+        }
+        FinetuneSettings.from_section(sections[FINETUNE])
+        given = {**sections[PRETRAINING], **sections[kind.about.section]}
+        method = kind(settings_for(kind, facts, given), facts)
+        network = method.build(planned_network(manager.configuration)).to("meta")
+        views = torch.zeros(1, num_channels, *facts.patch_size, device="meta")
+        pyramid = network.backbone(views)
+        assert len(pyramid) == method.num_levels
+        assert pyramid[-1].shape[2:] == facts.patch_size
+        assert math.prod(pyramid[0].shape[2:]) > 1
 
 
 @every_file

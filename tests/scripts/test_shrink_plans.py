@@ -53,7 +53,7 @@ def test_the_given_plans_are_not_modified_and_preprocessed_data_stay_valid():
     for name in ("spacing", "data_identifier", "normalization_schemes"):
         values = small["configurations"]["3d_fullres"]
         assert values[name] == original["configurations"]["3d_fullres"][name]
-    assert values["pcrlv2"] == {"batch_size": 8}
+    assert values["nnunetv2_pcrl"] == {"pcrlv2": {"batch_size": 8}}
     assert small["plans_name"] == "Small"
 
 

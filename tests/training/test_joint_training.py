@@ -9,7 +9,7 @@ import torch.distributed as dist
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 from ranks import run_on_ranks
 
-from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
+from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -31,7 +31,7 @@ def train_on_this_rank(dataset: PreparedDataset, nan_at: tuple[int, int]) -> dic
 
     def spoil(batch, generator, scale):
         if (dist.get_rank(), len(calls)) == nan_at:
-            batch["target"][0] = torch.nan
+            batch["views"]["target"][0, 0] = torch.nan
         calls.append(batch["cases"])
         return accumulate(batch, generator, scale)
 
@@ -46,7 +46,8 @@ def train_on_this_rank(dataset: PreparedDataset, nan_at: tuple[int, int]) -> dic
 
 def test_a_loss_that_is_not_finite_on_one_rank_is_skipped_by_all(nnunet_folders):
     dataset = PreparedDataset(
-        nnunet_folders / "nnUNet_preprocessed", {"2d": configuration(2, pcrlv2=SETTINGS)}
+        nnunet_folders / "nnUNet_preprocessed",
+        {"2d": configuration(2, nnunetv2_pcrl={"pcrlv2": SETTINGS})},
     )
     for number in range(5):
         dataset.add_case("2d", f"case_{number}", smooth_image((1, 4, 24, 24), number))

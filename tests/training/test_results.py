@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
+from nnunetv2_pcrl.methods.pretraining import Pretraining
 from nnunetv2_pcrl.training.results import (
     Wanted,
     find_weights,
     how_to_fine_tune,
     keep_previous_results,
 )
-from nnunetv2_pcrl.training.variants import __getattr__ as variant
 
 PLANS, CONFIGURATION = "nnUNetPlans", "3d_fullres"
 
@@ -42,9 +41,17 @@ def pretrained(
     return file
 
 
-def find(results: Path, fold: int | str | tuple = 0, environment=None, plans=None, **kwargs):
+def find(
+    results: Path,
+    fold: int | str | tuple = 0,
+    environment=None,
+    plans=None,
+    pretraining="PCRLv2",
+    **kwargs,
+):
     folds = fold if isinstance(fold, tuple) else (fold,)
-    wanted = Wanted(results, PLANS, CONFIGURATION, folds, **kwargs)
+    pretraining = Pretraining.of_name(pretraining)
+    wanted = Wanted(results, PLANS, CONFIGURATION, folds, pretraining, **kwargs)
     return find_weights(environment, plans, wanted)
 
 
@@ -115,26 +122,24 @@ def test_folders_of_trainer_variants_are_found_too(results):
     assert find(results).path == variant
 
 
-def test_weights_of_another_method_are_taken_only_by_name(results):
+def test_weights_of_another_pretraining_are_taken_only_by_name(results):
     ablation = pretrained(results, trainer="PCRLv2PretrainTrainer_restorationOnly_40epochs")
-    with pytest.raises(ValueError, match=r"weights of another method \(restorationOnly\)"):
+    with pytest.raises(ValueError, match="There are weights of PCRLv2_restorationOnly; .* as "):
         find(results)
     own = pretrained(results, age=100)
     assert find(results).path == own
-    assert find(results, method="restorationOnly").path == ablation
+    assert find(results, pretraining="PCRLv2_restorationOnly").path == ablation
     with pytest.raises(ValueError, match="-tr PCRLv2PretrainTrainer_comparisonOnly") as caught:
-        find(results, method="comparisonOnly")
-    assert "(PCRLv2 itself, restorationOnly)" in str(caught.value)
+        find(results, pretraining="PCRLv2_comparisonOnly")
+    assert "weights of PCRLv2, PCRLv2_restorationOnly" in str(caught.value)
 
 
 def test_an_ablation_of_the_authors_settings_is_not_taken_for_either(results):
     both = pretrained(results, trainer="PCRLv2PretrainTrainer_restorationOnly_authors_9epochs")
-    for method in (None, "authors", "restorationOnly"):
-        with pytest.raises(ValueError, match=r"another method \(authors_restorationOnly\)"):
-            find(results, method=method)
-    named = variant("PCRLv2FinetuneTrainer_restorationOnly_authors").variant["pretraining"]
-    assert find(results, method=named).path == both
-    assert FinetuneSettings.from_section({"pretraining": named}).pretraining == named
+    for name in ("PCRLv2", "PCRLv2_authors", "PCRLv2_restorationOnly"):
+        with pytest.raises(ValueError, match="weights of PCRLv2_authors_restorationOnly"):
+            find(results, pretraining=name)
+    assert find(results, pretraining="PCRLv2_restorationOnly_authors").path == both
 
 
 def test_a_transductive_fine_tuning_takes_weights_of_fold_all_only(results):
@@ -175,7 +180,7 @@ def test_names_of_plans_with_double_underscores_are_told_apart(results):
     longer = pretrained(results, plans=f"my__{PLANS}")
     with pytest.raises(ValueError, match="No pretrained weights were found"):
         find(results)
-    wanted = Wanted(results, f"my__{PLANS}", CONFIGURATION, (0,))
+    wanted = Wanted(results, f"my__{PLANS}", CONFIGURATION, (0,), Pretraining("PCRLv2"))
     assert find_weights(None, None, wanted).path == longer
 
 
@@ -191,9 +196,7 @@ def test_the_error_names_all_three_places_and_the_command(results):
         find(results)
     message = str(caught.value)
     assert "(1) the environment variable nnUNet_pcrl_weights" in message
-    assert '(2) "pcrlv2": {"weights": PATH} in configuration 3d_fullres of nnUNetPlans.json' in (
-        message
-    )
+    assert '(2) "nnunetv2_pcrl": {"finetune": {"weights": PATH}} in configuration' in message
     assert f"(3) {results}" in message
     assert "nnUNetv2_train Dataset004_Hippocampus 3d_fullres all -tr PCRLv2PretrainTrainer" in (
         message

@@ -13,8 +13,8 @@ import pytest
 import torch
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
+from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer
 from nnunetv2_pcrl.training import ssl_trainer
-from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
 from nnunetv2_pcrl.weights.portable import write_weights
 from nnunetv2_pcrl.weights.reading import read_weights
 
@@ -26,7 +26,7 @@ SETTINGS = {
     "num_val_iterations_per_epoch": 2,
     "num_local": 2,
     "initial_lr": 0.01,
-    "restorations_every": 0,
+    "pictures_every": 0,
 }
 
 
@@ -35,7 +35,9 @@ def make_dataset(nnunet_folders):
     """Makes four 2D cases, with settings of the pretraining."""
 
     def make(**settings) -> PreparedDataset:
-        configurations = {"2d": configuration(2, pcrlv2={**SETTINGS, **settings})}
+        configurations = {
+            "2d": configuration(2, nnunetv2_pcrl={"pcrlv2": {**SETTINGS, **settings}})
+        }
         dataset = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", configurations)
         for number in range(4):
             dataset.add_case("2d", f"case_{number}", smooth_image((1, 4, 24, 24), number))
@@ -250,7 +252,7 @@ def test_a_last_checkpoint_that_cannot_be_written_is_an_error(make_dataset, litt
     folder = Path(trainer.output_folder)
     with pytest.raises((OSError, RuntimeError)):
         trainer.run_training()
-    assert checkpoint(folder, "latest")["current_epoch"] == 1
+    assert checkpoint(folder, "latest")["current_epoch"] == 2
     assert not (folder / "checkpoint_final.pth").exists() and not list(folder.glob(".*.tmp"))
 
 

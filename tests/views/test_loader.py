@@ -11,12 +11,14 @@ import time
 import numpy as np
 import pytest
 import torch
+from recipes import changed, recipe
 
-from nnunetv2_pcrl.methods.pcrlv2.views import ViewSettings
+from nnunetv2_pcrl.views import loader
 from nnunetv2_pcrl.views.loader import BatchStream
 from nnunetv2_pcrl.views.samples import (
     TRAINING_STREAM,
     VALIDATION_STREAM,
+    RegionSample,
     StreamPosition,
     ViewSamples,
 )
@@ -24,11 +26,11 @@ from nnunetv2_pcrl.views.samples import (
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 # Few swaps and local views: these tests are about who makes which sample.
-IN_2D = ViewSettings(
+IN_2D = recipe(
     (16, 16), (8, 8), (0.8, 0.8), num_local=3, swapped_part=0.0, num_cut_outs=3, contrast=0.4
 )
-IN_3D = ViewSettings((8, 8, 8), (4, 4, 4), (1.0, 1.0, 1.0), num_local=3, swapped_part=0.05)
-ANISOTROPIC = ViewSettings((4, 16, 16), (2, 8, 8), (5.0, 0.8, 0.8), num_local=3, swapped_part=0.05)
+IN_3D = recipe((8, 8, 8), (4, 4, 4), (1.0, 1.0, 1.0), num_local=3, swapped_part=0.05)
+ANISOTROPIC = recipe((4, 16, 16), (2, 8, 8), (5.0, 0.8, 0.8), num_local=3, swapped_part=0.05)
 SETTINGS = [
     pytest.param(IN_2D, id="2d"),
     pytest.param(IN_3D, id="3d"),
@@ -80,14 +82,15 @@ def assert_equal(samples, others) -> None:
     for sample, other in zip(samples, others, strict=True):
         assert sample.keys() == other.keys()
         for key, value in sample.items():
-            if isinstance(value, torch.Tensor):
-                assert torch.equal(value, other[key]), key
+            if key == "views":
+                assert value.keys() == other[key].keys()
+                assert all(torch.equal(value[name], other[key][name]) for name in value)
             else:
                 assert value == other[key], key
 
 
 def differ(sample: dict, other: dict) -> bool:
-    return not torch.equal(sample["target"], other["target"])
+    return not torch.equal(sample["views"]["target"], other["views"]["target"])
 
 
 # Which sample is which
@@ -218,7 +221,7 @@ def test_an_unusable_case_is_rejected_by_name_and_another_one_used(
         assert len(batch["cases"]) == 6
         assert {name for name, _ in batch["rejected"]} == {"case_bad"}
         assert all(reason in why for _, why in batch["rejected"])
-        assert all(torch.isfinite(batch[name]).all() for name in TENSORS)
+        assert all(torch.isfinite(batch["views"][name]).all() for name in TENSORS)
 
 
 def test_an_unusable_case_does_not_change_the_samples_of_the_others(folder, write_case):
@@ -269,10 +272,10 @@ def test_regions_without_content_are_drawn_again(settings, tmp_path, write_case)
     image = np.zeros((1, 24, 60, 60), dtype=np.float32)
     image[..., 30:] = noise((1, 24, 60, 30))
     write_case(tmp_path, "case", image)
-    settings = dataclasses.replace(settings, **CLEAN)
+    settings = changed(settings, **CLEAN)
     for sample in take(samples_of(tmp_path, settings, ["case"]), 20):
-        assert sample["target"].std() > 0
-        assert (sample["global_views"].flatten(1).std(1) > 0).all()
+        assert sample["views"]["target"].std() > 0
+        assert (sample["views"]["global_views"].flatten(1).std(1) > 0).all()
 
 
 # Batches
@@ -281,21 +284,23 @@ def test_regions_without_content_are_drawn_again(settings, tmp_path, write_case)
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_batches_have_the_view_axis_first_and_the_images_of_their_samples(folder, settings):
     batch = next(stream_of(samples_of(folder, settings)))
-    assert batch["target"].shape == (4, 2, *settings.global_size)
-    assert batch["global_views"].shape == (2, 4, 2, *settings.global_size)
-    assert batch["local_views"].shape == (3, 4, 2, *settings.local_size)
+    assert batch["views"]["target"].shape == (1, 4, 2, *settings.settings.global_size)
+    assert batch["views"]["global_views"].shape == (2, 4, 2, *settings.settings.global_size)
+    assert batch["views"]["local_views"].shape == (3, 4, 2, *settings.settings.local_size)
     for index, sample in enumerate(take(samples_of(folder, settings), 4)):
         assert batch["cases"][index] == sample["case"]
-        assert torch.equal(batch["target"][index], sample["target"])
-        assert torch.equal(batch["global_views"][:, index], sample["global_views"])
-        assert torch.equal(batch["local_views"][:, index], sample["local_views"])
+        assert torch.equal(batch["views"]["target"][:, index], sample["views"]["target"])
+        assert torch.equal(
+            batch["views"]["global_views"][:, index], sample["views"]["global_views"]
+        )
+        assert torch.equal(batch["views"]["local_views"][:, index], sample["views"]["local_views"])
     assert batch["rejected"] == []
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_targets_and_inputs_of_a_batch_share_no_storage(folder, settings):
     batch = next(stream_of(samples_of(folder, settings)))
-    assert len({batch[name].untyped_storage().data_ptr() for name in TENSORS}) == 3
+    assert len({batch["views"][name].untyped_storage().data_ptr() for name in TENSORS}) == 3
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -330,8 +335,36 @@ def test_views_of_four_channels_are_the_same_wherever_they_are_made(tmp_path, wr
     write_case(tmp_path, "case", noise((4, 8, 24, 30)))
     samples = samples_of(tmp_path, names=["case"])
     expected = next(stream_of(samples))
-    assert expected["target"].shape[1] == 4
+    assert expected["views"]["target"].shape[2] == 4
     assert_equal([next(BatchStream(samples, 0, CPU, views_on_device=True))], [expected])
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("in_half", [False, True])
+def test_the_lesser_of_region_and_views_travels_rounded_to_half_and_no_more(
+    settings, in_half, folder
+):
+    samples = samples_of(folder, settings)
+    sent = loader._Sent(samples, in_half)
+    for number in range(12):
+        region, expected = samples.region(number).region, samples[number]["views"]
+        travelled = sent[number]
+        is_region = region.nbytes <= sum(values.nbytes for values in expected.values())
+        assert isinstance(travelled, RegionSample) == is_region
+        floats = [travelled.region] if is_region else travelled["views"].values()
+        assert {v.dtype for v in floats} == {torch.float16 if in_half else torch.float32}
+        made = travelled.made(CPU)["views"] if is_region else travelled["views"]
+        for name, values in expected.items():
+            tolerance = {"atol": 5e-3, "rtol": 2e-3} if in_half else {"atol": 0, "rtol": 0}
+            # Gamma stretches a view's own range, and with it the rounding at its ends.
+            torch.testing.assert_close(made[name].float(), values, **tolerance)
+
+
+def test_values_that_half_precision_does_not_hold_travel_as_they_are(tmp_path, write_case):
+    write_case(tmp_path, "case", 1e6 * noise((1, 8, 24, 30)))
+    sample = loader._Sent(samples_of(tmp_path, names=["case"]), True)[0]
+    floats = [sample.region] if isinstance(sample, RegionSample) else sample["views"].values()
+    assert {v.dtype for v in floats} == {torch.float32}
 
 
 def test_views_are_made_on_a_gpu_and_otherwise_by_the_workers(folder):
@@ -369,8 +402,9 @@ def test_batches_made_on_the_gpu_equal_those_made_on_the_cpu(settings, num_worke
     stream = BatchStream(samples, num_workers, torch.device("cuda"))
     for batch, wanted in zip(take(stream, 2), expected, strict=True):
         for name in TENSORS:
-            assert batch[name].is_cuda
-            torch.testing.assert_close(batch[name].cpu(), wanted[name], atol=1e-3, rtol=1e-3)
+            ours = batch["views"][name]
+            assert ours.is_cuda
+            torch.testing.assert_close(ours.cpu(), wanted["views"][name], atol=1e-3, rtol=1e-3)
     stream.close()
 
 
@@ -400,10 +434,13 @@ def test_an_error_ends_the_workers_at_once(tmp_path):
 KILL_A_WORKER = """
 import multiprocessing, sys, torch
 from nnunetv2_pcrl.views.loader import BatchStream
-from nnunetv2_pcrl.methods.pcrlv2.views import ViewSettings
+from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
+from nnunetv2_pcrl.methods.pcrlv2.views import PCRLv2Recipe
 from nnunetv2_pcrl.views.samples import TRAINING_STREAM, StreamPosition, ViewSamples
 
-settings = ViewSettings((16, 16), (8, 8), (0.8, 0.8))
+settings = PCRLv2Recipe(
+    PCRLv2Settings(global_size=(16, 16), local_size=(8, 8)), (0.8, 0.8)
+)
 names = [f"case_{number}" for number in range(5)]
 samples = ViewSamples(sys.argv[1], names, 4, settings, StreamPosition(0, TRAINING_STREAM))
 stream = BatchStream(samples, 2, torch.device("cpu"))

@@ -1,5 +1,6 @@
 """The portable file: plain content, never half-written, and nothing runs when it is read."""
 
+import json
 import os
 import pickle
 import zipfile
@@ -11,12 +12,19 @@ import pytest
 import torch
 from planned_networks import planned_network
 
-from nnunetv2_pcrl.weights.portable import CITATIONS, FILE_NAME, write_weights
+from nnunetv2_pcrl.weights.fresh import fixed_seed
+from nnunetv2_pcrl.weights.portable import (
+    FILE_NAME,
+    FRAMEWORK,
+    citation_texts,
+    citations_with,
+    write_weights,
+)
 from nnunetv2_pcrl.weights.reading import read_weights
 
 ABOUT = {
     "method": "PCRLv2",
-    "citations": CITATIONS,
+    "citations": [FRAMEWORK],
     "settings": {"global_size": [16, 24], "initial_lr": 0.01, "seed": 0},
     "fold": "all",
     "nothing": None,
@@ -44,7 +52,7 @@ def test_torch_reads_it_with_weights_only(path):
     # Trap 11.
     write_weights(path, planned_network().state_dict(), ABOUT)
     content = torch.load(path, weights_only=True)
-    assert content["citations"] == CITATIONS
+    assert content["citations"] == [FRAMEWORK]
 
 
 def test_parameters_are_written_without_their_graph(path):
@@ -59,6 +67,62 @@ def test_tensors_under_several_names_are_stored_once(path):
     num_bytes = sum(p.numel() * p.element_size() for p in network.parameters())
     write_weights(path, network.state_dict(), {})
     assert path.stat().st_size < 1.1 * num_bytes
+
+
+def test_equal_content_gives_equal_bytes_whatever_its_name_and_its_objects(tmp_path):
+    weights = dict(planned_network().named_parameters())
+    # Equal texts that are other objects, and tensors in other memory with axes in another order.
+    copies = {
+        name: value.to(memory_format=torch.channels_last) if value.ndim == 4 else value.clone()
+        for name, value in weights.items()
+    }
+    assert any(value.stride() != weights[name].stride() for name, value in copies.items())
+    contents = []
+    for name, values in {"a.pth": weights, "a longer name.pth": weights, "b.pth": copies}.items():
+        about = ABOUT if values is weights else json.loads(json.dumps(ABOUT))
+        write_weights(tmp_path / name, values, about)
+        contents.append((tmp_path / name).read_bytes())
+    assert contents[0] == contents[1] == contents[2]
+    write_weights(tmp_path / "a.pth", weights, {**ABOUT, "fold": 0})
+    assert (tmp_path / "a.pth").read_bytes() != contents[0]
+
+
+def test_a_part_of_a_larger_tensor_is_written_without_the_rest(path):
+    write_weights(path, {"a": torch.zeros(1_000_000)[:3]}, {})
+    assert path.stat().st_size < 10_000
+    assert read_weights(path)["network_weights"]["a"].tolist() == [0, 0, 0]
+
+
+def test_another_decoder_than_the_known_ones_is_not_written(path):
+    with pytest.raises(ValueError, match="decoder must be one of .*no_skips.* got 'half'"):
+        write_weights(path, {"a": torch.ones(1)}, {"decoder": "half"})
+    assert not path.exists()
+
+
+def test_layers_that_no_file_brings_are_equal_whatever_was_drawn_before():
+    outside, networks = [], []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        with fixed_seed():
+            networks.append(torch.nn.Conv2d(3, 3, 3).weight)
+        outside.append(torch.rand(1))
+    assert torch.equal(*networks) and not torch.equal(*outside)
+    torch.manual_seed(2)
+    assert torch.equal(torch.rand(1), outside[1])
+    with fixed_seed(1):
+        assert not torch.equal(torch.nn.Conv2d(3, 3, 3).weight, networks[0])
+
+
+def test_citations_are_those_of_the_method_and_of_nnu_net():
+    method = {
+        "type": "Methodology",
+        "name": "MAE",
+        "apa_citations": ["He"],
+        "bibtex_citations": "@",
+    }
+    citations = citations_with([method])
+    assert citations == [method, FRAMEWORK]
+    assert citation_texts(citations) == ["He", "@", *FRAMEWORK["apa_citations"]]
 
 
 def test_a_file_written_on_a_gpu_is_read_without_one(path, monkeypatch):
@@ -77,7 +141,7 @@ def test_the_old_file_is_kept_if_the_disk_is_full(path, monkeypatch):
     write_weights(path, {"a": torch.ones(3)}, {})
 
     def fail_midway(_content, file, *_args, **_options):
-        Path(file).write_bytes(b"half of a file")
+        file.write(b"half of a file")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", fail_midway)

@@ -5,7 +5,6 @@ import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from planned_networks import planned_network, pretraining_network, shaken
 
-from nnunetv2_pcrl.networks.non_skip import copy_into_skip_network
 from nnunetv2_pcrl.weights.remarks import remarks_on, remedy_for
 from nnunetv2_pcrl.weights.sources import (
     NNSSL,
@@ -109,7 +108,7 @@ def test_a_portable_file_says_what_it_was_made_from():
 def test_a_pretraining_checkpoint_gives_what_its_portable_file_gives():
     pretraining = shaken(pretraining_network("ResidualEncoderUNet", "3d", seed=1))
     skip = planned_network("ResidualEncoderUNet", "3d", seed=1)
-    copy_into_skip_network(pretraining.backbone, skip)
+    pretraining.backbone.write_into(skip)
     checkpoint = {
         "network_weights": pretraining.state_dict(),
         "init_args": {"plans": PLANS, "configuration": "base", "dataset_json": {}},
@@ -137,6 +136,41 @@ def test_the_skip_half_is_as_the_mode_says_for_a_decoder_without_skip_connection
     assert torch.equal(now[:, :16], source.weights["decoder.stages.0.convs.0.conv.weight"])
     expected = before[:, 16:] if mode == "encoder_decoder" else torch.zeros_like(before[:, 16:])
     assert torch.equal(now[:, 16:], expected)
+
+
+@pytest.mark.parametrize("decoder", ["skips", "no_skips"])
+def test_file_and_checkpoint_say_method_variants_decoder_and_citations(decoder):
+    said = {
+        "method": "MAE",
+        "variants": ["100epochs", "seed3"],
+        "decoder": decoder,
+        "citations": [{"type": "Methodology", "name": "MAE", "apa_citations": ["He (2022)."]}],
+    }
+    network = planned_network(geometry="3d")
+    portable = {"network_weights": network.state_dict(), "nnunet_plans": PLANS}
+    # A pretraining network with skip connections keeps the planned network as it is.
+    backbone = {f"backbone.unet.{name}": value for name, value in network.state_dict().items()}
+    backbone["heads.0.weight"] = torch.ones(1)
+    checkpoint = {"network_weights": backbone, "init_args": {"plans": PLANS}}
+    for content, kind in ((portable, PORTABLE), (checkpoint, PRETRAINING)):
+        source = source_from({**content, **said})
+        assert (source.kind, source.method, source.decoder) == (kind, "MAE", decoder)
+        assert source.variants == ("100epochs", "seed3")
+        assert source.title == "MAE 100epochs seed3"
+        assert list(source.citations) == said["citations"]
+        assert set(network.state_dict()) == set(source.weights)
+        remarks = "\n".join(remarks_on(source, "Dataset001_A", []))
+        assert f"It holds: {kind}, method MAE 100epochs seed3; its decoder was trained" in remarks
+
+
+def test_what_the_decoder_is_follows_from_the_kind_of_file_where_it_does_not_say_so():
+    weights = planned_network(geometry="3d").state_dict()
+    encoder = {name: value for name, value in weights.items() if name.startswith("encoder.")}
+    supervised = {"init_args": {"plans": PLANS}}
+    assert source_from({"network_weights": weights, **supervised}).decoder == "skips"
+    assert source_from({"network_weights": weights}).decoder is None
+    for content in (supervised, {}, {"nnunet_plans": PLANS, "decoder": "skips"}):
+        assert source_from({"network_weights": encoder, **content}).decoder == "none"
 
 
 @pytest.mark.parametrize("wrapper", ["", "module.", "_orig_mod.", "module._orig_mod."])

@@ -13,7 +13,6 @@ from planned_networks import (
 )
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.networks.non_skip import copy_into_skip_network
 from nnunetv2_pcrl.weights.portable import write_weights
 from nnunetv2_pcrl.weights.reading import read_weights
 from nnunetv2_pcrl.weights.report import group_of
@@ -30,7 +29,7 @@ def pretrained(architecture: str = "PlainConvUNet", geometry: str = "2d") -> nn.
     channels = CHANNELS[geometry]
     pretraining = shaken(pretraining_network(architecture, geometry, channels, seed=1), seed=1)
     network = planned_network(architecture, geometry, channels, seed=1)
-    copy_into_skip_network(pretraining.backbone, network)
+    pretraining.backbone.write_into(network)
     return network
 
 
@@ -395,3 +394,28 @@ def test_the_zero_skip_mode_gives_what_nnu_nets_own_function_gives(tmp_path, cap
     transfer_weights(read_weights(path)["network_weights"], ours, "encoder_decoder_zero_skip")
     for name, value in values(ours).items():
         assert torch.equal(value, values(stock)[name]), name
+
+
+@pytest.mark.parametrize("mode", ["encoder_decoder", "encoder_decoder_zero_skip"])
+def test_a_decoder_that_was_not_trained_is_refused_in_one_sentence(mode):
+    source, target = planned_network(seed=1), planned_network(seed=2)
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    with pytest.raises(ValueError, match=f'"{mode}" needs a decoder, .* use "transfer": "encoder"'):
+        transfer_weights(source.state_dict(), target, mode, decoder="none")
+    assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())
+    assert transfer_weights(source.state_dict(), target, decoder="none").encoder_share() == 1
+
+
+@pytest.mark.parametrize("geometry", ["2d", "3d", "anisotropic"])
+@pytest.mark.parametrize("mode", ["encoder_decoder", "encoder_decoder_zero_skip"])
+def test_a_decoder_trained_with_skips_is_loaded_with_both_halves(mode, geometry):
+    source = shaken(planned_network(geometry=geometry, seed=1))
+    first = source.decoder.stages[0].convs[0].conv
+    with torch.no_grad():
+        # Also where nothing reached it through the skip connections.
+        first.weight[:, first.weight.shape[1] // 2 :] = 0
+    target = shaken(planned_network(geometry=geometry, seed=2), 2)
+    report = transfer_weights(source.state_dict(), target, mode, decoder="skips")
+    assert not report.adapted
+    for name, value in target.named_parameters():
+        assert ".seg_layers." in name or torch.equal(value, source.get_parameter(name)), name

@@ -1,4 +1,4 @@
-"""The PCRLv2 loss: which levels are compared, how the terms are weighted and summed."""
+"""The PCRLv2 loss: which levels are compared, and how."""
 
 import math
 from collections.abc import Mapping
@@ -57,12 +57,15 @@ def draw_levels(
     return Levels(draws[0], tuple(zip(draws[1::2], draws[2::2], strict=True)))
 
 
-def level_restoration_weight(epoch: int, num_epochs: int) -> float:
-    """The weight beta = (1 + cos(pi epoch / num_epochs)) / 2: 1 at the start, 0 at the end.
+def level_restoration_weight(progress: float) -> float:
+    """The weight beta = (1 + cos(pi progress)) / 2: 1 at the start, 0 at the end.
 
-    Source: Zhou et al. 2023 (PCRLv2); the authors hard-code num_epochs = 240.
+    Args:
+        progress: finished epochs over all epochs.
+
+    Source: Zhou et al. 2023 (PCRLv2); the authors hard-code 240 epochs.
     """
-    return 0.5 * (1 + math.cos(math.pi * epoch / num_epochs))
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 Embedding = tuple[Tensor, Tensor]
@@ -107,46 +110,3 @@ def local_comparison(
             projections, predictions = local[level]
             terms.append(comparison(embeddings[level], (projections[n], predictions[n])))
     return torch.stack(terms).mean()
-
-
-@dataclass(frozen=True)
-class PCRLv2Terms:
-    """The four terms of one step, scalars with gradient.
-
-    Attributes:
-        restoration: R_full.
-        level_restoration: R_k.
-        global_comparison: S_k(v0, v1).
-        local_comparison: mean of the local comparisons.
-    """
-
-    restoration: Tensor
-    level_restoration: Tensor
-    global_comparison: Tensor
-    local_comparison: Tensor
-
-    def total(self, weights: "LossWeights") -> Tensor:
-        """L = R_full + beta R_k + S_k(v0, v1) + 1/(2N) sum_n [...], each with its weight.
-
-        Source: Zhou et al. 2023 (PCRLv2).
-        """
-        return (
-            weights.restoration * self.restoration
-            + weights.level_restoration * self.level_restoration
-            + weights.comparison * (self.global_comparison + self.local_comparison)
-        )
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the terms in the loss, each >= 0; 0 ablates a term.
-
-    Attributes:
-        restoration: of R_full.
-        level_restoration: of R_k, beta included.
-        comparison: of the global and the local comparison.
-    """
-
-    restoration: float = 1.0
-    level_restoration: float = 1.0
-    comparison: float = 1.0

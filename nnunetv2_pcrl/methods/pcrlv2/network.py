@@ -4,9 +4,10 @@ from torch import Tensor, nn
 
 from nnunetv2_pcrl.networks.heads import PredictionHead, ProjectionHead, RestorationHead
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
+from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
 
 
-class PCRLv2Network(nn.Module):
+class PCRLv2Network(PretrainingNetwork):
     """Backbone with projection, prediction and restoration heads per level.
 
     The parts are called one by one by the pretraining step, which decides what is needed.
@@ -34,7 +35,7 @@ class PCRLv2Network(nn.Module):
     @property
     def num_levels(self) -> int:
         """Levels of the feature pyramid."""
-        return self.backbone.num_levels
+        return len(self.backbone.level_channels)
 
     def embed(self, level: int, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Projection z and prediction p of one population of views at one level.
@@ -48,10 +49,3 @@ class PCRLv2Network(nn.Module):
         """
         projection = self.projections[level](pooled)
         return projection, self.predictions[level](projection)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Not a segmentation network: says so instead of predicting nonsense."""
-        raise RuntimeError(
-            "This is a pretraining network and cannot segment. Fine-tune its weights with "
-            "-tr PCRLv2FinetuneTrainer and predict with that trainer."
-        )

@@ -1,10 +1,9 @@
-"""Settings of pretraining variants by name."""
+"""Variants of PCRLv2: the authors' settings, and its ablations."""
 
-import re
-from collections.abc import Iterable
 from typing import Any
 
-from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
+from nnunetv2_pcrl.methods.method import Variant
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 
 # Everything of the method that the plan does not decide, so that changed defaults do not change it.
 # Source: Zhou et al. 2023 (PCRLv2) and the authors' code. Their local crops measure 8 to 32 voxels
@@ -48,50 +47,19 @@ _AUTHORS = {
         "contrast": 0.0,
     },
 }
-# Variants that are other methods: their weights are taken only by those who name them.
-METHODS = ("authors", "restorationOnly", "comparisonOnly")
 
 
-def authors_settings(num_axes: int) -> dict[str, Any]:
+def authors_settings(facts: PlanFacts) -> dict[str, Any]:
     """The authors' settings for 2 or 3 axes. View sizes stay those of the plan."""
-    return dict(_AUTHORS[num_axes])
+    return dict(_AUTHORS[facts.num_axes])
 
 
-def joined_methods(words: Iterable[str]) -> str | None:
-    """One name for several of `METHODS`, whatever their order; None for none of them."""
-    return "_".join(sorted(set(words))) or None
-
-
-def method_name(settings: PCRLv2Settings) -> str:
-    """What a person should call a pretraining with these settings."""
-    left_out = [
-        name
-        for name, weight in (
-            ("restoration", settings.restoration_weight),
-            ("comparison", settings.comparison_weight),
-        )
-        if not weight
-    ]
-    return " ".join(["PCRLv2", *(f"without {name}" for name in left_out)])
-
-
-def settings_of_variant(word: str) -> dict[str, Any] | None:
-    """Settings of a trainer variant by a part of its name; None if there is no such one.
-
-    `restorationOnly` and `comparisonOnly` leave the other terms out of the loss, `seed1` draws
-    everything anew, `lr1en3` is an initial learning rate of 1e-3 (nnU-Net's way to write it).
-    """
-    if word == "restorationOnly":
-        return {"comparison_weight": 0.0}
-    if word == "comparisonOnly":
-        return {"restoration_weight": 0.0}
-    if match := re.fullmatch(r"seed(\d+)", word):
-        return {"seed": int(match[1])}
-    rate = rate_of_word(word)
-    return None if rate is None else {"initial_lr": rate}
-
-
-def rate_of_word(word: str) -> float | None:
-    """The learning rate that a word like lr1en3 stands for, here 1e-3; None if it is no such."""
-    match = re.fullmatch(r"lr([1-9])en([1-9])", word)
-    return match and int(match[1]) / 10 ** int(match[2])
+VARIANTS = {
+    "authors": Variant(authors_settings, "the authors' settings", is_default=True),
+    "restorationOnly": Variant(
+        lambda facts: {"comparison_weight": 0.0}, "without the comparisons in the loss"
+    ),
+    "comparisonOnly": Variant(
+        lambda facts: {"restoration_weight": 0.0}, "without the restorations in the loss"
+    ),
+}

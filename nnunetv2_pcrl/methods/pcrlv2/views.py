@@ -1,16 +1,12 @@
-"""The PCRLv2 recipe: which views are drawn from an image and how they are made from a region.
+"""The views of PCRLv2: two overlapping global ones, and local ones inside their union box."""
 
-`draw_views` decides everything from a generator, `prepare_views` brings it into small tensors, and
-`make_views` applies these to a region that somebody has read, on the region's device. None of them
-knows where images come from.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
 from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes, draw_local_boxes
 from nnunetv2_pcrl.views.corruption import (
     Corruption,
@@ -21,144 +17,21 @@ from nnunetv2_pcrl.views.corruption import (
     prepare_corruption,
 )
 from nnunetv2_pcrl.views.devices import on_device
-from nnunetv2_pcrl.views.resample import (
-    Deformation,
-    draw_deformation,
-    footprint,
-    resample,
-    sampling_lines,
-    sampling_matrix,
-)
+from nnunetv2_pcrl.views.groups import PlacedView, lines_of, place_view, region_of
+from nnunetv2_pcrl.views.resample import resample
 
 
 @dataclass(frozen=True)
-class ViewSettings:
-    """Sizes and ranges of the views. Axes are in plan order, (D,) H, W.
+class CorruptedView:
+    """A view's place and the corruption of the network's input."""
 
-    Attributes:
-        global_size, local_size: voxels of a view per axis, what the network sees.
-        spacing: mm per voxel, per axis; rotations are rigid in mm.
-        num_local: local views per image.
-        global_scale, local_scale: crop size over view size, lowest and highest.
-        min_iou: lowest IoU of the two global boxes.
-        rotation_degrees: largest rotation in either direction.
-        deformation_scale: largest change of scale per axis.
-        swapped_part, patch_part, num_cut_outs, cut_out_part, blur_sigma, noise_std, log_gamma,
-            contrast: see `CorruptionRanges`.
-    """
-
-    global_size: tuple[int, ...]
-    local_size: tuple[int, ...]
-    spacing: tuple[float, ...]
-    num_local: int = 6
-    global_scale: tuple[float, float] = (1.0, 1.75)
-    local_scale: tuple[float, float] = (0.5, 1.0)
-    min_iou: float = 0.3
-    rotation_degrees: float = 10.0
-    deformation_scale: float = 0.1
-    swapped_part: float = 0.2
-    patch_part: float = 0.1
-    num_cut_outs: int = 0
-    cut_out_part: float = 1 / 7
-    blur_sigma: float = 2.0
-    noise_std: float = 0.25
-    log_gamma: float = 0.3
-    contrast: float = 0.0
-
-    @property
-    def corruption_ranges(self) -> CorruptionRanges:
-        """The ranges of the global views' corruption."""
-        names = [field.name for field in fields(CorruptionRanges)]
-        return CorruptionRanges(**{name: getattr(self, name) for name in names})
-
-
-@dataclass(frozen=True)
-class DrawnView:
-    """Everything that makes one view: where it lies, how it is deformed and corrupted."""
-
-    box: Box
-    deformation: Deformation
+    place: PlacedView
     corruption: Corruption
-    size: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class DrawnViews:
-    """The views of one image and the region of voxels that they need.
-
-    Attributes:
-        global_views: v0 and v1.
-        local_views: l_1 .. l_N.
-        region: the box to read from the image; no view needs a voxel outside it.
-    """
-
-    global_views: tuple[DrawnView, DrawnView]
-    local_views: tuple[DrawnView, ...]
-    region: Box
-
-
-@dataclass(frozen=True)
-class Views:
-    """Views of one image as tensors.
-
-    Attributes:
-        target: clean v0, what is to be restored, shape [C, (D,) H, W].
-        global_views: corrupted v0 and v1, shape [2, C, (D,) H, W].
-        local_views: corrupted local views, shape [L, C, (d,) h, w].
-    """
-
-    target: Tensor
-    global_views: Tensor
-    local_views: Tensor
-
-
-def draw_views(
-    image_size: Sequence[int],
-    num_channels: int,
-    settings: ViewSettings,
-    generator: torch.Generator,
-) -> DrawnViews:
-    """Draws two overlapping global views and the local views inside their union box.
-
-    Args:
-        image_size: voxels of the image per axis; may be smaller than a view.
-        num_channels: channels of the image.
-        settings: sizes and ranges.
-        generator: random source; equal generators give equal draws.
-    """
-    ranges = settings.corruption_ranges
-
-    def draw(box: Box, size: tuple[int, ...], own_ranges: CorruptionRanges) -> DrawnView:
-        deformation = draw_deformation(
-            settings.spacing, settings.deformation_scale, settings.rotation_degrees, generator
-        )
-        corruption = draw_corruption(size, num_channels, own_ranges, generator)
-        return DrawnView(box, deformation, corruption, size)
-
-    first, second = draw_global_boxes(
-        image_size, settings.global_size, settings.global_scale, settings.min_iou, generator
-    )
-    local_boxes = draw_local_boxes(
-        first.union(second),
-        settings.local_size,
-        settings.local_scale,
-        settings.num_local,
-        generator,
-    )
-    global_views = tuple(draw(box, settings.global_size, ranges) for box in (first, second))
-    local_views = tuple(
-        draw(box, settings.local_size, ranges.of_local_views()) for box in local_boxes
-    )
-    read = [
-        footprint(view.box, _matrix(view, settings), image_size)
-        for view in (*global_views, *local_views)
-    ]
-    return DrawnViews(global_views, local_views, read[0].union(*read[1:]))
 
 
 @dataclass(frozen=True)
 class PreparedGroup:
-    """Views of one size as small tensors.
+    """Corrupted views of one size as small tensors.
 
     Attributes:
         lines: where they sample the region, see `resample`.
@@ -176,45 +49,117 @@ class PreparedViews:
     global_views: PreparedGroup
     local_views: PreparedGroup
 
+    def make(self, region: Tensor) -> dict[str, Tensor]:
+        """Makes the views, wherever the voxels of their region are.
 
-def prepare_views(drawn: DrawnViews, settings: ViewSettings) -> PreparedViews:
-    """Does all that can be done without the image's voxels.
+        Args:
+            region: image values, shape [C, (D,) H, W]; not modified.
 
-    Args:
-        drawn: what to make.
-        settings: those that it was drawn with.
+        Returns:
+            `target` [1, C, (D,) H, W], the clean v0; `global_views` [2, C, (D,) H, W] and
+            `local_views` [L, C, (d,) h, w], corrupted.
+        """
+        prepared = on_device(self, region.device)
+        global_views = resample(region, prepared.global_views.lines)
+        target = global_views[:1].clone()
+        corrupt_(global_views, prepared.global_views.corruption)
+        local_views = resample(region, prepared.local_views.lines)
+        corrupt_(local_views, prepared.local_views.corruption)
+        return {"target": target, "global_views": global_views, "local_views": local_views}
+
+
+@dataclass(frozen=True)
+class DrawnViews:
+    """The views of one image.
+
+    Attributes:
+        global_views: v0 and v1.
+        local_views: l_1 .. l_N.
+        region: the box to read from the image; no view needs a voxel outside it.
     """
 
-    def group(views: Sequence[DrawnView]) -> PreparedGroup:
-        lines = [
-            sampling_lines(drawn.region, view.box, _matrix(view, settings), view.size)
-            for view in views
-        ]
+    global_views: tuple[CorruptedView, CorruptedView]
+    local_views: tuple[CorruptedView, ...]
+    region: Box
+
+    @property
+    def must_vary(self) -> tuple[Box, ...]:
+        """The global boxes."""
+        return tuple(view.place.box for view in self.global_views)
+
+    @property
+    def boxes(self) -> Mapping[str, tuple[Box, ...]]:
+        """Of the first and the second global view, and of the local ones."""
+        first, second = self.must_vary
+        local = tuple(view.place.box for view in self.local_views)
+        return {"first global view": (first,), "second global view": (second,), "local": local}
+
+    def prepared(self) -> PreparedViews:
+        """Does all that can be done without the image's voxels."""
+        return PreparedViews(self._group(self.global_views), self._group(self.local_views))
+
+    def _group(self, views: Sequence[CorruptedView]) -> PreparedGroup:
         corruptions = [view.corruption for view in views]
         num_channels = len(corruptions[0].gammas)
         return PreparedGroup(
-            tuple(torch.stack(of_axis) for of_axis in zip(*lines, strict=True)),
-            prepare_corruption(corruptions, views[0].size, num_channels),
+            lines_of([view.place for view in views], self.region),
+            prepare_corruption(corruptions, views[0].place.size, num_channels),
         )
 
-    return PreparedViews(group(drawn.global_views), group(drawn.local_views))
 
+@dataclass(frozen=True)
+class PCRLv2Recipe:
+    """How views are drawn from an image.
 
-def make_views(region: Tensor, prepared: PreparedViews) -> Views:
-    """Makes the views of one image from the voxels of their region, wherever these are.
-
-    Args:
-        region: image values of `DrawnViews.region`, shape [C, (D,) H, W]; not modified.
-        prepared: what to make, on any device.
+    Attributes:
+        settings: sizes and ranges.
+        spacing: mm per voxel, per axis in plan order; rotations are rigid in mm.
     """
-    prepared = on_device(prepared, region.device)
-    global_views = resample(region, prepared.global_views.lines)
-    target = global_views[0].clone()
-    corrupt_(global_views, prepared.global_views.corruption)
-    local_views = resample(region, prepared.local_views.lines)
-    corrupt_(local_views, prepared.local_views.corruption)
-    return Views(target, global_views, local_views)
 
+    settings: PCRLv2Settings
+    spacing: tuple[float, ...]
 
-def _matrix(view: DrawnView, settings: ViewSettings) -> Tensor:
-    return sampling_matrix(view.deformation, view.box.size, settings.spacing)
+    @property
+    def num_axes(self) -> int:
+        """2 or 3."""
+        return len(self.spacing)
+
+    def draw(
+        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+    ) -> DrawnViews:
+        """Draws two overlapping global views and the local views inside their union box.
+
+        Args:
+            image_size: voxels of the image per axis; may be smaller than a view.
+            num_channels: channels of the image.
+            generator: random source; equal generators give equal draws.
+        """
+        settings = self.settings
+        first, second = draw_global_boxes(
+            image_size, settings.global_size, settings.global_scale, settings.min_iou, generator
+        )
+        local_boxes = draw_local_boxes(
+            first.union(second),
+            settings.local_size,
+            settings.local_scale,
+            settings.num_local,
+            generator,
+        )
+
+        def draw(box: Box, size: tuple[int, ...], ranges: CorruptionRanges) -> CorruptedView:
+            place = place_view(
+                box,
+                size,
+                self.spacing,
+                settings.deformation_scale,
+                settings.rotation_degrees,
+                generator,
+            )
+            return CorruptedView(place, draw_corruption(size, num_channels, ranges, generator))
+
+        ranges = settings.corruption_ranges
+        global_views = tuple(draw(box, settings.global_size, ranges) for box in (first, second))
+        local_ranges = ranges.of_local_views()
+        local_views = tuple(draw(box, settings.local_size, local_ranges) for box in local_boxes)
+        places = [view.place for view in (*global_views, *local_views)]
+        return DrawnViews(global_views, local_views, region_of(places, image_size))

@@ -4,6 +4,7 @@ Only reads: nnU-Net's training goes on as it would without.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,55 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor
 
-from nnunetv2_pcrl.monitoring.charts import finetuning_charts
+from nnunetv2_pcrl.monitoring.charts import plots
+from nnunetv2_pcrl.monitoring.checks import of_every_training
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.pace import Pace
 from nnunetv2_pcrl.monitoring.pretraining_monitor import EXPECTED_PROGRESS_S, SHARE_OF_PICTURES
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
-from nnunetv2_pcrl.training.monitored_run import data_of, run_of
-from nnunetv2_pcrl.weights.portable import APA_CITATIONS
+from nnunetv2_pcrl.monitoring.vocabulary import Card, Chart, Line, Shown
+from nnunetv2_pcrl.tasks.start import citations_of
+from nnunetv2_pcrl.training.monitored_run import (
+    command_of,
+    data_of,
+    foreground_names,
+    run_of,
+)
 
 OWN_NAMES = ("train_gradient_norm", "images_per_second")
+
+
+def finetuning_shown(classes: Sequence[str]) -> Shown:
+    """What a fine-tuning shows: loss and pseudo Dice, of every class or region by its name."""
+    about = "Overlap on patches of the validation cases: 1 is perfect. No Dice of whole cases."
+    return Shown(
+        charts=(
+            Chart(
+                "pseudo Dice",
+                (
+                    Line("mean_fg_dice", "mean", 2, "dotted"),
+                    Line("ema_fg_dice", "moving average", 2),
+                ),
+                from_zero=True,
+                text=about,
+                axis="Dice",
+            ),
+            Chart(
+                "pseudo Dice of each class or region",
+                tuple(
+                    Line("dice_per_class_or_region", name, number, part=number)
+                    for number, name in enumerate(classes)
+                ),
+                from_zero=True,
+                text=about,
+                axis="Dice",
+            ),
+        ),
+        cards=(Card("pseudo Dice, moving average", ("ema_fg_dice",), form=".3f", text=about),),
+        schedules=(Line("lrs", "learning rate", 0),),
+        loss="Dice and cross-entropy; the Dice part is negative where the overlap is good.",
+    )
 
 
 class FinetuneProgress:
@@ -28,11 +68,14 @@ class FinetuneProgress:
 
     def __init__(self, trainer: nnUNetTrainer):
         """Watches a trainer that is about to train."""
+        self._shown = finetuning_shown(foreground_names(trainer))
         self._trainer = trainer
         self._guard = Guard(trainer.print_to_log_file)
         self._pace = Pace(SHARE_OF_PICTURES, EXPECTED_PROGRESS_S)
         self._squares: list[Tensor] = []
         if trainer.local_rank == 0:
+            training, validation = trainer.do_split()
+            self._cases = {"training": list(training), "validation": list(validation)}
             trainer.optimizer.register_step_pre_hook(self._note_gradient)
             trainer.logger.plot_progress_png = self.after_epoch
 
@@ -60,26 +103,32 @@ class FinetuneProgress:
                 with self._pace.measured():
                     title = f"{run['trainer']} on {run['data set']}"
                     draw_progress(
-                        finetuning_charts(logged),
+                        plots(logged, self._shown),
                         Path(output_folder) / "progress.png",
                         f"{title}: {done} of {trainer.num_epochs} epochs",
                     )
-            write_record(
-                output_folder,
-                {
-                    "run": run,
-                    "data": data_of(trainer),
-                    "settings": {
-                        "batch_size": trainer.batch_size,
-                        "num_iterations_per_epoch": trainer.num_iterations_per_epoch,
-                        "initial_lr": trainer.initial_lr,
-                        "weight_decay": trainer.weight_decay,
-                    },
-                    "num_epochs": trainer.num_epochs,
-                    "citations": APA_CITATIONS,
-                    "logged": logged,
-                },
-            )
+            write_record(output_folder, self._record(run, logged))
+
+    def _record(self, run: dict[str, Any], logged: dict[str, list]) -> dict[str, Any]:
+        trainer = self._trainer
+        return {
+            "method": "nnU-Net's training for segmentation",
+            "run": run,
+            "command": command_of(trainer),
+            "cases": self._cases,
+            "data": data_of(trainer),
+            "settings": {
+                "batch_size": trainer.batch_size,
+                "num_iterations_per_epoch": trainer.num_iterations_per_epoch,
+                "initial_lr": trainer.initial_lr,
+                "weight_decay": trainer.weight_decay,
+            },
+            "num_epochs": trainer.num_epochs,
+            "shown": self._shown.as_plain(),
+            "warnings": of_every_training(logged),
+            "citations": citations_of(trainer.output_folder),
+            "logged": logged,
+        }
 
     def _log(self) -> None:
         """This epoch's gradient norm and throughput, through nnU-Net's logger."""

@@ -1,22 +1,19 @@
-"""PCRLv2FinetuneTrainer: nnU-Net's own training, started from pretrained weights."""
+"""The fine-tuning of any method's weights: nnU-Net's own training, started from them."""
 
-import json
-import os
+import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-from nnunetv2.paths import nnUNet_results
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from torch import Tensor, nn
-from torch._dynamo import OptimizedModule
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
-from nnunetv2_pcrl.label_folds.table import ordinary_fold, read_label_folds
-from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
-from nnunetv2_pcrl.methods.pcrlv2.variants import joined_methods
-from nnunetv2_pcrl.settings.sections import check_names, read_section
+from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.pretraining import Pretraining
+from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
+from nnunetv2_pcrl.monitoring.guard import Guard
+from nnunetv2_pcrl.settings.base import check_names
+from nnunetv2_pcrl.settings.plans_file import FINETUNE, read_section
 from nnunetv2_pcrl.tasks.segmentation.finetune_progress import FinetuneProgress
 from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
     FinetuneLRScheduler,
@@ -24,23 +21,16 @@ from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
     parameter_groups,
 )
 from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings, settings_of_variant
-from nnunetv2_pcrl.training.results import (
-    WEIGHTS_VARIABLE,
-    FoundWeights,
-    Wanted,
-    find_weights,
+from nnunetv2_pcrl.tasks.segmentation.validation_pictures import (
+    PICTURE_NAME,
+    draw_validation_cases,
 )
+from nnunetv2_pcrl.tasks.start import Start, forget_report, start_from_weights, unwrapped
+from nnunetv2_pcrl.training.checkpoints import check_can_go_on, read_checkpoint
 from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
-from nnunetv2_pcrl.weights.channels import InputChannels, channel_names_of
-from nnunetv2_pcrl.weights.remarks import remarks_on, remedy_for
-from nnunetv2_pcrl.weights.report import TransferReport
-from nnunetv2_pcrl.weights.sources import PretrainedSource, read_source
-from nnunetv2_pcrl.weights.transfer import transfer_weights
-
-REPORT_NAME = "transfer_report.json"
 
 
-class PCRLv2FinetuneTrainer(nnUNetTrainer):
+class FinetuneTrainer(nnUNetTrainer):
     """Differs from nnUNetTrainer in the weights it starts from, and in nothing else by default.
 
     `-tr nnUNetTrainer` with the same plans is its from-scratch twin, and so is the variant
@@ -48,6 +38,7 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
     start of a fresh training only; resuming, validation and prediction need no weights file.
     """
 
+    pretraining: Pretraining
     variant_epochs: int | None = None
     variant: Mapping[str, Any] = {}
 
@@ -60,8 +51,8 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         device: torch.device = torch.device("cuda"),  # noqa: B008
     ):
         super().__init__(plans, configuration, fold, dataset_json, device)
-        section = read_section(self.configuration_manager.configuration)
-        check_names(section, PCRLv2Settings.names() | FinetuneSettings.names())
+        section = read_section(self.configuration_manager.configuration, FINETUNE, METHOD_SECTIONS)
+        check_names(section, FinetuneSettings.names(), FINETUNE)
         self.finetune_settings = FinetuneSettings.from_section({**section, **self.variant})
         if self.variant_epochs is not None:
             self.num_epochs = self.variant_epochs
@@ -71,24 +62,23 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         self._stem_at_initialisation: Tensor | None = None
 
     @classmethod
-    def variant_of_length(cls, num_epochs: int) -> dict[str, Any]:
-        """Class attributes of the variant that trains for so many epochs."""
-        return {"variant_epochs": num_epochs}
-
-    @classmethod
-    def variant_of_word(cls, word: str) -> dict[str, Any] | None:
-        """Class attributes of the variant of that name, e.g. zeroSkip; None if there is none.
+    def named(cls, name: str, method: type[Method], words: tuple[str, ...]) -> type | None:
+        """The trainer of a method's weights and of variants; None if a word means nothing.
 
         There is none either of two words that say different things of the same setting.
         """
-        settings = settings_of_variant(word)
-        if settings is None:
-            return None
-        if {"pretraining"} <= settings.keys() & cls.variant.keys():
-            settings = {"pretraining": joined_methods((cls.variant["pretraining"], word))}
-        elif settings.keys() & cls.variant.keys():
-            return None
-        return {"variant": {**cls.variant, **settings}}
+        attributes: dict[str, Any] = {"pretraining": Pretraining.of_trainer(name), "variant": {}}
+        for word in words:
+            if match := re.fullmatch(r"([1-9]\d*)epochs?", word):
+                attributes["variant_epochs"] = int(match[1])
+                continue
+            if word in method.variants:
+                continue
+            settings = settings_of_variant(word)
+            if settings is None or settings.keys() & attributes["variant"].keys():
+                return None
+            attributes["variant"] |= settings
+        return type(name, (cls,), attributes)
 
     def initialize(self):
         """As nnU-Net; remembers the stem, to see whether somebody loads other weights."""
@@ -101,12 +91,26 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         if not self.finetune_settings.has_own_schedule:
             return optimizer, lr_scheduler
         schedule = FinetuneSchedule(self.finetune_settings, self.initial_lr, self.num_epochs)
-        groups = parameter_groups(self._planned_network())
+        groups = parameter_groups(unwrapped(self.network))
         optimizer = type(optimizer)(groups, **optimizer.defaults)
         return optimizer, FinetuneLRScheduler(optimizer, schedule)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
-        """As nnU-Net; a resumed training does not start from pretrained weights again."""
+        """As nnU-Net; a resumed training does not start from pretrained weights again.
+
+        Raises:
+            ValueError: if it is no whole checkpoint of this training, with the remedy.
+        """
+        checkpoint = read_checkpoint(filename_or_checkpoint)
+        if not self.was_initialized:
+            self.initialize()
+        check_can_go_on(
+            filename_or_checkpoint,
+            checkpoint,
+            type(self).__name__,
+            unwrapped(self.network).state_dict(),
+            self.optimizer.state_dict(),
+        )
         super().load_checkpoint(filename_or_checkpoint)
         self._resumed = True
 
@@ -129,93 +133,38 @@ class PCRLv2FinetuneTrainer(nnUNetTrainer):
         with replaced_atomically(filename) as temporary:
             super().save_checkpoint(str(temporary))
 
-    def _start_from_pretrained_weights(self) -> None:
+    def perform_actual_validation(self, save_probabilities: bool = False):
+        """As nnU-Net; then the best, the median and the worst case are drawn."""
+        super().perform_actual_validation(save_probabilities)
         if self.local_rank == 0:
-            # That of an earlier training in this folder is not about this one.
-            (Path(self.output_folder) / REPORT_NAME).unlink(missing_ok=True)
+            with Guard(self.print_to_log_file)(PICTURE_NAME):
+                draw_validation_cases(self)
+
+    def _start_from_pretrained_weights(self) -> None:
+        settings = self.finetune_settings
+        forget_report(self)
         if not torch.equal(self._stem(), self._stem_at_initialisation):
             # nnU-Net loads the file of -pretrained_weights before it starts the training.
-            if self.finetune_settings.from_scratch:
+            if settings.from_scratch:
                 raise ValueError(
                     f"{type(self).__name__} starts from no weights, but -pretrained_weights gave "
-                    f"some. Leave them out, or use -tr PCRLv2FinetuneTrainer."
+                    f"some. Leave them out, or use "
+                    f"-tr {self.pretraining.trainer_of('Finetune')}."
                 )
             self.print_to_log_file("Keeping the weights given by -pretrained_weights")
             return
-        if self.finetune_settings.from_scratch:
+        if settings.from_scratch:
             self.print_to_log_file("Training from scratch, with the schedule of fine-tuning")
             return
-        dataset, plans = self.plans_manager.dataset_name, self.plans_manager.plans_name
-        settings = self.finetune_settings
-        label_folds = read_label_folds(Path(self.preprocessed_dataset_folder_base))
-        wanted = Wanted(
-            Path(nnUNet_results.require()) / dataset,
-            plans,
-            self._pretrained_configuration(),
-            (self.fold, ordinary_fold(label_folds, self.fold)),
-            settings.pretraining,
+        start = Start(
+            self.pretraining,
+            settings.weights,
             settings.transductive,
+            settings.transfer,
+            settings.other_dimension,
         )
-        found = find_weights(os.environ.get(WEIGHTS_VARIABLE), settings.weights, wanted)
-        try:
-            source = read_source(found.path)
-            report = transfer_weights(
-                source.weights,
-                self._planned_network(),
-                settings.transfer,
-                self._input_channels(source),
-                settings.other_dimension,
-                remedy_for(source, dataset, self._pretrained_configuration(), plans),
-            )
-        except ValueError as error:
-            raise ValueError(f"Weights {found.path} (from {found.origin}): {error}") from error
-        self._log_report(found, source, report)
-
-    def _pretrained_configuration(self) -> str:
-        """The configuration itself; for a cascade, which cannot be pretrained, the one below it."""
-        name, manager = self.configuration_name, self.plans_manager
-        while manager.get_configuration(name).previous_stage_name is not None:
-            parent = manager.plans["configurations"][name].get("inherits_from")
-            if parent is None:
-                break
-            name = parent
-        return name
-
-    def _input_channels(self, source: PretrainedSource) -> InputChannels:
-        """Names of the image channels; a cascade's labels of the previous stage come after them."""
-        names = channel_names_of(self.dataset_json)
-        return InputChannels(source.channel_names, names, self.num_input_channels - len(names))
-
-    def _planned_network(self) -> nn.Module:
-        network = self.network
-        if isinstance(network, DistributedDataParallel):
-            network = network.module
-        return network._orig_mod if isinstance(network, OptimizedModule) else network
+        start_from_weights(self, start)
 
     def _stem(self) -> Tensor:
         """The network's first weight: shows whether somebody loaded weights."""
-        return next(self._planned_network().parameters()).detach()
-
-    def _log_report(
-        self, found: FoundWeights, source: PretrainedSource, report: TransferReport
-    ) -> None:
-        self.print_to_log_file(f"Pretrained weights: {found.path}\nfrom {found.origin}")
-        remarks = remarks_on(
-            source,
-            self.plans_manager.dataset_name,
-            self.configuration_manager.normalization_schemes,
-        )
-        for line in (*remarks, *report.lines()):
-            self.print_to_log_file(line, add_timestamp=False)
-        if self.local_rank != 0:
-            return
-        about = {
-            "weights": str(found.path),
-            "origin": found.origin,
-            "kind": source.kind,
-            "method": source.method,
-            "transfer": self.finetune_settings.transfer,
-            "remarks": remarks,
-        }
-        with open(Path(self.output_folder) / REPORT_NAME, "w") as file:
-            json.dump({**about, **report.as_plain()}, file, indent=2)
+        return next(unwrapped(self.network).parameters()).detach()

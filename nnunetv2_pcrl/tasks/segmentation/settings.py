@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from nnunetv2_pcrl.methods.pcrlv2.variants import METHODS, rate_of_word
+from nnunetv2_pcrl.methods.settings import rate_of_word
 from nnunetv2_pcrl.weights.transfer import TRANSFER_MODES
 
 COUNTS = ("warmup_new_epochs", "warmup_epochs", "freeze_encoder_epochs")
@@ -18,8 +18,6 @@ class FinetuneSettings:
     Attributes:
         from_scratch: start from no weights: the twin that tells weights and schedule apart.
         weights: path of the weights to start from; None searches for them.
-        pretraining: the pretraining variant whose weights are searched for, one of `METHODS` or
-            several, joined by _; None takes those of the method itself.
         transductive: take weights of fold all only, which has seen the images (not the labels)
             that the fold validates on; for results that are to be told apart.
         transfer: which part of them is loaded, one of `TRANSFER_MODES`.
@@ -33,7 +31,6 @@ class FinetuneSettings:
 
     from_scratch: bool = False
     weights: str | None = None
-    pretraining: str | None = None
     transductive: bool = False
     transfer: str = "encoder"
     other_dimension: bool = False
@@ -66,11 +63,6 @@ class FinetuneSettings:
             )
         if settings.weights is not None and not isinstance(settings.weights, str):
             raise ValueError(f'"weights" must be the path of a file, got {settings.weights!r}')
-        chosen = settings.pretraining
-        if chosen is not None and not set(str(chosen).split("_")) <= set(METHODS):
-            raise ValueError(
-                f'"pretraining" must be one of {", ".join(METHODS)}, got {settings.pretraining!r}'
-            )
         for name in ("from_scratch", "transductive", "other_dimension"):
             value = getattr(settings, name)
             if not isinstance(value, bool):
@@ -93,8 +85,7 @@ def settings_of_variant(word: str) -> dict[str, Any] | None:
     `encoder`, `heSkip` and `zeroSkip` say what is loaded, `warmup10` warms the new parts up for 10
     epochs and the whole network for 10 more, `frozen10` keeps the encoder for 10 epochs, `lr1en3`
     is an initial learning rate of 1e-3 (nnU-Net's way to write it). `fromScratch` starts from no
-    weights, `authors`, `restorationOnly` and `comparisonOnly` from those of that pretraining
-    variant, `transductive` from those of fold all.
+    weights, `transductive` from those of fold all.
     """
     transfers = dict(zip(("encoder", "heSkip", "zeroSkip"), TRANSFER_MODES, strict=True))
     if word in transfers:
@@ -103,8 +94,6 @@ def settings_of_variant(word: str) -> dict[str, Any] | None:
         return {"from_scratch": True}
     if word == "transductive":
         return {"transductive": True}
-    if word in METHODS:
-        return {"pretraining": word}
     if match := re.fullmatch(r"warmup([1-9]\d*)", word):
         return {"warmup_new_epochs": int(match[1]), "warmup_epochs": int(match[1])}
     if match := re.fullmatch(r"frozen([1-9]\d*)", word):

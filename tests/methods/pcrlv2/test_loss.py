@@ -10,13 +10,13 @@ from planned_networks import random_images
 
 from nnunetv2_pcrl.methods.pcrlv2.loss import (
     Levels,
-    LossWeights,
-    PCRLv2Terms,
     comparison,
     draw_levels,
     level_restoration_weight,
     local_comparison,
 )
+from nnunetv2_pcrl.methods.pcrlv2.objective import loss_weights
+from nnunetv2_pcrl.training.gradient_cache import weighted
 
 NUM_DRAWS = 3000
 
@@ -80,13 +80,13 @@ def test_levels_name_where_each_view_is_embedded():
 
 @pytest.mark.parametrize("num_epochs", [4, 240, 1000])
 def test_the_weight_of_the_level_restoration_falls_along_a_half_cosine(num_epochs):
-    assert level_restoration_weight(0, num_epochs) == 1
-    assert level_restoration_weight(num_epochs // 4, num_epochs) == pytest.approx(
+    assert level_restoration_weight((0) / num_epochs) == 1
+    assert level_restoration_weight((num_epochs // 4) / num_epochs) == pytest.approx(
         (1 + math.sqrt(0.5)) / 2
     )
-    assert level_restoration_weight(num_epochs // 2, num_epochs) == pytest.approx(0.5)
-    assert level_restoration_weight(num_epochs, num_epochs) == pytest.approx(0)
-    weights = [level_restoration_weight(epoch, num_epochs) for epoch in range(num_epochs + 1)]
+    assert level_restoration_weight((num_epochs // 2) / num_epochs) == pytest.approx(0.5)
+    assert level_restoration_weight((num_epochs) / num_epochs) == pytest.approx(0)
+    weights = [level_restoration_weight((epoch) / num_epochs) for epoch in range(num_epochs + 1)]
     assert weights == sorted(weights, reverse=True)
 
 
@@ -177,20 +177,27 @@ def test_both_comparisons_are_minus_one_at_perfect_agreement(num_local):
     assert local_comparison(view, view, local, levels) == pytest.approx(-1)
 
 
-def test_the_total_weights_only_the_level_restoration():
-    terms = PCRLv2Terms(*(torch.tensor(x) for x in (0.5, 4.0, -0.25, -0.125)))
-    assert terms.total(LossWeights(level_restoration=0.0)) == 0.125
-    assert terms.total(LossWeights(level_restoration=0.5)) == 2.125
-    assert terms.total(LossWeights()) == 4.125
+TERMS = ("restoration", "level_restoration", "global_comparison", "local_comparison")
 
 
-def test_a_weight_of_zero_takes_both_restorations_or_both_comparisons_out_of_the_total():
-    terms = PCRLv2Terms(*(torch.tensor(x) for x in (0.5, 4.0, -0.25, -0.125)))
-    assert terms.total(LossWeights(comparison=0.0)) == 4.5
-    assert terms.total(LossWeights(0.0, 0.0)) == -0.375
-    assert terms.total(LossWeights(2.0, 0.5, 4.0)) == 1.5
+def total(values: tuple[float, ...], *weights: float) -> float:
+    numbers = {name: torch.tensor(value) for name, value in zip(TERMS, values, strict=True)}
+    return float(weighted(numbers, loss_weights(*weights)))
 
 
-def test_the_total_at_perfect_agreement_is_minus_two_plus_the_restorations():
-    terms = PCRLv2Terms(*(torch.tensor(x) for x in (0.0, 0.0, -1.0, -1.0)))
-    assert terms.total(LossWeights(1.0, level_restoration_weight(0, 240))) == -2
+def test_the_loss_is_the_sum_of_its_terms_with_beta_at_the_level():
+    terms = (0.5, 4.0, -0.25, -0.125)
+    assert total(terms, 1.0, 0.0, 1.0) == 0.125
+    assert total(terms, 1.0, 0.5, 1.0) == 2.125
+    assert total(terms, 1.0, 1.0, 1.0) == 4.125
+
+
+def test_weights_ablate_terms_and_scale_them():
+    terms = (0.5, 4.0, -0.25, -0.125)
+    assert total(terms, 1.0, 1.0, 0.0) == 4.5
+    assert total(terms, 0.0, 1.0, 1.0) == -0.375
+    assert total(terms, 2.0, 0.25, 4.0) == 1.5
+
+
+def test_at_perfect_agreement_and_restoration_the_loss_is_minus_two():
+    assert total((0.0, 0.0, -1.0, -1.0), 1.0, level_restoration_weight(0), 1.0) == -2

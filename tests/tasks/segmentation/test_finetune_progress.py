@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import torch
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
 from nnunetv2_pcrl.cli.report import main as report_command
+from nnunetv2_pcrl.monitoring.charts import curve_of
 from nnunetv2_pcrl.monitoring.record import read_record
-from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import PCRLv2FinetuneTrainer
-from nnunetv2_pcrl.training import finetune_progress
+from nnunetv2_pcrl.tasks.segmentation import finetune_progress
+from nnunetv2_pcrl.tasks.segmentation.finetune_progress import finetuning_shown
+from nnunetv2_pcrl.trainers import PCRLv2FinetuneTrainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -37,9 +40,9 @@ def test_a_fine_tuning_leaves_curves_and_a_record_with_loss_dice_and_speed(train
     drawn = []
     draw = finetune_progress.draw_progress
 
-    def remember(charts, path, title):
-        drawn.append([chart.title for chart in charts])
-        draw(charts, path, title)
+    def remember(plots, path, title):
+        drawn.append({plot.title: [c.label for c in plot.curves] for plot in plots})
+        draw(plots, path, title)
 
     monkeypatch.setattr(finetune_progress, "draw_progress", remember)
     trainer.run_training()
@@ -53,8 +56,30 @@ def test_a_fine_tuning_leaves_curves_and_a_record_with_loss_dice_and_speed(train
     for name in ("train_gradient_norm", "images_per_second"):
         assert len(logged[name]) == 2 and np.isfinite(logged[name]).all() and min(logged[name]) > 0
     assert trainer.logger.get_value("train_gradient_norm", None) == logged["train_gradient_norm"]
+    assert titles["pseudo Dice of each class or region"] == ["organ"]
     report_command([str(folder)])
-    assert "pseudo Dice" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "pseudo Dice" in page and "-tr ShortTrainer" in page and "case_0" in page
+    # It started from no weights.
+    assert "Isensee" in page and "PCRLv2" not in page
+
+
+def test_the_citations_are_those_of_the_weights_that_were_loaded(trainer):
+    trainer.on_train_start()
+    loaded = {"citations": [{"type": "Methodology", "apa_citations": ["Other, A. (2020). MAE."]}]}
+    (Path(trainer.output_folder) / "transfer_report.json").write_text(json.dumps(loaded))
+    citations = trainer.progress._citations()
+    assert citations[0] == "Other, A. (2020). MAE." and len(citations) == 2
+
+
+def test_regions_are_called_by_their_names():
+    titles = {chart.title: chart for chart in finetuning_shown(["whole", "core"]).charts}
+    lines = titles["pseudo Dice of each class or region"].lines
+    logged = {"epoch_end_timestamps": [0, 1], "dice_per_class_or_region": [[0.1, 0.2], [0.3, 0.4]]}
+    assert [(line.label, curve_of(line, logged).values) for line in lines] == [
+        ("whole", (0.1, 0.3)),
+        ("core", (0.2, 0.4)),
+    ]
 
 
 def test_the_gradient_norm_is_that_of_the_step_and_gradients_stay_as_they_are(trainer):

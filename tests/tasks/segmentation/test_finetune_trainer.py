@@ -15,9 +15,8 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 from torch.nn.parallel import DistributedDataParallel
 
-from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import PCRLv2FinetuneTrainer
-from nnunetv2_pcrl.training.pretrain_trainer import PCRLv2PretrainTrainer
-from nnunetv2_pcrl.training.variants import __getattr__ as variant
+from nnunetv2_pcrl.trainers import PCRLv2FinetuneTrainer, PCRLv2PretrainTrainer
+from nnunetv2_pcrl.trainers import trainer_named as variant
 
 SETTINGS = {
     "batch_size": 2,
@@ -25,7 +24,7 @@ SETTINGS = {
     "num_iterations_per_epoch": 1,
     "num_val_iterations_per_epoch": 1,
     "num_local": 1,
-    "restorations_every": 0,
+    "pictures_every": 0,
 }
 
 
@@ -33,8 +32,8 @@ SETTINGS = {
 def dataset(nnunet_folders):
     """Four cases, a 3D and a 2D configuration."""
     configurations = {
-        "3d_fullres": configuration(3, pcrlv2=dict(SETTINGS)),
-        "2d": configuration(2, pcrlv2=dict(SETTINGS)),
+        "3d_fullres": configuration(3, nnunetv2_pcrl={"pcrlv2": dict(SETTINGS), "finetune": {}}),
+        "2d": configuration(2, nnunetv2_pcrl={"pcrlv2": dict(SETTINGS), "finetune": {}}),
     }
     prepared = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", configurations)
     for name in configurations:
@@ -90,12 +89,14 @@ def test_the_environment_comes_before_the_plans_and_they_before_results(
     found = pretrain(dataset)
     named = {}
     for seed, place in enumerate(("plans", "environment"), start=1):
-        dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["seed"] = seed
+        dataset.plans["configurations"]["3d_fullres"]["nnunetv2_pcrl"]["pcrlv2"]["seed"] = seed
         named[place] = tmp_path / f"{place}.pth"
         pretrain(dataset).rename(named[place])
     found = pretrain(dataset)
     assert_encoder_from(started(dataset), found)
-    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["weights"] = str(named["plans"])
+    dataset.plans["configurations"]["3d_fullres"]["nnunetv2_pcrl"]["finetune"]["weights"] = str(
+        named["plans"]
+    )
     assert_encoder_from(started(dataset), named["plans"])
     monkeypatch.setenv("nnUNet_pcrl_weights", str(named["environment"]))
     assert_encoder_from(started(dataset), named["environment"])
@@ -119,7 +120,9 @@ def test_weights_of_another_dimension_are_refused_unless_allowed(dataset, monkey
     monkeypatch.setenv("nnUNet_pcrl_weights", str(pretrain(dataset, "2d")))
     with pytest.raises(ValueError, match="2D network, the planned network is 3D"):
         started(dataset)
-    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["other_dimension"] = True
+    dataset.plans["configurations"]["3d_fullres"]["nnunetv2_pcrl"]["finetune"][
+        "other_dimension"
+    ] = True
     assert "kernel (3, 3) -> (3, 3, 3)" in log_text(started(dataset))
 
 
@@ -186,7 +189,7 @@ def test_an_unfinished_pretraining_is_used_and_said_to_be_unfinished(dataset):
 @pytest.mark.parametrize("mode", ["encoder", "encoder_decoder", "encoder_decoder_zero_skip"])
 def test_the_plans_choose_what_is_transferred(dataset, mode):
     weights = torch.load(pretrain(dataset), weights_only=True)["network_weights"]
-    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["transfer"] = mode
+    dataset.plans["configurations"]["3d_fullres"]["nnunetv2_pcrl"]["finetune"]["transfer"] = mode
     trainer = started(dataset)
     key = "decoder.stages.0.convs.0.conv.weight"
     loaded, half = trainer.network.state_dict()[key], weights[key].shape[1] // 2
@@ -215,7 +218,7 @@ def test_prediction_builds_the_stock_network_without_weights(dataset):
 def test_weights_given_on_the_command_line_are_kept(dataset, tmp_path):
     weights = pretrain(dataset)
     given = tmp_path / "given.pth"
-    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["seed"] = 7
+    dataset.plans["configurations"]["3d_fullres"]["nnunetv2_pcrl"]["pcrlv2"]["seed"] = 7
     pretrain(dataset).rename(given)
     trainer = dataset.trainer(PCRLv2FinetuneTrainer, "3d_fullres")
     trainer.initialize()
@@ -275,7 +278,9 @@ def test_a_training_from_scratch_leaves_no_report_of_an_earlier_one(dataset):
     pretrain(dataset)
     report = Path(started(dataset).output_folder) / "transfer_report.json"
     assert report.is_file()
-    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["from_scratch"] = True
+    dataset.plans["configurations"]["3d_fullres"]["nnunetv2_pcrl"]["finetune"]["from_scratch"] = (
+        True
+    )
     started(dataset)
     assert not report.exists()
 
@@ -349,7 +354,7 @@ def test_other_names_are_no_variants(name):
 
 def test_a_warm_up_trains_new_layers_first_and_resuming_continues_it(dataset):
     pretrain(dataset)
-    section = dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]
+    section = dataset.plans["configurations"]["3d_fullres"]["nnunetv2_pcrl"]["finetune"]
     section |= {"warmup_new_epochs": 2, "warmup_epochs": 2, "finetune_lr": 0.004}
     trainer = started(dataset)
     trainer.on_train_epoch_start()
@@ -451,8 +456,8 @@ RENAME = (
 def test_an_exported_model_predicts_without_the_package_after_the_documented_rename(
     dataset, tmp_path, monkeypatch
 ):
-    readme = Path(__file__).parents[2] / "README.md"
-    assert RENAME in readme.read_text()
+    page = Path(__file__).parents[3] / "docs/how-to/other_weights.md"
+    assert RENAME in page.read_text()
     pretrain(dataset)
     trainer = started(dataset)
     trainer.save_checkpoint(os.path.join(trainer.output_folder, "checkpoint_final.pth"))
@@ -498,7 +503,7 @@ assert type(load()).__name__ == "PlainConvUNet"
 
 
 def test_an_unknown_setting_is_refused(dataset):
-    dataset.plans["configurations"]["3d_fullres"]["pcrlv2"]["weight"] = "x.pth"
+    dataset.plans["configurations"]["3d_fullres"]["nnunetv2_pcrl"]["finetune"]["weight"] = "x.pth"
     with pytest.raises(ValueError, match='"weight".*did you mean "weights"'):
         dataset.trainer(PCRLv2FinetuneTrainer, "3d_fullres")
 

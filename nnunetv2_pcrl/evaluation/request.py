@@ -1,0 +1,70 @@
+"""From what a person asks for to what is compared: trainers, twin, seeds, numbers of labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnunetv2_pcrl.evaluation.amounts import Amount, amounts_of
+from nnunetv2_pcrl.evaluation.comparison import Comparison
+from nnunetv2_pcrl.evaluation.trainers import choose_twin, seeded_runs, trainers_with_results
+from nnunetv2_pcrl.experiments.seeds import split_seed
+from nnunetv2_pcrl.label_folds.table import TABLE_NAME, read_label_folds
+
+
+def find_comparison(
+    preprocessed: Path,
+    dataset_results: Path,
+    plans: str,
+    configuration: str,
+    trainers: Sequence[str] | None = None,
+    twin: str | None = None,
+    cases: Sequence[int] | None = None,
+) -> Comparison:
+    """What is to be compared.
+
+    Args:
+        preprocessed: folder of the data set in nnUNet_preprocessed.
+        dataset_results: its folder in nnUNet_results.
+        plans: name.
+        configuration: name.
+        trainers: class names, whose seeds do not count; None for all that have results.
+        twin: the one to compare with; None chooses one that starts from scratch.
+        cases: numbers of labelled cases; None for all.
+
+    Raises:
+        ValueError: if there are no label folds or no results, or no such numbers of cases.
+    """
+    folds = read_label_folds(preprocessed)
+    if not folds:
+        raise ValueError(
+            f"There is no {preprocessed / TABLE_NAME}: make label folds with "
+            f"nnUNetv2_pcrl_label_folds -d {preprocessed.name}, and train on them."
+        )
+    amounts = _chosen(amounts_of(folds), cases)
+    folds = [fold for amount in amounts for fold in amount.folds]
+    names = [split_seed(name)[0] for name in trainers or ()]
+    names = names or trainers_with_results(dataset_results, plans, configuration, folds)
+    if not names:
+        raise ValueError(
+            f"No trainer has finished one of the {len(folds)} label folds "
+            f"({folds[0].fold} to {folds[-1].fold}): there is no "
+            f"{dataset_results}/TRAINER__{plans}__{configuration}/fold_N with "
+            f"validation/summary.json and checkpoint_final.pth."
+        )
+    twin = split_seed(twin)[0] if twin else choose_twin(names)
+    # Each once, the twin first.
+    names = tuple(dict.fromkeys([twin, *names]))
+    seeded = seeded_runs(dataset_results, plans, configuration, names, folds)
+    return Comparison(preprocessed.name, plans, configuration, names, twin, amounts, seeded)
+
+
+def _chosen(amounts: Sequence[Amount], cases: Sequence[int] | None) -> tuple[Amount, ...]:
+    if cases is None:
+        return tuple(amounts)
+    sizes = {amount: {fold.num_cases for fold in amount.folds} for amount in amounts}
+    unknown = set(cases) - set().union(*sizes.values())
+    if unknown:
+        raise ValueError(
+            f"There are no label folds with {', '.join(map(str, sorted(unknown)))} cases, only "
+            f"with {', '.join(map(str, amounts))}."
+        )
+    return tuple(amount for amount in amounts if sizes[amount] & set(cases))

@@ -1,0 +1,15 @@
+"""All methods. This is the only place that lists them."""
+
+from nnunetv2_pcrl.methods.mae import MAE
+from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.pcrlv2.method import PCRLv2
+
+METHODS: tuple[type[Method], ...] = (PCRLv2, MAE)
+
+# Of the plans file.
+METHOD_SECTIONS = tuple(method.about.section for method in METHODS)
+
+
+def method_named(name: str) -> type[Method] | None:
+    """The method of that name, as in trainer names; None if there is none."""
+    return next((method for method in METHODS if method.about.name == name), None)

@@ -1,0 +1,60 @@
+"""Settings that every pretraining has, whatever its method."""
+
+import re
+from typing import Any
+
+from pydantic import Field
+
+from nnunetv2_pcrl.settings.base import Settings
+
+
+class PretrainingSettings(Settings):
+    """Length, optimiser, batch and pictures of a pretraining."""
+
+    batch_size: int = Field(16, ge=2, description="images of a step")
+    num_epochs: int = Field(240, ge=1, description="length of the training")
+    num_iterations_per_epoch: int = Field(100, ge=1, description="steps of an epoch")
+    num_val_iterations_per_epoch: int = Field(
+        10, ge=1, description="steps of an epoch's validation, the same in every epoch"
+    )
+    initial_lr: float = Field(1e-3, ge=0, le=100, description="learning rate of the first epoch")
+    momentum: float = Field(0.9, ge=0, le=0.9999, description="of SGD")
+    weight_decay: float = Field(1e-4, ge=0, le=100, description="of the optimiser")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="initialisation and every draw: equal seeds give equal runs on the CPU",
+    )
+    min_cases: int = Field(2, ge=1, description="fewest cases to train on")
+    views_at_a_time: int | None = Field(
+        None,
+        ge=1,
+        description="largest views that pass the network together: memory against speed; by "
+        "default as many as half the memory of a segmentation step holds",
+    )
+    pictures_every: int = Field(
+        1, ge=0, description="epochs between pictures of what is learned at least, 0 for none"
+    )
+    probe_every: int = Field(
+        10, ge=0, description="epochs between probes with labels; with 0 no label is read"
+    )
+
+
+def settings_of_word(word: str) -> dict[str, Any] | None:
+    """Settings that a word of a trainer's name stands for in every method; None if it is no such.
+
+    `100epochs` is a length, `seed1` draws everything anew, `lr1en3` is an initial learning rate of
+    1e-3 (nnU-Net's way to write it).
+    """
+    if match := re.fullmatch(r"([1-9]\d*)epochs?", word):
+        return {"num_epochs": int(match[1])}
+    if match := re.fullmatch(r"seed(\d+)", word):
+        return {"seed": int(match[1])}
+    rate = rate_of_word(word)
+    return None if rate is None else {"initial_lr": rate}
+
+
+def rate_of_word(word: str) -> float | None:
+    """The learning rate that a word like lr1en3 stands for, here 1e-3; None if it is no such."""
+    match = re.fullmatch(r"lr([1-9])en([1-9])", word)
+    return match and int(match[1]) / 10 ** int(match[2])

@@ -1,0 +1,59 @@
+"""The planned U-Net itself, skip connections and all, as a pyramid of its decoder's stages."""
+
+import torch
+from torch import Tensor, nn
+
+from nnunetv2_pcrl.networks.encoder import encoder_stages
+from nnunetv2_pcrl.networks.pyramid import (
+    decoder_of,
+    encoder_of,
+    not_planned_alike,
+    stage_strides,
+)
+
+
+class SkipUNet(nn.Module):
+    """Encoder and decoder of a planned U-Net without its segmentation layers.
+
+    Attributes:
+        level_channels: channels of each level, low to high resolution.
+        level_strides: total stride of each level per axis against the input.
+    """
+
+    decoder = "skips"
+
+    def __init__(self, network: nn.Module):
+        """Takes the modules of a planned U-Net; they are shared, not copied."""
+        super().__init__()
+        decoder = decoder_of(network)
+        self.encoder = encoder_of(network)
+        self.transpconvs = decoder.transpconvs
+        self.stages = decoder.stages
+        self.level_channels = tuple(int(c) for c in reversed(self.encoder.output_channels[:-1]))
+        self.level_strides = tuple(reversed(stage_strides(self.encoder.strides)[:-1]))
+
+    def forward(self, x: Tensor, highest: int | None = None) -> list[Tensor]:
+        """The feature pyramid, see `Pyramid`."""
+        return self.decode(list(encoder_stages(self.encoder, x)), highest)
+
+    def decode(self, stages: list[Tensor], highest: int | None = None) -> list[Tensor]:
+        """The pyramid of given feature maps of the encoder's stages, high to low resolution."""
+        *skips, x = stages
+        last = len(self.stages) - 1 if highest is None else highest
+        pyramid = []
+        for level in range(last + 1):
+            x = torch.cat((self.transpconvs[level](x), skips[-1 - level]), dim=1)
+            x = self.stages[level](x)
+            pyramid.append(x)
+        return pyramid
+
+    @torch.no_grad()
+    def write_into(self, planned: nn.Module) -> None:
+        """Writes encoder and decoder into a planned network, see `Pyramid`."""
+        decoder = decoder_of(planned)
+        try:
+            encoder_of(planned).load_state_dict(self.encoder.state_dict())
+            decoder.transpconvs.load_state_dict(self.transpconvs.state_dict())
+            decoder.stages.load_state_dict(self.stages.state_dict())
+        except RuntimeError as error:
+            raise not_planned_alike(error) from error

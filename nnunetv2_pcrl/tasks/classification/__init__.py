@@ -1,0 +1,1 @@
+"""Classification: which classes an image is of, told by the planned encoder."""
