@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_pcrl.datasets.case_names import check_plain_name
+from nnunetv2_pcrl.weights.plain_names import plain_name
 
 # A folder, because nnU-Net wants files of one kind only beside the cases.
 MARK = ".made_by_nnunetv2_pcrl"
@@ -25,7 +25,7 @@ def data_folder(plans_file: Path, values: Mapping[str, Any]) -> Path:
     Raises:
         ValueError: if its name would lead out of the data set's folder.
     """
-    name = check_plain_name(values.get("data_identifier"), f'"data_identifier" in {plans_file}:')
+    name = plain_name(values.get("data_identifier"), f'"data_identifier" in {plans_file}:')
     return plans_file.parent / name
 
 
