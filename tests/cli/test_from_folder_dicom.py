@@ -308,3 +308,7 @@ def test_channels_on_other_grids_are_resampled_on_request(images, target, capsys
     np.testing.assert_allclose(
         SimpleITK.GetArrayFromImage(second)[:, 0, 0], [0, 200, 400, 600, 800, 1000]
     )
+    # As cases of one channel they leave nothing of the two behind.
+    run(images, "--channels", "MR")
+    names = {f.name for f in (target / "imagesTr").iterdir()}
+    assert names == {"p_0000.nii.gz", "p_2_0000.nii.gz"}
