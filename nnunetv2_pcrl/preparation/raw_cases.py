@@ -103,6 +103,12 @@ def read_raw_dataset(folder: Path, include_test_images: bool = False) -> RawData
     content = read_json(path)
     names = content.get("channel_names", content.get("modality"))
     _check_names_and_ending(names, content.get("file_ending"), path)
+    reader = content.get("overwrite_image_reader_writer", "None")
+    if not isinstance(reader, str):
+        raise ValueError(
+            f'"overwrite_image_reader_writer" in {path} must be the name of a reader, e.g. '
+            f'"SimpleITKIO", got {reader!r}.'
+        )
     training = _training_cases(folder, content)
     searched = [] if "dataset" in content else [folder / "imagesTr"]
     cases = {identifier: images for identifier, (images, _) in training.items()}

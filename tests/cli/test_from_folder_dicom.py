@@ -191,6 +191,15 @@ def test_frames_without_positions_are_no_volume(images, target, capsys):
     assert "its 6 frames have no position: they make no volume" in capsys.readouterr().out
 
 
+def test_slices_of_other_pixel_spacings_make_no_volume(images, target, capsys):
+    write_series(images / "good", "1.2.3.4", noise())
+    write_series(images / "zoom", "1.2.3.5", noise()[:3])
+    more = {"start": (0.0, 0.0, 6.0), "stem": "x", "PixelSpacing": [0.5, 0.5]}
+    write_series(images / "zoom", "1.2.3.5", noise()[3:], **more)
+    run(images, "--skip_bad")
+    assert "its slices have 2 pixel spacings: 0.5 x 0.5 and 1 x 1 mm" in capsys.readouterr().out
+
+
 def test_a_mosaic_of_slices_is_no_image(images, target, capsys):
     write_series(images / "good", "1.2.3.4", noise())
     write_file(

@@ -191,6 +191,7 @@ def test_regions_with_an_order_are_taken_and_follow_a_correction(raw, prepared):
         ({"channel_names": ["CT"]}, 'needs "channel_names"'),
         ({"channel_names": {"1": "CT"}}, 'needs "channel_names"'),
         ({"file_ending": 3}, '"file_ending"'),
+        ({"overwrite_image_reader_writer": 3}, "must be the name of a reader"),
         ({"file_ending": ""}, '"file_ending"'),
         ({"dataset": ["a.nii.gz"]}, '"dataset" in .* must name cases'),
         ({"dataset": {"a": "x.nii.gz"}}, 'Case a in .* names no "images"'),
@@ -208,6 +209,20 @@ def test_an_odd_dataset_json_is_one_sentence(raw, values, message):
 def test_odd_plans_are_one_sentence(raw, prepared, target, content):
     target.write_text(content, errors="surrogateescape")
     with pytest.raises(SystemExit, match=r"nnUNetPlans\.json (holds|is no valid)"):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"inherits_from": "none"}, "cannot read the configuration 3d_fullres"),
+        ({"inherits_from": "3d_fullres"}, "cannot read the configuration 3d_fullres"),
+        ({"architecture": {}}, "the configuration 3d_fullres has no data_identifier, patch_size"),
+    ],
+)
+def test_a_configuration_that_nnunet_cannot_read_is_named(raw, target, values, message):
+    edit(target, configurations={"3d_fullres": values})
+    with pytest.raises(SystemExit, match=message):
         run()
 
 
