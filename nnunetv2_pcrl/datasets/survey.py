@@ -74,6 +74,11 @@ class Source:
         return "" if self.series is None else self.series.title
 
     @property
+    def short_name(self) -> str:
+        """Description of a series, or name of a file."""
+        return (self.series.first.description if self.series else "") or self.relative.name
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """What patterns are compared with."""
         texts = (self.relative.as_posix(), self.relative.name)

@@ -132,6 +132,16 @@ def test_cases_that_lack_a_channel_or_have_two_are_named(images, target, capsys)
     assert cases(target) == {"a"}
 
 
+def test_a_patient_whose_name_has_a_pattern_is_no_channel(images, target, capsys):
+    for name in ("PAT1/T1", "PAT1/T2", "PAT1/FLAIR", "PAT2/T1", "PAT2/FLAIR"):
+        write_image(images / f"{name}.nii.gz", mr_array())
+    run(images, "--channels", "T1=*T1*", "FLAIR=*FLAIR*")
+    assert "PAT1/T2.nii.gz: it has the pattern of no channel" in capsys.readouterr().out
+    assert cases(target) == {"PAT1", "PAT2"}
+    run(images, "--channels", "T1=PAT1/*T1*", "FLAIR=PAT1/FLAIR*")
+    assert cases(target) == {"PAT1"}
+
+
 def test_patterns_for_some_channels_only_are_refused(images, target):
     with pytest.raises(SystemExit, match="Either all channels have a pattern or none"):
         run(images, "--channels", "T1=*T1*", "FLAIR")
