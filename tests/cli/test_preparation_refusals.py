@@ -323,3 +323,11 @@ def test_the_folder_of_the_cases_is_marked_as_ours(raw, prepared):
     shutil.rmtree(mark)
     with pytest.raises(SystemExit, match="holds what this command did not make"):
         run()
+
+
+def test_a_data_set_that_cannot_be_prepared_does_not_stop_the_others(raw, prepared, capsys):
+    with pytest.raises(SystemExit, match="^1$"):
+        main(["-d", "8", "7", "-c", "3d_fullres", "--plans_from", "43", "-np", "1", "--skip_bad"])
+    text = capsys.readouterr().out
+    assert "3 of 3 cases are ready" in text
+    assert "1 data sets could not be prepared:" in text and "8: Data set 8 must be" in text
