@@ -364,3 +364,14 @@ def test_reasons_are_short_and_say_what_to_do(images, target, capsys):
     assert "gz.nii: it is compressed although its name ends with .nii: rename it" in text
     assert "cut.mha: the file is truncated: 3261 of 3360 bytes are there" in text
     assert "SimpleITK" not in text and "0x" not in text
+
+
+def test_formats_that_nnunet_does_not_read_and_archives_are_spoken_of(images, target, capsys):
+    write_image(images / "a.nii.gz", ct_array())
+    for name in ("brain.mgz", "old.img", "more.zip", "notes.txt"):
+        (images / name).write_bytes(b"content")
+    run(images)
+    text = capsys.readouterr().out
+    assert "3 files or series are left out on purpose" in text
+    assert "brain.mgz: nnU-Net does not read its format; convert it to NIfTI" in text
+    assert "more.zip: it is an archive; unpack it if it holds images" in text
