@@ -38,10 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     # PyTorch and nnU-Net take seconds to import, and --help needs none of them.
     from nnunetv2_pcrl.tasks.export import export
-    from nnunetv2_pcrl.weights.remarks import DECODER_TEXTS, notes_on
 
     with exit_with_error():
-        source, report = export(
+        lines = export(
             options.input,
             options.output,
             options.plans,
@@ -49,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.encoder_only,
             options.other_dimension,
         )
-        print("\n".join([*notes_on(source), *report.lines()]))
-        print(f"Wrote {options.output} ({DECODER_TEXTS[source.decoder]})")
+        print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nnunetv2_pcrl.evaluation.amounts import Amount
 from nnunetv2_pcrl.evaluation.comparison import Comparison, ScoresOfRuns, first_metric
-from nnunetv2_pcrl.evaluation.metric import MEAN, Metric, Scores
+from nnunetv2_pcrl.evaluation.metric import MEAN, Metric, ScoresOfRun
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.label_folds.table import LabelFold
 from nnunetv2_pcrl.tasks.segmentation.ranking import best_median_worst, ranks_by_case
@@ -26,7 +26,7 @@ class ChosenRun:
 
     trainer: str
     run: TrainingRun
-    scores: Scores
+    scores: ScoresOfRun
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nnunetv2_pcrl.evaluation.measured import Measured
-from nnunetv2_pcrl.evaluation.metric import ALL_CASES, MEAN, Metric, Scores
+from nnunetv2_pcrl.evaluation.metric import ALL_CASES, MEAN, Metric, ScoresOfRun
 from nnunetv2_pcrl.evaluation.reader import Curve, SummaryReader
 from nnunetv2_pcrl.experiments.runs import SUMMARY
 
@@ -44,7 +44,7 @@ class ClassificationReader(SummaryReader):
         """The same for all data sets: the summaries name the classes."""
         return cls()
 
-    def scores(self, folder: Path, fold: int, measured: Measured) -> Scores:
+    def scores(self, folder: Path, fold: int, measured: Measured) -> ScoresOfRun:
         """AUROC and average precision by class; NaN where they are not defined.
 
         Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnunetv2_pcrl.evaluation.amounts import Amount
 from nnunetv2_pcrl.evaluation.efficiency import LabelEfficiency, label_efficiency
-from nnunetv2_pcrl.evaluation.metric import MEAN, Metric, Scores
+from nnunetv2_pcrl.evaluation.metric import MEAN, Metric, ScoresOfRun
 from nnunetv2_pcrl.evaluation.statistics import (
     Difference,
     RunKey,
@@ -114,7 +114,7 @@ class Row:
 
 
 # By run; missing runs are left out.
-ScoresOfRuns = Mapping[TrainingRun, Scores]
+ScoresOfRuns = Mapping[TrainingRun, ScoresOfRun]
 
 
 def labels_by_metric(scores: ScoresOfRuns) -> dict[Metric, tuple[str, ...]]:

@@ -48,4 +48,4 @@ class Metric:
 
 # Of one run: metric to label name (or MEAN) to case (or ALL_CASES) to value. The first metric is
 # the one that figures show and that is tested.
-Scores = Mapping[Metric, Mapping[str, Mapping[str, float]]]
+ScoresOfRun = Mapping[Metric, Mapping[str, Mapping[str, float]]]

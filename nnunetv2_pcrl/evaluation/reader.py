@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from nnunetv2_pcrl.evaluation.choice import ChosenCases
 from nnunetv2_pcrl.evaluation.comparison import Comparison
 from nnunetv2_pcrl.evaluation.measured import Measured
-from nnunetv2_pcrl.evaluation.metric import Scores
+from nnunetv2_pcrl.evaluation.metric import ScoresOfRun
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class SummaryReader(ABC):
         """
 
     @abstractmethod
-    def scores(self, folder: Path, fold: int, measured: Measured) -> Scores:
+    def scores(self, folder: Path, fold: int, measured: Measured) -> ScoresOfRun:
         """Scores of a finished run; the same metrics and labels for every run.
 
         Args:

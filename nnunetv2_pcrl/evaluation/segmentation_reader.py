@@ -16,14 +16,14 @@ from nnunetv2_pcrl.evaluation.choice import ChosenCases, ChosenRun
 from nnunetv2_pcrl.evaluation.comparison import Comparison
 from nnunetv2_pcrl.evaluation.dice_summary import read_dice
 from nnunetv2_pcrl.evaluation.measured import Measured
-from nnunetv2_pcrl.evaluation.metric import MEAN, Metric, Scores
+from nnunetv2_pcrl.evaluation.metric import MEAN, Metric, ScoresOfRun
 from nnunetv2_pcrl.evaluation.reader import Curve, SummaryReader
 from nnunetv2_pcrl.evaluation.surface_distances import surface_distances
 from nnunetv2_pcrl.evaluation.trainers import short_names
 from nnunetv2_pcrl.experiments.runs import SUMMARY
 from nnunetv2_pcrl.tasks.segmentation.case_figure import score_lines
 from nnunetv2_pcrl.tasks.segmentation.case_pictures import (
-    Segmentations,
+    SegmentedData,
     ShownCase,
     draw_cases,
 )
@@ -112,7 +112,7 @@ class SegmentationReader(SummaryReader):
             with_surfaces=with_surfaces,
         )
 
-    def scores(self, folder: Path, fold: int, measured: Measured) -> Scores:
+    def scores(self, folder: Path, fold: int, measured: Measured) -> ScoresOfRun:
         """Dice and, if wanted, surface distances of one run.
 
         Distances are NaN where label and prediction are empty, and infinite where one of them is.
@@ -157,7 +157,7 @@ class SegmentationReader(SummaryReader):
         ]
         part = chosen.label_fold
         draw_cases(
-            Segmentations(
+            SegmentedData(
                 self.folder, self.dataset_json, self.reader, self.labels, self.ignore_label
             ),
             folders,

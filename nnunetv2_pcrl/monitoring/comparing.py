@@ -65,7 +65,7 @@ def _quantities(run: RecordedRun) -> Iterator[_Quantity]:
         lines = [line for line in chart.lines if line.colour >= 0 and line.constant is None]
         if chart.levels:
             curves = [curve_of(line, run.logged) for line in lines if line.style == "solid"]
-            own = _alone(chart, f"{chart.title}, mean of the levels")
+            own = _alone(chart, chart.compared or f"{chart.title}, mean of the levels")
             yield _Quantity(own, _key(run, chart), _mean([curve.values for curve in curves]))
             continue
         for line in lines:

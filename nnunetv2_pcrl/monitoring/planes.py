@@ -60,11 +60,14 @@ def orientation_from_itk(
     """Orientation of an array that SimpleITK gave, whose axes are (z, y, x).
 
     Args:
-        direction: nine values, row by row, as of SimpleITK.Image.GetDirection; an image with any
-            other number of axes has no known orientation.
+        direction: nine values, row by row, as of SimpleITK.Image.GetDirection; of sixteen, the
+            first three axes count, as the fourth holds channels. An image with any other number
+            of axes has no known orientation.
         transpose: nnU-Net's transpose_forward, if the array is in the order of the plan.
     """
     order = tuple(transpose or (0, 1, 2))
+    if len(direction) == 16:
+        direction = np.reshape(direction, (4, 4))[:3, :3].ravel()
     if len(direction) != 9:
         return Orientation(("",) * math.isqrt(len(direction)))
     # Columns are the axes x, y, z of the image; here one row per axis of the array.

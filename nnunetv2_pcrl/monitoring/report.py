@@ -9,7 +9,6 @@ from pathlib import Path
 from nnunetv2_pcrl.monitoring.cards import numbers_of
 from nnunetv2_pcrl.monitoring.charts import PROBE, PROBE_PER_CLASS, Plot, finished, last_finite
 from nnunetv2_pcrl.monitoring.comparing import comparing_numbers, comparing_plots, losses_of
-from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME
 from nnunetv2_pcrl.monitoring.report_style import STYLE
 from nnunetv2_pcrl.monitoring.report_tables import (
     columns,
@@ -45,7 +44,7 @@ def _page_of_one(run: RecordedRun) -> str:
             _verdict(run),
             _cards(run),
             _section("Curves", _charts(run.plots)),
-            _section("What is learned", _pictures([run])),
+            _pictures([run]),
             _section("Probe", _probe([run])),
             _section("How to use the weights", _command(run.record.get("usage"))),
             _section("Command that made the run", _command(run.record["command"])),
@@ -77,7 +76,7 @@ def _page_of_several(runs: Sequence[RecordedRun]) -> str:
                 "others are in the report of each run.</p>",
             ),
             _section("Curves", nothing or _charts(plots)),
-            _section("What is learned", _pictures(runs)),
+            _pictures(runs),
             _section("Probe", _probe(runs)),
             _section("Timings", table(head, columns(timings_of, runs))),
             _section("Data and network", table(head, columns(data_of, runs))),
@@ -140,19 +139,23 @@ def _charts(plots: Sequence[Plot]) -> str:
 
 
 def _pictures(runs: Sequence[RecordedRun]) -> str:
-    """Pictures as drawn last, inside the page."""
-    figures = []
+    """Sections with the pictures that runs have, as drawn last, inside the page."""
+    sections: dict[str, list[str]] = {}
     for run in runs:
-        path = run.folder / PICTURES_NAME
-        if not path.is_file():
-            continue
-        data = base64.b64encode(path.read_bytes()).decode()
-        caption = f"<figcaption>{escape(run.name)}</figcaption>" if len(runs) > 1 else ""
-        figures.append(
-            f'<figure class="picture">{caption}<img alt="What is learned of fixed validation '
-            f'images" src="data:image/png;base64,{data}"></figure>'
-        )
-    return f'<div class="pictures">{"".join(figures)}</div>' if figures else ""
+        for name, title in run.record.get("pictures", {}).items():
+            # Names come from a file: those of other folders are no pictures of this run.
+            path = run.folder / Path(name).name
+            if path.is_file():
+                data = base64.b64encode(path.read_bytes()).decode()
+                caption = f"<figcaption>{escape(run.name)}</figcaption>" if len(runs) > 1 else ""
+                sections.setdefault(title, []).append(
+                    f'<figure class="picture">{caption}<img alt="{escape(title)}" '
+                    f'src="data:image/png;base64,{data}"></figure>'
+                )
+    return "".join(
+        _section(title, f'<div class="pictures">{"".join(figures)}</div>')
+        for title, figures in sections.items()
+    )
 
 
 def _probe(runs: Sequence[RecordedRun]) -> str:

@@ -91,6 +91,8 @@ class Chart:
         levels: whether colours stand for levels, low to high resolution.
         text: what a reader should know of it, in a sentence.
         axis: name of the vertical axis.
+        compared: title where one curve per run is the mean of the levels; by default made of the
+            title.
     """
 
     title: str
@@ -99,6 +101,7 @@ class Chart:
     levels: bool = False
     text: str = ""
     axis: str = ""
+    compared: str = ""
 
 
 @dataclass(frozen=True)

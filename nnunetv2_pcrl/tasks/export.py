@@ -7,7 +7,7 @@ import nnunetv2_pcrl
 from nnunetv2_pcrl.tasks.export_target import Target, read_plans, target_of
 from nnunetv2_pcrl.weights.atomic import check_can_be_made
 from nnunetv2_pcrl.weights.portable import NO_DECODER, write_weights
-from nnunetv2_pcrl.weights.remarks import remedy_for
+from nnunetv2_pcrl.weights.remarks import notes_on, remedy_for
 from nnunetv2_pcrl.weights.report import TransferReport
 from nnunetv2_pcrl.weights.sources import PretrainedSource, read_source
 from nnunetv2_pcrl.weights.transfer import transfer_weights
@@ -20,7 +20,7 @@ def export(
     configuration_name: str | None = None,
     encoder_only: bool = False,
     other_dimension: bool = False,
-) -> tuple[PretrainedSource, TransferReport]:
+) -> list[str]:
     """Writes the weights of a file for the network of a plan.
 
     Args:
@@ -32,7 +32,8 @@ def export(
         other_dimension: whether 2D weights may serve 3D plans and the other way.
 
     Returns:
-        The file, and what was loaded, adapted and left as nnU-Net initialises it (seed 0).
+        What is odd about the file, and what was loaded, adapted and left as nnU-Net initialises it
+        (seed 0).
 
     Raises:
         ValueError: if the file, the plans or the configuration cannot be used.
@@ -56,7 +57,10 @@ def export(
             f"{named}: nnU-Net builds no network from these plans ({reason[:300]}); name a plans "
             f"file that it made with --plans"
         ) from error
-    return source, report
+    lines = [*notes_on(source), *report.lines()]
+    if source.decoder == NO_DECODER and not encoder_only:
+        lines.append("The pretraining trained no decoder: it is as nnU-Net initialises it.")
+    return [*lines, f"Wrote {output}"]
 
 
 def _write(

@@ -81,9 +81,11 @@ def start_from_weights(trainer: nnUNetTrainer, start: Start) -> None:
             _input_channels(trainer, source),
             start.other_dimension,
             remedy_for(source, dataset, configuration, plans),
+            source.decoder,
         )
     except ValueError as error:
-        raise ValueError(f"Weights {found.path} (from {found.origin}): {error}") from error
+        reason = str(error).removeprefix(f"{found.path}: ")
+        raise ValueError(f"Weights {found.path} (from {found.origin}): {reason}") from error
     _write_report(trainer, start, found, source, report)
 
 
@@ -141,6 +143,7 @@ def _write_report(
         "origin": found.origin,
         "kind": source.kind,
         "method": source.method,
+        "variants": source.variants,
         "citations": source.citations,
         "transfer": start.transfer,
         "remarks": remarks,

@@ -9,6 +9,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 import nnunetv2_pcrl
 from nnunetv2_pcrl.monitoring.guard import Guard
+from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME
 from nnunetv2_pcrl.monitoring.pretraining_monitor import MonitoredRun
 from nnunetv2_pcrl.training.results import how_to_fine_tune
 from nnunetv2_pcrl.weights.channels import channel_names_of
@@ -62,28 +63,16 @@ def class_names(trainer: nnUNetTrainer) -> dict[int, str]:
     ignored = trainer.label_manager.ignore_label
     labels = trainer.dataset_json.get("labels", {})
     names = {}
-    for value in sorted(trainer.label_manager.all_labels):
+    # nnU-Net's values are NumPy's, which compare with a list number by number.
+    for value in sorted(map(int, trainer.label_manager.all_labels)):
         if value == ignored:
             continue
         own = [name for name, of_name in labels.items() if of_name == value]
         regions = [
             n for n, values in labels.items() if isinstance(values, list) and value in values
         ]
-        names[int(value)] = own[0] if own else f"value {value} ({', '.join(regions)})"
+        names[value] = own[0] if own else f"value {value} ({', '.join(regions)})"
     return names
-
-
-def foreground_names(trainer: nnUNetTrainer) -> list[str]:
-    """Names of the classes or regions that nnU-Net segments, in the order of its Dice values."""
-    manager = trainer.label_manager
-    labels = trainer.dataset_json["labels"]
-    wanted = manager.foreground_regions if manager.has_regions else manager.foreground_labels
-    names = {_hashable(values): name for name, values in labels.items()}
-    return [names.get(_hashable(values), f"class {values}") for values in wanted]
-
-
-def _hashable(values: Any) -> Any:
-    return tuple(values) if isinstance(values, list | tuple) else values
 
 
 def command_of(trainer: nnUNetTrainer) -> str:
@@ -147,6 +136,7 @@ def monitored_run(trainer: nnUNetTrainer, guard: Guard) -> MonitoredRun:
             },
             "settings": settings.as_plain(),
             "num_epochs": settings.num_epochs,
+            "pictures": {PICTURES_NAME: "What is learned"},
             "usage": how_to_fine_tune(
                 Path(trainer.output_folder) / FILE_NAME,
                 type(trainer).__name__,

@@ -18,7 +18,7 @@ CONVERTER = "nnUNetv2_pcrl_convert_weights"
 # Layers of the networks that the authors of PCRLv2 released: 3D, and 2D (segmentation_models).
 AUTHORS_LAYERS = (b"down_tr64.ops.", b"model.decoder.blocks.0.predictor_head.")
 # Far above what checkpoints hold, an optimiser's state and a log among them.
-MAX_VALUES, MAX_DEPTH = 2_000_000, 50
+MAX_VALUES, MAX_DEPTH, MAX_NAME = 2_000_000, 50, 500
 _NUMBERS = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 
 
@@ -111,12 +111,17 @@ def is_state_dict(value: Any) -> bool:
 
 
 def check_tensors(weights: Mapping[str, Tensor]) -> None:
-    """Refuses tensors that are not stored value by value: no network has such weights.
+    """Refuses tensors that are not stored value by value, and names that no module has.
 
     Raises:
         ValueError: naming the first one.
     """
     for name, value in weights.items():
+        if not name.isprintable() or len(name) > MAX_NAME:
+            raise ValueError(
+                f"a tensor is called {name[:80]!a}, as no module of a network is; use a file that "
+                f"was made from the state_dict() of a network"
+            )
         is_plain = value.layout is torch.strided and value.device.type == "cpu"
         if not is_plain or value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise ValueError(

@@ -1,7 +1,6 @@
 """Pretrained files of every kind, as weights under stock names and what is known about them."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from nnunetv2_pcrl.weights.entries import (
 from nnunetv2_pcrl.weights.places import places_of
 from nnunetv2_pcrl.weights.portable import DECODERS, NO_DECODER, SKIPS
 from nnunetv2_pcrl.weights.reading import check_tensors, read_weights
+from nnunetv2_pcrl.weights.stock_names import names_of_pretraining, unwrapped, without_prefix
 
 PORTABLE = "weights of nnunetv2_pcrl"
 PRETRAINING = "pretraining checkpoint of nnunetv2_pcrl"
@@ -31,7 +31,6 @@ UNKNOWN = "weights without a description"
 
 # nnssl's collections were pretrained on z-scored images.
 NNSSL_NORMALIZATION = ("ZScoreNormalization",)
-_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 @dataclass(frozen=True)
@@ -122,8 +121,7 @@ def source_from(content: Mapping[str, Any]) -> PretrainedSource:
             should be.
     """
     check_tensors(content["network_weights"])
-    weights = {_WRAPPERS.sub("", name): v for name, v in content["network_weights"].items()}
-    weights, untrained = as_trained(weights)
+    weights, untrained = as_trained(unwrapped(content["network_weights"]))
     if "nnunet_plans" in content:
         facts = _portable(read_entries(PortableEntries, content), weights)
     elif _is_of_a_pretraining(content, weights):
@@ -133,8 +131,9 @@ def source_from(content: Mapping[str, Any]) -> PretrainedSource:
     elif isinstance(content.get("init_args"), Mapping):
         facts = _nnunet(read_entries(CheckpointEntries, content), weights)
     else:
-        facts = {"kind": UNKNOWN, "weights": _without_prefix(weights)}
-    arguments = content.get("init_args") or {}
+        facts = {"kind": UNKNOWN, "weights": without_prefix(weights)}
+    said = content.get("init_args")
+    arguments = said if isinstance(said, Mapping) else {}
     source = PretrainedSource(
         **{**facts, "untrained": untrained, "decoder": _decoder(facts)},
         plans=content.get("nnunet_plans") or arguments.get("plans") or None,
@@ -187,7 +186,7 @@ def _pretraining(entries: CheckpointEntries, weights: dict[str, Tensor]) -> dict
     return {
         **_training_facts(entries),
         "kind": PRETRAINING,
-        "weights": _names_of_pretraining(weights),
+        "weights": names_of_pretraining(weights),
         **_described(entries),
         "num_epochs": entries.settings.num_epochs,
     }
@@ -285,25 +284,3 @@ def _plain(citations: tuple[Citation, ...]) -> tuple[dict[str, Any], ...]:
         }
         for citation in citations
     )
-
-
-def _names_of_pretraining(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Stock names for the backbone of a pretraining network; its heads are dropped."""
-    prefix = "backbone."
-    backbone = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
-    if not any(name.startswith("transpconvs.") for name in backbone):
-        return _without_prefix(backbone)
-    # A backbone without skip connections holds the parts of the decoder beside the encoder.
-    return {
-        name if name.startswith("encoder.") else f"decoder.{name}": value
-        for name, value in backbone.items()
-        if name.startswith(("encoder.", "transpconvs.", "stages."))
-    }
-
-
-def _without_prefix(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names without the wrapper that holds the U-Net, e.g. "model.encoder.stages..."."""
-    matches = [re.match(r"(.*?)encoder\.(stem|stages)\.", name) for name in weights]
-    # The decoder holds the encoder once more, under a longer name.
-    prefix = min((match[1] for match in matches if match), key=len, default="")
-    return {name.removeprefix(prefix): value for name, value in weights.items()}

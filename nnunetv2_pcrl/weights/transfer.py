@@ -227,7 +227,7 @@ def _check_dimension(source: Mapping[str, Tensor], targets: Mapping[str, Tensor]
         f"the pretrained weights are those of a {have.ndim - 2}D network, the planned network is "
         f"{need.ndim - 2}D ({name}: {tuple(have.shape)} against {tuple(need.shape)}). Pretrain "
         f"with the same configuration, or have kernels inflated (2D to 3D) or summed (3D to 2D) "
-        f'by "other_dimension": true in the "pcrlv2" section of the plans or by --other_dimension '
+        f'by "other_dimension": true in section "finetune" of the plans or by --other_dimension '
         f"of nnUNetv2_pcrl_export"
     )
 

@@ -146,7 +146,7 @@ def test_a_decoder_that_was_not_trained_is_written_as_nnu_net_initialises_it(fil
     torch.save({**content, "decoder": "none"}, files / "checkpoint.pth")
     written = run(files)
     assert written["decoder"] == "none"
-    assert "its decoder was not trained" in capsys.readouterr().out
+    assert "The pretraining trained no decoder: it is as nnU-Net" in capsys.readouterr().out
     network = planned(written, 2)
     load_pretrained_weights(network, str(files / "out.pth"))
     stored = content["network_weights"]["backbone.transpconvs.0.weight"]

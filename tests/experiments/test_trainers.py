@@ -41,12 +41,9 @@ def test_transductive_is_a_word_of_the_name_so_that_results_do_not_mix():
 
 
 def test_what_the_plans_say_counts_where_the_name_says_nothing():
-    section = {"pretraining": "authors", "batch_size": 8}
-    trainers = plan(FINETUNE, f"{FINETUNE}_comparisonOnly", section=section)
-    assert [t.pretraining for t in trainers] == [
-        f"{PRETRAIN}_authors",
-        f"{PRETRAIN}_comparisonOnly",
-    ]
+    trainers = plan(FINETUNE, f"{FINETUNE}_comparisonOnly", section={"transductive": True})
+    assert [t.pretraining for t in trainers] == [PRETRAIN, f"{PRETRAIN}_comparisonOnly"]
+    assert all(t.transductive for t in trainers)
     assert plan(FINETUNE, section={"from_scratch": True}) == [Trainer(FINETUNE)]
 
 

@@ -130,6 +130,13 @@ def test_without_a_direction_slices_are_shown_as_stored_and_not_called_axial():
     assert not orientation_from_itk((0.0,) * 9).is_known
 
 
+def test_channels_on_a_fourth_axis_of_the_file_change_nothing():
+    with_channels = np.eye(4)
+    with_channels[:3, :3] = np.reshape(DIRECTIONS["sagittal acquisition"], (3, 3))
+    expected = orientation_from_itk(DIRECTIONS["sagittal acquisition"], (2, 0, 1))
+    assert orientation_from_itk(with_channels.ravel().tolist(), (2, 0, 1)) == expected
+
+
 def test_a_2d_image_has_one_plane_without_directions():
     (plane,) = planes_of(orientation_from_itk((1.0, 0, 0, 1)))
     assert plane == Plane("", None, 0, 1)
@@ -144,17 +151,17 @@ def test_a_2d_image_has_one_plane_without_directions():
     assert (plane_across(planes_of(stored), 0).through(film[None], 0) == film).all()
 
 
-def test_both_of_nnunets_readers_say_the_same(tmp_path):
+def test_all_of_nnunets_readers_say_the_same(tmp_path):
     from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
-    from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+    from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
 
     image = image_of_a_patient(DIRECTIONS["sagittal acquisition"])
     path = str(tmp_path / "patient.nii.gz")
     SimpleITK.WriteImage(image, path)
     pictures = []
-    for reader in (SimpleITKIO(), NibabelIO(), NibabelIOWithReorient()):
-        array, properties = reader.read_images([path])
+    readers = (SimpleITKIO, SimpleITKIOWithReorient, NibabelIO, NibabelIOWithReorient)
+    for reader in readers:
+        array, properties = reader().read_images([path])
         planes = planes_of(orientation_of(properties))
         pictures.append([plane.through(array[0], 4) for plane in planes])
-    assert np.array_equal(pictures[0], pictures[1])
-    assert np.array_equal(pictures[0], pictures[2])
+    assert all(np.array_equal(pictures[0], others) for others in pictures[1:])

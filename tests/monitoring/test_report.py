@@ -14,7 +14,7 @@ from nnunetv2_pcrl.monitoring.comparing import comparing_numbers, comparing_plot
 from nnunetv2_pcrl.monitoring.record import write_record
 from nnunetv2_pcrl.monitoring.runs import read_runs
 from nnunetv2_pcrl.monitoring.verdict import verdict
-from nnunetv2_pcrl.monitoring.vocabulary import Card, Series, Shown
+from nnunetv2_pcrl.monitoring.vocabulary import Card, Chart, Series, Shown, of_every_level
 
 
 def write_run(folder: Path, values=None, shown: Shown = SHOWN, **changes) -> Path:
@@ -94,6 +94,11 @@ def test_like_runs_are_brought_together_number_by_number(tmp_path):
     assert "how well it guesses: guess, training" not in titles
     rows = {row[0]: row[1:] for row in comparing_numbers(runs)}
     assert rows["worst state"] == ["10.00", "10.00"]
+    leveled = Chart("x (others dashed)", of_every_level("val_x", 2), levels=True, compared="x")
+    shown, values = Shown(charts=(leveled,)), logged(val_x_level_0=[1, 2], val_x_level_1=[3, 6])
+    others = [write_run(tmp_path / f"level{n}", values, shown, run={"fold": n}) for n in (0, 1)]
+    plot = next(plot for plot in comparing_plots(read_runs(others)) if plot.title == "x")
+    assert plot.curves[0].values == (2, 4)
     page = page_of(*folders)
     assert "2 runs side by side" in page.words and ["epochs", "2 / 2", "2 / 2"] in page.rows
 
@@ -146,6 +151,16 @@ def test_every_class_of_the_probe_is_named_even_where_it_was_not_sampled(tmp_pat
     assert "0.200 (liver 0.200, tumour not sampled). Before training it was 0.050." in words
 
 
+def test_pictures_are_those_that_the_run_names_in_its_own_folder(tmp_path):
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    pictures = {"a.png": "Best & worst", "../secret.png": "Not its own", "gone.png": "Gone"}
+    folder = write_run(tmp_path / "a", pictures=pictures)
+    (folder / "a.png").write_bytes(b"picture")
+    page = page_of(folder)
+    assert page.addresses == ["data:image/png;base64,cGljdHVyZQ=="]
+    assert "Best & worst" in page.words and "Gone" not in page.words
+
+
 def test_names_from_records_are_text_and_no_html(tmp_path):
     folder = write_run(tmp_path / "a", run={"trainer": "<b>T"}, warnings={"<i>": "<script>"})
     page = page_of(folder)
@@ -160,11 +175,15 @@ def test_a_record_that_does_not_describe_itself_is_refused(tmp_path):
         read_runs([folder])
 
 
-def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
-    with pytest.raises(SystemExit) as ended:
+def test_a_folder_without_a_run_is_refused_in_a_line(tmp_path):
+    with pytest.raises(SystemExit, match=r"^ERROR: There is no monitoring.json in .* or below"):
         report_command([str(tmp_path)])
-    assert ended.value.code == 1
-    assert "no monitoring.json in" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_said_in_a_line(tmp_path):
+    folder = write_run(tmp_path / "a")
+    with pytest.raises(SystemExit, match="^ERROR: .*nowhere"):
+        report_command([str(folder), "-o", str(tmp_path / "nowhere" / "page.html")])
 
 
 def test_the_figures_are_drawn_again_in_other_formats(tmp_path):

@@ -74,6 +74,7 @@ WRONG_ENTRIES = {
     "channel names without numbers": portable(channel_names={"first": "CT"}),
     "channel names that are numbers": portable(channel_names={"0": 1}),
     "channel names of a checkpoint that are a list": checkpoint(dataset_json={"modality": ["CT"]}),
+    "a decoder and arguments that are texts": portable(init_args="x", decoder="x"),
     "a dataset.json that is a text": checkpoint(dataset_json="x"),
     "what it was pretrained on as a text": portable(pretrained_on="x"),
     "a method that is a number": portable(method=7),
@@ -96,6 +97,12 @@ WRONG_ENTRIES = {
     "a tensor without values": with_tensor(torch.ones(3, device="meta")),
     "a tensor of one value repeated": with_tensor(torch.ones(1).expand(1000)),
     "an encoder of vectors": with_tensor(torch.ones(3)),
+    "a tensor with a terminal's command as name": portable(
+        network_weights={**WEIGHTS, "a\x1b[2J": torch.ones(1)}
+    ),
+    "a tensor with an endless name": portable(
+        network_weights={**WEIGHTS, "a" * 10_000: torch.ones(1)}
+    ),
     "no tensors": {"network_weights": {}},
     "tensors that are numbers": {"network_weights": {"a": 1.0}},
     "tensors named by numbers": {"network_weights": {1: torch.ones(1)}},
@@ -127,6 +134,7 @@ def assert_declined(path: Path, *commands: str) -> None:
         assert not output.exists()
 
 
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
 @pytest.mark.parametrize("content", WRONG_ENTRIES.values(), ids=WRONG_ENTRIES)
 def test_entries_of_another_kind_are_declined_by_every_command(tmp_path, content):
     path = tmp_path / "weights.pth"
@@ -172,7 +180,12 @@ def test_files_that_are_no_checkpoints_are_declined(tmp_path):
     flipped[len(whole) // 2] ^= 1
     path.write_bytes(flipped)
     assert_declined(path, "inspect", "export", "convert")
-    for content in (b"text", b"\x80\x02.", b"PK\x03\x04" + bytes(100), pickle.dumps({"a": 1})):
+    for content in (
+        b"text",
+        b"\x80\x02.",
+        b"PK\x03\x04" + bytes(100),
+        pickle.dumps({"a": 1}, protocol=2),
+    ):
         path.write_bytes(content)
         assert_declined(path, "inspect", "export", "convert")
 
@@ -286,3 +299,8 @@ def test_inheritance_is_resolved_and_circles_are_named():
     values["a"]["inherits_from"] = "b"
     with pytest.raises(ValueError, match="the configurations b, a of its plans inherit"):
         resolved_configuration({"configurations": values}, "b")
+
+
+def test_arguments_that_nobody_needs_may_be_anything():
+    source = source_from(portable(init_args="x"))
+    assert source.dataset_json is None and source.plans["plans_name"] == "nnUNetPlans"

@@ -139,6 +139,7 @@ def _state_charts(num_levels: int, batch_size: int) -> tuple[Chart, ...]:
             text="Similarity of two views of one image and of different images: the gap between "
             "solid and dashed is what tells images apart.",
             axis="cosine",
+            compared="cosine of matching images, mean of the levels",
         ),
         Chart(
             "local views that find their image",

@@ -20,7 +20,7 @@ from nnunetv2_pcrl.tasks.segmentation.label_names import LabelKey
 
 
 @dataclass(frozen=True)
-class Segmentations:
+class SegmentedData:
     """Where the cases of a data set and their references are, and what their labels mean.
 
     Attributes:
@@ -54,7 +54,7 @@ class ShownCase:
 
 
 def draw_cases(
-    data: Segmentations,
+    data: SegmentedData,
     predictions: Mapping[str, Path],
     cases: Sequence[ShownCase],
     title: str,

@@ -23,20 +23,21 @@ def image_files(raw: Path, dataset_json: Mapping[str, Any], case: str) -> list[P
     Raises:
         ValueError: if there are none.
     """
+    count = len(_channels(dataset_json))
     if "dataset" in dataset_json:
         listed = dataset_json["dataset"].get(case, {}).get("images", [])
         files = [Path(os.path.abspath(raw / os.path.expandvars(name))) for name in listed]
     else:
-        ending, count = dataset_json["file_ending"], len(_channels(dataset_json))
-        names = (raw / "imagesTr" / f"{case}_{number:04d}{ending}" for number in range(count))
-        # Colours are channels of one file.
-        files = [path for path in names if path.is_file()]
-    if not files or not all(path.is_file() for path in files):
+        ending = dataset_json["file_ending"]
+        files = [raw / "imagesTr" / f"{case}_{number:04d}{ending}" for number in range(count)]
+    found = [path for path in files if path.is_file()]
+    # One file may hold all channels, as those of colours do.
+    if not found or len(found) not in (1, count):
         raise ValueError(
-            f"There is no image of {case} in {raw}: pictures of cases are made from the raw data "
-            f"set, so nnUNet_raw must hold it."
+            f"There is no image of {case} in {raw} ({len(found)} of {count} channels): pictures of "
+            f"cases are made from the raw data set, so nnUNet_raw must hold it."
         )
-    return files
+    return found
 
 
 def read_case(

@@ -20,11 +20,12 @@ from nnunetv2_pcrl.monitoring.pretraining_monitor import EXPECTED_PROGRESS_S, SH
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
 from nnunetv2_pcrl.monitoring.vocabulary import Card, Chart, Line, Shown
+from nnunetv2_pcrl.tasks.segmentation.label_names import label_names
+from nnunetv2_pcrl.tasks.segmentation.validation_pictures import PICTURE_NAME
 from nnunetv2_pcrl.tasks.start import citations_of
 from nnunetv2_pcrl.training.monitored_run import (
     command_of,
     data_of,
-    foreground_names,
     run_of,
 )
 
@@ -68,7 +69,10 @@ class FinetuneProgress:
 
     def __init__(self, trainer: nnUNetTrainer):
         """Watches a trainer that is about to train."""
-        self._shown = finetuning_shown(foreground_names(trainer))
+        manager = trainer.label_manager
+        keys = manager.foreground_regions if manager.has_regions else manager.foreground_labels
+        names = label_names(keys, trainer.dataset_json["labels"])
+        self._shown = finetuning_shown(list(names.values()))
         self._trainer = trainer
         self._guard = Guard(trainer.print_to_log_file)
         self._pace = Pace(SHARE_OF_PICTURES, EXPECTED_PROGRESS_S)
@@ -124,6 +128,7 @@ class FinetuneProgress:
                 "weight_decay": trainer.weight_decay,
             },
             "num_epochs": trainer.num_epochs,
+            "pictures": {PICTURE_NAME: "Best, median and worst validation case"},
             "shown": self._shown.as_plain(),
             "warnings": of_every_training(logged),
             "citations": citations_of(trainer.output_folder),

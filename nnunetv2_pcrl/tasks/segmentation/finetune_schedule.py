@@ -13,6 +13,11 @@ PARTS = ("heads", "decoder", "encoder")
 POLY_EXPONENT = 0.9
 
 
+# The published schedule takes 50 of 1000 epochs for the decoder and 50 for the warm-up of the whole
+# network, 15 and 15 of 150.
+SAWTOOTH_PART, SAWTOOTH_MOST_EPOCHS, SAWTOOTH_LEAST_EPOCHS = 10, 50, 2
+
+
 @dataclass(frozen=True)
 class FinetuneSchedule:
     """The rate of each part of the network as a function of the epoch.
@@ -33,36 +38,66 @@ class FinetuneSchedule:
         Raises:
             ValueError: with the lengths.
         """
-        begin = self.settings.warmup_new_epochs + self.settings.warmup_epochs
-        if max(begin, self.settings.freeze_encoder_epochs) >= self.num_epochs:
+        settings = self.settings
+        begin = sum(self.phases)
+        if max(begin, settings.freeze_encoder_epochs) < self.num_epochs:
+            return
+        if settings.sawtooth and begin >= self.num_epochs:
             raise ValueError(
-                f"a training of {self.num_epochs} epochs has no room for "
-                f"warmup_new_epochs={self.settings.warmup_new_epochs}, "
-                f"warmup_epochs={self.settings.warmup_epochs} and "
-                f"freeze_encoder_epochs={self.settings.freeze_encoder_epochs}; lower them in the "
-                f'"pcrlv2" section of the plans or train longer'
+                f"a training of {self.num_epochs} epochs has no room for sawtooth, which takes "
+                f"{begin} before the training itself; train for {begin + 1} or more"
             )
+        raise ValueError(
+            f"a training of {self.num_epochs} epochs has no room for "
+            f"warmup_new_epochs={settings.warmup_new_epochs}, "
+            f"warmup_epochs={settings.warmup_epochs} and "
+            f"freeze_encoder_epochs={settings.freeze_encoder_epochs}; lower them in the plans, or "
+            f"train longer"
+        )
 
-    def is_new(self, part: str) -> bool:
-        """Whether a part of the network is not loaded."""
+    @property
+    def phases(self) -> tuple[int, int, int]:
+        """Epochs in which the first parts alone warm up and decay, then all parts warm up.
+
+        Source: the published "sawtooth" fine-tuning of convolutional networks (OpenMind, Wald et
+        al. 2025), whose lengths for 1000 and for 150 epochs follow from one rule here.
+        """
+        if not self.settings.sawtooth:
+            return self.settings.warmup_new_epochs, 0, self.settings.warmup_epochs
+        part = min(self.num_epochs // SAWTOOTH_PART, SAWTOOTH_MOST_EPOCHS)
+        part = max(part, SAWTOOTH_LEAST_EPOCHS)
+        return part // 2, part - part // 2, part
+
+    def learns_first(self, part: str) -> bool:
+        """Whether a part learns before the whole network does: the new ones, or all but one."""
+        if self.settings.sawtooth:
+            return part != "encoder"
         return part == "heads" or (part == "decoder" and self.settings.transfer == "encoder")
 
     def rate(self, part: str, epoch: int) -> float:
         """Learning rate of a part in an epoch.
 
-        Linear up to `initial_lr` for new parts alone, linear for all parts, then polynomial decay
-        as in nnU-Net over the epochs that are left. A rate of 0 leaves the part as it is.
+        Linear up to `initial_lr` for the first parts alone, with `sawtooth` then down to zero
+        again, linear for all parts, then polynomial decay as in nnU-Net over the epochs that are
+        left. A rate of 0 leaves the part as it is.
         """
         if part == "encoder" and epoch < self.settings.freeze_encoder_epochs:
             return 0.0
-        first, second = self.settings.warmup_new_epochs, self.settings.warmup_epochs
-        if epoch < first:
-            return self.initial_lr * (epoch + 1) / first if self.is_new(part) else 0.0
-        epoch -= first
-        if epoch < second:
-            return self.initial_lr * (epoch + 1) / second
-        share = (epoch - second) / (self.num_epochs - first - second)
-        return self.initial_lr * (1 - share) ** POLY_EXPONENT
+        warmup_first, decay_first, warmup_all = self.phases
+        if epoch < warmup_first + decay_first and not self.learns_first(part):
+            return 0.0
+        if epoch < warmup_first:
+            return self.initial_lr * (epoch + 1) / warmup_first
+        epoch -= warmup_first
+        if epoch < decay_first:
+            return self._decayed(epoch, decay_first)
+        epoch -= decay_first
+        if epoch < warmup_all:
+            return self.initial_lr * (epoch + 1) / warmup_all
+        return self._decayed(epoch - warmup_all, self.num_epochs - sum(self.phases))
+
+    def _decayed(self, epoch: int, num_epochs: int) -> float:
+        return self.initial_lr * (1 - epoch / num_epochs) ** POLY_EXPONENT
 
 
 class FinetuneLRScheduler(LRScheduler):

@@ -2,25 +2,33 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor
 
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.pretraining import Pretraining
-from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
 from nnunetv2_pcrl.monitoring.guard import Guard
-from nnunetv2_pcrl.settings.base import check_names
-from nnunetv2_pcrl.settings.plans_file import FINETUNE, read_section
 from nnunetv2_pcrl.tasks.segmentation.finetune_progress import FinetuneProgress
 from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
     FinetuneLRScheduler,
     FinetuneSchedule,
     parameter_groups,
 )
-from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings, settings_of_variant
+from nnunetv2_pcrl.tasks.segmentation.seeded_batches import (
+    no_workers,
+    seed_of,
+    seeded_augmenter,
+)
+from nnunetv2_pcrl.tasks.segmentation.settings import (
+    FinetuneSettings,
+    finetune_section,
+    settings_of_variant,
+)
 from nnunetv2_pcrl.tasks.segmentation.validation_pictures import (
     PICTURE_NAME,
     draw_validation_cases,
@@ -28,6 +36,7 @@ from nnunetv2_pcrl.tasks.segmentation.validation_pictures import (
 from nnunetv2_pcrl.tasks.start import Start, forget_report, start_from_weights, unwrapped
 from nnunetv2_pcrl.training.checkpoints import check_can_go_on, read_checkpoint
 from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
+from nnunetv2_pcrl.weights.fresh import fixed_seed
 
 
 class FinetuneTrainer(nnUNetTrainer):
@@ -51,13 +60,12 @@ class FinetuneTrainer(nnUNetTrainer):
         device: torch.device = torch.device("cuda"),  # noqa: B008
     ):
         super().__init__(plans, configuration, fold, dataset_json, device)
-        section = read_section(self.configuration_manager.configuration, FINETUNE, METHOD_SECTIONS)
-        check_names(section, FinetuneSettings.names(), FINETUNE)
+        section = finetune_section(self.configuration_manager.configuration)
         self.finetune_settings = FinetuneSettings.from_section({**section, **self.variant})
         if self.variant_epochs is not None:
             self.num_epochs = self.variant_epochs
-        if self.finetune_settings.finetune_lr is not None:
-            self.initial_lr = self.finetune_settings.finetune_lr
+        if self.finetune_settings.peak_lr is not None:
+            self.initial_lr = self.finetune_settings.peak_lr
         self._resumed = False
         self._stem_at_initialisation: Tensor | None = None
 
@@ -81,8 +89,13 @@ class FinetuneTrainer(nnUNetTrainer):
         return type(name, (cls,), attributes)
 
     def initialize(self):
-        """As nnU-Net; remembers the stem, to see whether somebody loads other weights."""
-        super().initialize()
+        """As nnU-Net, from the seed if there is one; remembers the stem.
+
+        The stem shows whether somebody loads other weights.
+        """
+        seed = self.finetune_settings.seed
+        with nullcontext() if seed is None else fixed_seed(seed):
+            super().initialize()
         self._stem_at_initialisation = self._stem().clone()
 
     def configure_optimizers(self):
@@ -94,6 +107,36 @@ class FinetuneTrainer(nnUNetTrainer):
         groups = parameter_groups(unwrapped(self.network))
         optimizer = type(optimizer)(groups, **optimizer.defaults)
         return optimizer, FinetuneLRScheduler(optimizer, schedule)
+
+    def get_dataloaders(self):
+        """As nnU-Net; with a seed, the same batches whatever the number of workers.
+
+        A training that goes on takes the batches that come next.
+        """
+        seed = self.finetune_settings.seed
+        if seed is None:
+            return super().get_dataloaders()
+        num_workers = get_allowed_n_proc_DA()
+        with no_workers():
+            loaders = [augmenter.data_loader for augmenter in super().get_dataloaders()]
+        steps = (self.num_iterations_per_epoch, self.num_val_iterations_per_epoch)
+        workers = (num_workers, (num_workers + 1) // 2)
+        return tuple(
+            seeded_augmenter(
+                loader,
+                (seed, stream, self.local_rank),
+                self.current_epoch * steps[stream],
+                workers[stream],
+                self.device.type == "cuda",
+            )
+            for stream, loader in enumerate(loaders)
+        )
+
+    def on_train_epoch_start(self):
+        """As nnU-Net; with a seed, what the network draws (dropout) is that of the epoch."""
+        super().on_train_epoch_start()
+        if self.finetune_settings.seed is not None:
+            torch.manual_seed(seed_of(self.finetune_settings.seed, self.current_epoch))
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """As nnU-Net; a resumed training does not start from pretrained weights again.

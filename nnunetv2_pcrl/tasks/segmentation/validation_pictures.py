@@ -9,7 +9,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunetv2_pcrl.tasks.segmentation.case_figure import score_lines
 from nnunetv2_pcrl.tasks.segmentation.case_pictures import (
-    Segmentations,
+    SegmentedData,
     ShownCase,
     draw_cases,
 )
@@ -52,7 +52,7 @@ def draw_validation_cases(trainer: nnUNetTrainer) -> Path:
         )
         for case, rank in ranks.items()
     ]
-    data = Segmentations(
+    data = SegmentedData(
         Path(trainer.preprocessed_dataset_folder_base),
         trainer.dataset_json,
         trainer.plans_manager.image_reader_writer_class(),

@@ -12,6 +12,7 @@ from nnunetv2_pcrl.monitoring.charts import curve_of
 from nnunetv2_pcrl.monitoring.record import read_record
 from nnunetv2_pcrl.tasks.segmentation import finetune_progress
 from nnunetv2_pcrl.tasks.segmentation.finetune_progress import finetuning_shown
+from nnunetv2_pcrl.tasks.start import citations_of
 from nnunetv2_pcrl.trainers import PCRLv2FinetuneTrainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -64,11 +65,10 @@ def test_a_fine_tuning_leaves_curves_and_a_record_with_loss_dice_and_speed(train
     assert "Isensee" in page and "PCRLv2" not in page
 
 
-def test_the_citations_are_those_of_the_weights_that_were_loaded(trainer):
-    trainer.on_train_start()
+def test_the_citations_are_those_of_the_weights_that_were_loaded(tmp_path):
     loaded = {"citations": [{"type": "Methodology", "apa_citations": ["Other, A. (2020). MAE."]}]}
-    (Path(trainer.output_folder) / "transfer_report.json").write_text(json.dumps(loaded))
-    citations = trainer.progress._citations()
+    (tmp_path / "transfer_report.json").write_text(json.dumps(loaded))
+    citations = citations_of(tmp_path)
     assert citations[0] == "Other, A. (2020). MAE." and len(citations) == 2
 
 

@@ -52,6 +52,32 @@ def test_a_frozen_encoder_joins_the_plan_later():
     assert rates("decoder", freeze_encoder_epochs=3) == rates("decoder")
 
 
+# Lengths of the published trainers: the decoder's warm-up and decay, then the whole network's.
+@pytest.mark.parametrize(
+    ("num_epochs", "phases"),
+    [(1000, (25, 25, 50)), (150, (7, 8, 15)), (100, (5, 5, 10)), (10, (1, 1, 2)), (5, (1, 1, 2))],
+)
+def test_sawtooth_takes_a_tenth_of_the_training_at_most_fifty_epochs(num_epochs, phases):
+    settings = FinetuneSettings(sawtooth=True)
+    assert FinetuneSchedule(settings, 1e-3, num_epochs).phases == phases
+
+
+@pytest.mark.parametrize("transfer", ["encoder", "encoder_decoder"])
+def test_sawtooth_trains_the_decoder_first_and_then_the_whole_network(transfer):
+    settings = {"sawtooth": True, "transfer": transfer}
+    first = [0.5, 1, 1, 0.5**0.9]
+    whole = [0.25, 0.5, 0.75, 1]
+    plan = [(1 - k / 32) ** 0.9 for k in range(32)]
+    for part in ("heads", "decoder"):
+        assert rates(part, 40, **settings) == pytest.approx([*first, *whole, *plan])
+    assert rates("encoder", 40, **settings) == pytest.approx([0, 0, 0, 0, *whole, *plan])
+
+
+def test_a_training_too_short_for_sawtooth_is_refused_with_the_length_that_it_needs():
+    with pytest.raises(ValueError, match="4 epochs has no room for sawtooth.*for 5 or more"):
+        FinetuneSchedule(FinetuneSettings(sawtooth=True), 1e-3, 4)
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"warmup_new_epochs": 5, "warmup_epochs": 5}, {"freeze_encoder_epochs": 10}],

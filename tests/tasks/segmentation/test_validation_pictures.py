@@ -108,8 +108,16 @@ def test_images_are_found_in_both_forms_of_data_sets(tree, tmp_path):
     assert found == tree.raw / "imagesTr" / "b_0000.nii.gz"
     listed = {**tree.dataset_json, "dataset": {"b": {"images": ["imagesTr/b_0000.nii.gz"]}}}
     assert image_files(tree.raw, listed, "b") == [found]
-    with pytest.raises(ValueError, match="no image of e in"):
+    with pytest.raises(ValueError, match=r"no image of e in .* \(0 of 1 channels\)"):
         image_files(tree.raw, tree.dataset_json, "e")
+
+
+def test_one_file_may_hold_all_channels_but_none_of_several_may_be_missing(tree):
+    colours = {**tree.dataset_json, "channel_names": {"0": "R", "1": "G", "2": "B"}}
+    assert len(image_files(tree.raw, colours, "b")) == 1
+    tree._write(tree.raw / "imagesTr", "b_0002", segmentation())
+    with pytest.raises(ValueError, match="2 of 3 channels"):
+        image_files(tree.raw, colours, "b")
 
 
 def test_a_prediction_on_another_grid_is_refused(tree):
