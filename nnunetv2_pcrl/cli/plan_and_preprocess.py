@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; exits with 1 if an image failed, unless --skip_bad."""
     args = build_parser().parse_args(arguments)
-    all_good = True
+    all_good, unprepared = True, {}
     with exit_with_error():
         if args.normalization == "target" and not args.plans_from:
             raise ValueError("--normalization target goes with --plans_from.")
@@ -63,9 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             clean=args.clean,
         )
         for dataset in args.d:
-            preparation = prepare(dataset, settings)
+            try:
+                preparation = prepare(dataset, settings)
+            except ValueError as error:
+                if len(args.d) == 1:
+                    raise
+                unprepared[dataset] = str(error)
+                continue
             _report(preparation)
             all_good = all_good and not preparation.failed and not preparation.nameless
+    if unprepared:
+        print_failed(unprepared, "data sets could not be prepared")
+        sys.exit(1)
     if not all_good and not args.skip_bad:
         print("Repair or remove these images and run the command again, or give --skip_bad.")
         sys.exit(1)

@@ -4,32 +4,13 @@ import hashlib
 import re
 from collections.abc import Container
 
+from nnunetv2_pcrl.weights.plain_names import plain_name
+
 # With "_0000.nii.gz" and the folders of results far below what any file system allows.
 MAX_LENGTH = 60
 _DIGEST_LENGTH = 8
 # nnU-Net's preprocessed segmentation of CASE is CASE_seg.
 _RESERVED = re.compile(r"_seg$", re.IGNORECASE)
-
-
-def check_plain_name(name: object, what: str) -> str:
-    """Returns a name that stays inside the folder it is put into.
-
-    Args:
-        name: read from a file that another person may have written.
-        what: it is, for the message.
-
-    Raises:
-        ValueError: if it is empty, no text, hidden, or has parts of a path.
-    """
-    is_plain = (
-        isinstance(name, str)
-        and 0 < len(name) <= 200
-        and not name.startswith(".")
-        and not re.search(r"[/\\\x00-\x1f]", name)
-    )
-    if not is_plain:
-        raise ValueError(f"{what} {name!r} is no plain file name")
-    return name
 
 
 def check_case_name(name: object) -> str:
@@ -38,7 +19,7 @@ def check_case_name(name: object) -> str:
     Raises:
         ValueError: if it is no plain file name, or means something else to nnU-Net.
     """
-    name = check_plain_name(name, "case name")
+    name = plain_name(name, "case name")
     if _RESERVED.search(name):
         raise ValueError(
             f'case name {name!r} ends with "_seg", which nnU-Net takes for a segmentation: rename '

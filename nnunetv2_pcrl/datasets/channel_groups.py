@@ -77,9 +77,10 @@ def group_by_patterns(
 ) -> tuple[list[Group], dict[str, str], dict[str, str]]:
     """Images whose names have the patterns of the channels, a case for each examination.
 
-    An image that has several patterns belongs to the longest. Examinations are told apart by
-    study, by folder at any depth, or by what the names of files have in common; what makes most
-    cases complete is taken.
+    A pattern is compared with the names of files and the descriptions of series; if it has a / or
+    fits none of these, with the paths. An image that has several belongs to the longest.
+    Examinations are told apart by study, by folder at any depth, or by what the names of files have
+    in common; what makes most cases complete is taken.
 
     Returns:
         Complete cases, why other images make none, and images without a pattern.
@@ -88,8 +89,13 @@ def group_by_patterns(
     left_out = {}
     longest_first = sorted(zip(channels, patterns, strict=True), key=lambda pair: -len(pair[1]))
     pattern_of = {}
+    of_path = {pattern for pattern in patterns if _is_of_path(pattern, sources)}
     for source in sources:
-        found = next((pair for pair in longest_first if matches([pair[1]], source.texts)), None)
+        texts = {True: source.relative.as_posix(), False: source.short_name}
+        fitting = [
+            pair for pair in longest_first if matches([pair[1]], [texts[pair[1] in of_path]])
+        ]
+        found = fitting[0] if fitting else None
         if found is None:
             left_out[source.name] = "it has the pattern of no channel"
             continue
@@ -107,6 +113,10 @@ def group_by_patterns(
     if all(folders) and len(set(folders)) == len(folders):
         complete = [Group(f, g.sources) for f, g in zip(folders, complete, strict=True)]
     return complete, failed, left_out
+
+
+def _is_of_path(pattern: str, sources: Sequence[Source]) -> bool:
+    return "/" in pattern or not any(matches([pattern], [s.short_name]) for s in sources)
 
 
 def _common_folder(sources: Sequence[Source]) -> str:

@@ -190,10 +190,16 @@ def _stack(headers: Sequence[DicomHeader]) -> Series:
     Raises:
         ValueError: with the numbers.
     """
+    if "MOSAIC" in headers[0].stack_value("ImageType").upper():
+        raise ValueError("each file is a mosaic of slices; convert it to NIfTI (dcm2niix)")
     sizes = {header.size for header in headers}
     if len(sizes) > 1:
         listed = " and ".join(f"{w} x {h}" for w, h in sorted(sizes))
         raise ValueError(f"its slices have {len(sizes)} sizes: {listed}")
+    spacings = {tuple(np.round(header.spacing or (1.0, 1.0), 3)) for header in headers}
+    if len(spacings) > 1:
+        listed = " and ".join(f"{x:g} x {y:g}" for x, y in sorted(spacings))
+        raise ValueError(f"its slices have {len(spacings)} pixel spacings: {listed} mm")
     if len({header.num_components for header in headers}) > 1:
         raise ValueError("some of its slices are grey and some are in colour")
     frames = [frame for header in headers for frame in header.frames]

@@ -88,7 +88,8 @@ def _straightened(image: SimpleITK.Image, series: Series) -> SimpleITK.Image:
     array = SimpleITK.GetArrayFromImage(image)
     # Rows come first in the array, columns first in the image.
     shift = np.array(series.drift[::-1]) / np.array(image.GetSpacing()[1::-1])
-    shifts = np.arange(len(array))[:, None] * shift
+    # Whole pixels stay whole: a trifle more would move the first row out of the plane.
+    shifts = np.round(np.arange(len(array))[:, None] * shift, 4)
     before = np.ceil(np.maximum(-shifts, 0).max(axis=0)).astype(int)
     after = np.ceil(np.maximum(shifts, 0).max(axis=0)).astype(int)
     margins = ((0, 0), *zip(before, after, strict=True))

@@ -14,7 +14,7 @@ from nnunetv2_pcrl.datasets.folder_cases import (
     manifest_rows,
     plan_folder,
 )
-from nnunetv2_pcrl.datasets.folder_images import bring, remove
+from nnunetv2_pcrl.datasets.folder_images import bring, remove_stale
 from nnunetv2_pcrl.datasets.headers import reason_of
 from nnunetv2_pcrl.datasets.parallel import listed
 from nnunetv2_pcrl.datasets.raw import (
@@ -64,23 +64,24 @@ def build_from_folder(request: FolderRequest, target: Path) -> FolderPlan:
         ValueError: if there are no usable images, or if the target is somebody else's.
     """
     plan = plan_from_folder(request, target)
-    earlier = {row.identifier for row in read_manifest(target) if row.identifier}
+    planned = {case.identifier for case in plan.cases}
+    earlier = [row for row in read_manifest(target) if row.identifier]
     target.mkdir(parents=True, exist_ok=True)
-    write_manifest(target, manifest_rows(plan, {}))
+    # Until the end the manifest names what lies there, too, from an earlier run.
+    leftover = [row for row in earlier if row.identifier not in planned]
+    write_manifest(target, [*manifest_rows(plan, {}), *leftover])
     paths: dict[str, list[str]] = {}
     remarks: dict[str, str] = {}
     for case in tqdm(plan.cases, desc="Images", disable=None):
         try:
             paths[case.identifier] = bring(case, target, request, remarks)
         except (ValueError, RuntimeError, PermissionError, FileNotFoundError) as error:
-            remove(target, case.identifier)
             reason = reason_of(error)
             plan.survey.failed.update({source.name: reason for source in case.sources})
     made = FolderPlan([c for c in plan.cases if c.identifier in paths], plan.reader, plan.survey)
     if not made.cases:
         raise ValueError(f"No image of {request.images} could be used.{listed(made.survey.failed)}")
-    for identifier in earlier - set(paths):
-        remove(target, identifier)
+    remove_stale(target, planned | {row.identifier for row in earlier}, paths)
     ending = ".png" if made.reader == NATURAL_READER else ".nii.gz"
     content = unlabelled_json(request.channels, ending, made.reader, paths, MAKER)
     write_manifest(target, manifest_rows(made, remarks))

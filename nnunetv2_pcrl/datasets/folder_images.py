@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import SimpleITK
@@ -47,13 +48,24 @@ def bring(case: Case, target: Path, request: FolderRequest, remarks: dict[str, s
     return paths
 
 
-def remove(target: Path, identifier: str) -> None:
-    """Removes what was written or linked of a case."""
+def remove_stale(target: Path, known: Collection[str], paths: Mapping[str, list[str]]) -> None:
+    """Removes what this or an earlier run wrote or linked and dataset.json does not name.
+
+    Args:
+        target: folder of the raw data set.
+        known: names of cases of this and of the earlier run; images of others stay.
+        paths: of the cases in dataset.json.
+    """
     images = target / "imagesTr"
-    pattern = re.compile(rf"{re.escape(identifier)}_\d{{4}}(\..*)?")
+    named = {Path(path).parts[1] for found in paths.values() for path in found if _is_ours(path)}
     for path in images.iterdir() if images.is_dir() else ():
-        if pattern.fullmatch(path.name):
+        match = re.fullmatch(r"(.+)_\d{4}(\..*)?", path.name)
+        if match and match[1] in known and path.name not in named:
             _unlink(path)
+
+
+def _is_ours(path: str) -> bool:
+    return path.startswith("imagesTr/")
 
 
 def _unlink(path: Path) -> None:

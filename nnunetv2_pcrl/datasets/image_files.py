@@ -10,12 +10,26 @@ from tempfile import TemporaryDirectory
 ITK_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 NATURAL_ENDINGS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
+# Images that nnU-Net's readers do not know, and what images come wrapped in.
+_OTHER_IMAGES = (".mgz", ".mgh", ".mnc", ".img", ".nhdr", ".par", ".gipl")
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z")
+
 
 def ending_of(path: Path) -> str:
     """The image ending of a file's name as it is written there, empty if it has none."""
     name = path.name.lower()
     matching = (e for e in ITK_ENDINGS + NATURAL_ENDINGS if name.endswith(e))
     return path.name[-len(ending) :] if (ending := next(matching, "")) else ""
+
+
+def hint_on(path: Path) -> str:
+    """What a person can do with a file that is no image for nnU-Net; empty if it is none at all."""
+    name = path.name.lower()
+    if name.endswith(_OTHER_IMAGES):
+        return "nnU-Net does not read its format; convert it to NIfTI"
+    if name.endswith(_ARCHIVES):
+        return "it is an archive; unpack it if it holds images"
+    return ""
 
 
 def is_photograph(path: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import SimpleITK
 
 from nnunetv2_pcrl.datasets.mhd import voxel_file
+from nnunetv2_pcrl.datasets.nifti import check_is_complete
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 # The description in a NIfTI header, of which SimpleITK writes 79 characters.
@@ -105,6 +106,15 @@ def write_image(image: SimpleITK.Image, path: Path) -> None:
         named = path.with_name(f"{temporary.name}.{path.name}")
         try:
             SimpleITK.WriteImage(image, str(named), useCompression=True)
+            _check_is_written(named)
             named.replace(temporary)
         finally:
             named.unlink(missing_ok=True)
+
+
+def _check_is_written(path: Path) -> None:
+    """The library that writes NIfTI says nothing of a full disk."""
+    try:
+        check_is_complete(path)
+    except ValueError as error:
+        raise ValueError(f"it could not be written wholly ({error}): make space") from error

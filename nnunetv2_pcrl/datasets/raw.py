@@ -16,6 +16,8 @@ MANIFEST = "manifest.csv"
 DATASET_JSON = "dataset.json"
 # Key of dataset.json, which nnU-Net does not ask for.
 MADE_BY = "made_by"
+# With what nnU-Net and trainers add, names of folders stay far below what file systems take.
+_LONGEST_NAME = 60
 # nnU-Net's readers by the kind of file.
 ITK_READER, NATURAL_READER = "SimpleITKIO", "NaturalImage2DIO"
 # Brings images of any orientation to one, and predictions back.
@@ -48,10 +50,11 @@ def raw_folder(root: Path, number: int, name: str) -> Path:
     Raises:
         ValueError: if the number is taken by a data set of another name.
     """
-    if not 1 <= number <= 999 or not name or not name.replace("_", "").isalnum():
+    is_named = 0 < len(name) <= _LONGEST_NAME and name.replace("_", "").isalnum()
+    if not 1 <= number <= 999 or not is_named:
         raise ValueError(
-            f"A data set has a number from 1 to 999 and a name of letters, digits and _, got "
-            f"{number} and {name!r}."
+            f"A data set has a number from 1 to 999 and a name of at most {_LONGEST_NAME} letters, "
+            f"digits and _, got {number} and {name!r}."
         )
     folder = root / f"Dataset{number:03d}_{name}"
     others = [p.name for p in root.glob(f"Dataset{number:03d}_*") if p != folder]

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from nnunetv2_pcrl.datasets.dicom_headers import DicomHeader, read_dicom_header
 from nnunetv2_pcrl.datasets.dicom_series import Series, group_series, source_name
 from nnunetv2_pcrl.datasets.headers import Header, read_header, reason_of
-from nnunetv2_pcrl.datasets.image_files import ending_of, find_files, is_photograph
+from nnunetv2_pcrl.datasets.image_files import ending_of, find_files, hint_on, is_photograph
 from nnunetv2_pcrl.datasets.label_like import MAX_VALUES, has_label_name, has_label_values
 from nnunetv2_pcrl.datasets.modalities import choose_modality
 from nnunetv2_pcrl.datasets.photographs import has_label_values as drawing_has_label_values
@@ -74,6 +74,11 @@ class Source:
         return "" if self.series is None else self.series.title
 
     @property
+    def short_name(self) -> str:
+        """Description of a series, or name of a file."""
+        return (self.series.first.description if self.series else "") or self.relative.name
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """What patterns are compared with."""
         texts = (self.relative.as_posix(), self.relative.name)
@@ -132,7 +137,10 @@ def survey_folder(
                 _survey_file(path, relative, wanted, found)
             elif path.name != MANIFEST:
                 header = read_dicom_header(path)
-                headers += [header] if header is not None else []
+                if header is not None:
+                    headers.append(header)
+                elif hint := hint_on(path):
+                    found.left_out[str(path)] = hint
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
             found.failed[str(path)] = _reason(error)
     _survey_series(headers, images, wanted, found, () if any_modality else channels)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnunetv2_pcrl.datasets.case_names import check_plain_name
+from nnunetv2_pcrl.weights.plain_names import plain_name
 
-# Hidden, so that nothing takes it for a case.
+# A folder, because nnU-Net wants files of one kind only beside the cases.
 MARK = ".made_by_nnunetv2_pcrl"
 _TEXT = (
     "nnUNetv2_pcrl_plan_and_preprocess made this folder from images without their labels. It "
@@ -25,7 +25,7 @@ def data_folder(plans_file: Path, values: Mapping[str, Any]) -> Path:
     Raises:
         ValueError: if its name would lead out of the data set's folder.
     """
-    name = check_plain_name(values.get("data_identifier"), f'"data_identifier" in {plans_file}:')
+    name = plain_name(values.get("data_identifier"), f'"data_identifier" in {plans_file}:')
     return plans_file.parent / name
 
 
@@ -35,7 +35,7 @@ def check_is_ours(folder: Path, plans_file: Path) -> None:
     Raises:
         ValueError: naming it.
     """
-    if not folder.exists() or (folder / MARK).is_file():
+    if not folder.exists() or (folder / MARK).is_dir():
         return
     if not folder.is_dir() or any(folder.iterdir()):
         raise ValueError(
@@ -52,11 +52,11 @@ def make_folder(folder: Path, plans_file: Path) -> None:
         ValueError: if it is not ours.
     """
     check_is_ours(folder, plans_file)
-    folder.mkdir(exist_ok=True)
-    (folder / MARK).write_text(_TEXT, encoding="utf-8")
+    (folder / MARK).mkdir(parents=True, exist_ok=True)
+    (folder / MARK / "about.txt").write_text(_TEXT, encoding="utf-8")
 
 
 def remove_folder(folder: Path) -> None:
     """Removes a folder if it is ours; another one stays."""
-    if (folder / MARK).is_file() and not folder.is_symlink():
+    if (folder / MARK).is_dir() and not folder.is_symlink():
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,8 +1,11 @@
 """Plans files that are there already: of a target, or of an earlier preparation."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
+
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 from nnunetv2_pcrl.datasets.raw import environment_folder, read_json
 from nnunetv2_pcrl.preparation.preparation_settings import PreparationSettings
@@ -18,6 +21,14 @@ _KEYS = {
     "transpose_forward": list,
     "foreground_intensity_properties_per_channel": dict,
 }
+_CONFIGURATION_KEYS = (
+    "data_identifier",
+    "patch_size",
+    "spacing",
+    "normalization_schemes",
+    "use_mask_for_norm",
+    "preprocessor_name",
+)
 
 
 def read_plans(path: Path) -> dict[str, Any]:
@@ -55,7 +66,36 @@ def read_target_plans(target: str, plans_name: str) -> dict[str, Any]:
             f"There is no {path}. Plan the target data set first "
             f"(nnUNetv2_plan_and_preprocess -d {target}), or name its plans by --target_plans."
         )
-    return read_plans(path)
+    plans = read_plans(path)
+    for name in plans["configurations"]:
+        configuration_of(plans, name, path)
+    return plans
+
+
+def configuration_of(plans: Mapping[str, Any], name: str, path: Path) -> ConfigurationManager:
+    """A configuration with what it inherits, as nnU-Net reads it.
+
+    Args:
+        plans: nnU-Net plans.
+        name: of the configuration.
+        path: of the plans, for the message.
+
+    Raises:
+        ValueError: if nnU-Net cannot read it, or it lacks what is asked of every configuration.
+    """
+    try:
+        manager = PlansManager(deepcopy(dict(plans))).get_configuration(name)
+        missing = [key for key in _CONFIGURATION_KEYS if key not in manager.configuration]
+    except Exception as error:
+        # What a person wrote there makes nnU-Net raise almost anything.
+        raise ValueError(
+            f"{path}: nnU-Net cannot read the configuration {name} ({error}); plan anew."
+        ) from error
+    if missing:
+        raise ValueError(
+            f"{path}: the configuration {name} has no {', '.join(missing)}; plan anew."
+        )
+    return manager
 
 
 def check_plans_are_ours(plans_file: Path, settings: PreparationSettings) -> None:

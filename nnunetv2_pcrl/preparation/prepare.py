@@ -11,7 +11,6 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
     DatasetFingerprintExtractor,
 )
 
-from nnunetv2_pcrl.datasets.case_names import check_plain_name
 from nnunetv2_pcrl.datasets.folds import take_over_folds
 from nnunetv2_pcrl.datasets.parallel import listed
 from nnunetv2_pcrl.datasets.raw import environment_folder, read_json, write_json
@@ -24,6 +23,7 @@ from nnunetv2_pcrl.preparation.reader import find_reader
 from nnunetv2_pcrl.preparation.unlabelled_plans import default_plans_name, plan, plan_after
 from nnunetv2_pcrl.preparation.unlabelled_preprocessing import preprocess_cases
 from nnunetv2_pcrl.settings.plans_file import PRETRAINING, SECTIONS
+from nnunetv2_pcrl.weights.plain_names import plain_name
 
 MEASUREMENTS = "pcrlv2_fingerprint"
 FINGERPRINT = "dataset_fingerprint.json"
@@ -65,7 +65,7 @@ def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
     raw = read_raw_dataset(raw_folder, settings.include_test_images)
     folder = environment_folder("nnUNet_preprocessed") / raw.name
     folder.mkdir(parents=True, exist_ok=True)
-    plans_name = check_plain_name(settings.plans_name or _plans_name(settings), "plans name")
+    plans_name = plain_name(settings.plans_name or _plans_name(settings), "plans name")
     plans_file = folder / f"{plans_name}.json"
     check_plans_are_ours(plans_file, settings)
     if settings.clean:

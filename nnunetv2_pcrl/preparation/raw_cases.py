@@ -9,10 +9,11 @@ from typing import Any
 
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
-from nnunetv2_pcrl.datasets.case_names import check_case_name, check_plain_name
+from nnunetv2_pcrl.datasets.case_names import check_case_name
 from nnunetv2_pcrl.datasets.image_files import ITK_ENDINGS, NATURAL_ENDINGS
 from nnunetv2_pcrl.datasets.raw import DATASET_JSON, UNLABELLED, environment_folder, read_json
 from nnunetv2_pcrl.preparation.label_section import check_labels
+from nnunetv2_pcrl.weights.plain_names import plain_name
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def find_dataset_folder(variable: str, dataset: int | str) -> Path:
             names = ", ".join(p.name for p in found) or "none"
             raise ValueError(f"Data set {dataset} must be one folder of {root}, found {names}.")
         return found[0]
-    check_plain_name(str(dataset), "data set")
+    plain_name(str(dataset), "data set")
     folder = root / maybe_convert_to_dataset_name(str(dataset))
     if not folder.is_dir():
         raise ValueError(f"There is no data set {dataset} in {root}.")
@@ -102,6 +103,12 @@ def read_raw_dataset(folder: Path, include_test_images: bool = False) -> RawData
     content = read_json(path)
     names = content.get("channel_names", content.get("modality"))
     _check_names_and_ending(names, content.get("file_ending"), path)
+    reader = content.get("overwrite_image_reader_writer", "None")
+    if not isinstance(reader, str):
+        raise ValueError(
+            f'"overwrite_image_reader_writer" in {path} must be the name of a reader, e.g. '
+            f'"SimpleITKIO", got {reader!r}.'
+        )
     training = _training_cases(folder, content)
     searched = [] if "dataset" in content else [folder / "imagesTr"]
     cases = {identifier: images for identifier, (images, _) in training.items()}

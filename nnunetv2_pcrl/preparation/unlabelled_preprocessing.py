@@ -14,6 +14,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from nnunetv2_pcrl.datasets.parallel import run_cases
 from nnunetv2_pcrl.datasets.raw import read_json, write_json
 from nnunetv2_pcrl.preparation.data_folders import data_folder, make_folder
+from nnunetv2_pcrl.preparation.existing_plans import configuration_of
 from nnunetv2_pcrl.preparation.image_fingerprint import read_geometry
 from nnunetv2_pcrl.preparation.usable_images import check_size
 
@@ -55,7 +56,7 @@ def preprocess_cases(
         ValueError: if the data folder holds what this command did not make.
     """
     plans = PlansManager(str(plans_file))
-    manager = plans.get_configuration(configuration)
+    manager = configuration_of(plans.plans, configuration, plans_file)
     folder = data_folder(plans_file, manager.configuration)
     make_folder(folder, plans_file)
     _remove_all_but(folder, set(cases))

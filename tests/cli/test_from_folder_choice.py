@@ -132,6 +132,16 @@ def test_cases_that_lack_a_channel_or_have_two_are_named(images, target, capsys)
     assert cases(target) == {"a"}
 
 
+def test_a_patient_whose_name_has_a_pattern_is_no_channel(images, target, capsys):
+    for name in ("PAT1/T1", "PAT1/T2", "PAT1/FLAIR", "PAT2/T1", "PAT2/FLAIR"):
+        write_image(images / f"{name}.nii.gz", mr_array())
+    run(images, "--channels", "T1=*T1*", "FLAIR=*FLAIR*")
+    assert "PAT1/T2.nii.gz: it has the pattern of no channel" in capsys.readouterr().out
+    assert cases(target) == {"PAT1", "PAT2"}
+    run(images, "--channels", "T1=PAT1/*T1*", "FLAIR=PAT1/FLAIR*")
+    assert cases(target) == {"PAT1"}
+
+
 def test_patterns_for_some_channels_only_are_refused(images, target):
     with pytest.raises(SystemExit, match="Either all channels have a pattern or none"):
         run(images, "--channels", "T1=*T1*", "FLAIR")
@@ -322,7 +332,11 @@ def test_a_run_that_stopped_has_named_what_it_was_going_to_write(images, target,
     with pytest.raises(SystemExit, match="130"):
         run(images)
     assert set(notes(target)) == {str(images / "a.nii.gz")}
-    monkeypatch.undo()
+    # What an earlier run left is still named.
+    write_image(images / "b.nii.gz", ct_array())
+    with pytest.raises(SystemExit, match="130"):
+        run(images, "--exclude", "a*")
+    assert {str(images / "a.nii.gz"), str(images / "b.nii.gz")} <= set(notes(target))
 
 
 def test_images_of_somebody_else_are_not_mixed_with_ours(images, target):
@@ -350,3 +364,14 @@ def test_reasons_are_short_and_say_what_to_do(images, target, capsys):
     assert "gz.nii: it is compressed although its name ends with .nii: rename it" in text
     assert "cut.mha: the file is truncated: 3261 of 3360 bytes are there" in text
     assert "SimpleITK" not in text and "0x" not in text
+
+
+def test_formats_that_nnunet_does_not_read_and_archives_are_spoken_of(images, target, capsys):
+    write_image(images / "a.nii.gz", ct_array())
+    for name in ("brain.mgz", "old.img", "more.zip", "notes.txt"):
+        (images / name).write_bytes(b"content")
+    run(images)
+    text = capsys.readouterr().out
+    assert "3 files or series are left out on purpose" in text
+    assert "brain.mgz: nnU-Net does not read its format; convert it to NIfTI" in text
+    assert "more.zip: it is an archive; unpack it if it holds images" in text

@@ -154,10 +154,11 @@ def test_every_series_of_a_folder_has_its_own_reason(images, target, capsys):
     assert len(read_raw_dataset(target).cases) == 1
 
 
-def test_a_tilted_gantry_is_straightened_and_said(images, target, capsys):
-    # Slices 4 mm apart along their normal, each 3 pixels of 1 mm lower than the one before.
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_tilted_gantry_is_straightened_and_said(images, target, capsys, sign):
+    # Slices 4 mm apart along their normal, each 3 pixels of 1 mm beside the one before.
     orientation = (1.0, 0.0, 0.0, 0.0, 0.8, 0.6)
-    step = np.array([0, -0.6, 0.8]) * 4.0 - 3.0 * np.array([0, 0.8, 0.6])
+    step = np.array([0, -0.6, 0.8]) * 4.0 + sign * 3.0 * np.array([0, 0.8, 0.6])
     array = write_series(images / "tilt", "1.2.3.1", noise(), tuple(step), orientation)
     run(images, "--channels", "CT")
     assert "1 images: gantry tilt of some degrees, straightened" in capsys.readouterr().out
@@ -188,6 +189,24 @@ def test_frames_without_positions_are_no_volume(images, target, capsys):
     write_file(images / "film.dcm", noise(), SeriesInstanceUID="1.2.3.9")
     run(images, "--skip_bad")
     assert "its 6 frames have no position: they make no volume" in capsys.readouterr().out
+
+
+def test_slices_of_other_pixel_spacings_make_no_volume(images, target, capsys):
+    write_series(images / "good", "1.2.3.4", noise())
+    write_series(images / "zoom", "1.2.3.5", noise()[:3])
+    more = {"start": (0.0, 0.0, 6.0), "stem": "x", "PixelSpacing": [0.5, 0.5]}
+    write_series(images / "zoom", "1.2.3.5", noise()[3:], **more)
+    run(images, "--skip_bad")
+    assert "its slices have 2 pixel spacings: 0.5 x 0.5 and 1 x 1 mm" in capsys.readouterr().out
+
+
+def test_a_mosaic_of_slices_is_no_image(images, target, capsys):
+    write_series(images / "good", "1.2.3.4", noise())
+    write_file(
+        images / "m.dcm", noise()[0], SeriesInstanceUID="1.2.3.9", ImageType="PRIMARY\\MOSAIC"
+    )
+    run(images, "--skip_bad")
+    assert "each file is a mosaic of slices; convert it to NIfTI" in capsys.readouterr().out
 
 
 def test_files_without_the_mark_are_known_by_their_content(images, target):
@@ -298,3 +317,7 @@ def test_channels_on_other_grids_are_resampled_on_request(images, target, capsys
     np.testing.assert_allclose(
         SimpleITK.GetArrayFromImage(second)[:, 0, 0], [0, 200, 400, 600, 800, 1000]
     )
+    # As cases of one channel they leave nothing of the two behind.
+    run(images, "--channels", "MR")
+    names = {f.name for f in (target / "imagesTr").iterdir()}
+    assert names == {"p_0000.nii.gz", "p_2_0000.nii.gz"}

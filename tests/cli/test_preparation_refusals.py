@@ -2,12 +2,13 @@
 
 import gzip
 import json
-import os
+import shutil
 
 import blosc2
 import numpy as np
 import pytest
 import SimpleITK
+from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from prepared_dataset import configuration, plans
 from raw_images import ct_array, write_dataset, write_image
 
@@ -190,6 +191,7 @@ def test_regions_with_an_order_are_taken_and_follow_a_correction(raw, prepared):
         ({"channel_names": ["CT"]}, 'needs "channel_names"'),
         ({"channel_names": {"1": "CT"}}, 'needs "channel_names"'),
         ({"file_ending": 3}, '"file_ending"'),
+        ({"overwrite_image_reader_writer": 3}, "must be the name of a reader"),
         ({"file_ending": ""}, '"file_ending"'),
         ({"dataset": ["a.nii.gz"]}, '"dataset" in .* must name cases'),
         ({"dataset": {"a": "x.nii.gz"}}, 'Case a in .* names no "images"'),
@@ -207,6 +209,20 @@ def test_an_odd_dataset_json_is_one_sentence(raw, values, message):
 def test_odd_plans_are_one_sentence(raw, prepared, target, content):
     target.write_text(content, errors="surrogateescape")
     with pytest.raises(SystemExit, match=r"nnUNetPlans\.json (holds|is no valid)"):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"inherits_from": "none"}, "cannot read the configuration 3d_fullres"),
+        ({"inherits_from": "3d_fullres"}, "cannot read the configuration 3d_fullres"),
+        ({"architecture": {}}, "the configuration 3d_fullres has no data_identifier, patch_size"),
+    ],
+)
+def test_a_configuration_that_nnunet_cannot_read_is_named(raw, target, values, message):
+    edit(target, configurations={"3d_fullres": values})
+    with pytest.raises(SystemExit, match=message):
         run()
 
 
@@ -301,7 +317,17 @@ def test_an_error_of_the_system_names_file_reason_and_remedy(raw, prepared, monk
 def test_the_folder_of_the_cases_is_marked_as_ours(raw, prepared):
     run()
     mark = data(prepared) / ".made_by_nnunetv2_pcrl"
-    assert "nnUNetv2_pcrl_plan_and_preprocess" in mark.read_text()
-    os.remove(mark)
+    assert "nnUNetv2_pcrl_plan_and_preprocess" in (mark / "about.txt").read_text()
+    # nnU-Net knows the kind of the cases by the endings of all files.
+    assert infer_dataset_class(str(data(prepared))).__name__ == "nnUNetDatasetBlosc2"
+    shutil.rmtree(mark)
     with pytest.raises(SystemExit, match="holds what this command did not make"):
         run()
+
+
+def test_a_data_set_that_cannot_be_prepared_does_not_stop_the_others(raw, prepared, capsys):
+    with pytest.raises(SystemExit, match="^1$"):
+        main(["-d", "8", "7", "-c", "3d_fullres", "--plans_from", "43", "-np", "1", "--skip_bad"])
+    text = capsys.readouterr().out
+    assert "3 of 3 cases are ready" in text
+    assert "1 data sets could not be prepared:" in text and "8: Data set 8 must be" in text

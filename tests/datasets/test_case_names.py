@@ -1,6 +1,6 @@
 import pytest
 
-from nnunetv2_pcrl.datasets.case_names import case_name, check_case_name, check_plain_name
+from nnunetv2_pcrl.datasets.case_names import case_name, check_case_name
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,10 @@ def test_taken_names_get_a_number_within_the_length():
     assert case_name("x" * 60, {long}) == "x" * 58 + "_2"
 
 
-@pytest.mark.parametrize("name", ["a/b", "..", ".a", "", "a\\b", "a\nb", "a\0", 3, None, "x" * 201])
+@pytest.mark.parametrize("name", ["a/b", "..", "", "a\\b", "a\nb", "a\0", 3, None])
 def test_names_that_lead_elsewhere_are_refused(name):
-    with pytest.raises(ValueError, match="data set .* is no plain file name"):
-        check_plain_name(name, "data set")
+    with pytest.raises(ValueError, match="case name .* is no plain file name"):
+        check_case_name(name)
 
 
 def test_case_names_must_be_found_again_by_nnunet():
