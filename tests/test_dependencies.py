@@ -31,7 +31,7 @@ MAY_IMPORT = {
         "datasets",
     },
     "evaluation": {"experiments", "tasks", "methods", "monitoring", "label_folds", "weights"},
-    "experiments": {"monitoring", "tasks", "training", "label_folds", "weights"},
+    "experiments": {"monitoring", "tasks", "training", "label_folds", "settings", "weights"},
     "tasks": {
         "training",
         "methods",

@@ -22,7 +22,7 @@ from nnunetv2_pcrl.label_folds.files import read_table
 from nnunetv2_pcrl.label_folds.results import check_unchanged
 from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
 from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
-from nnunetv2_pcrl.settings.plans_file import FINETUNE, read_section
+from nnunetv2_pcrl.settings.plans_file import CLASSIFICATION, FINETUNE, read_section
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE
 from nnunetv2_pcrl.weights.entries import resolved_configuration
 
@@ -75,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("-d", required=True, metavar="ID", help="data set")
     add("-c", required=True, metavar="CONFIGURATION", help="e.g. 3d_fullres")
     add("-p", default="nnUNetPlans", metavar="PLANS", help="default: %(default)s")
-    add("--trainers", nargs="+", required=True, help="segmentation trainers, without their length")
+    add("--trainers", nargs="+", required=True, help="trainers of a task, without their length")
     positive = {"type": _positive, "metavar": "N"}
     add("--cases", nargs="+", **positive, help="numbers of labelled cases (default: all)")
     add("--folds", nargs="+", type=int, help="ordinary folds (default: all)")
@@ -110,9 +110,9 @@ def plan_experiment(args: argparse.Namespace) -> Experiment:
     """
     preprocessed = find_dataset_folder("nnUNet_preprocessed", args.d)
     dataset_name = preprocessed.name
-    section = _read_section(preprocessed / f"{args.p}.json", args.c)
+    sections = _read_sections(preprocessed / f"{args.p}.json", args.c)
     trainers = planned_trainers(
-        args.trainers, section, args.budget, args.pretrain_epochs, args.transductive
+        args.trainers, sections, args.budget, args.pretrain_epochs, args.transductive
     )
     results = environment_folder("nnUNet_results").absolute() / dataset_name
     table = read_table(preprocessed)
@@ -127,11 +127,11 @@ def plan_experiment(args: argparse.Namespace) -> Experiment:
         f"{len(label_folds)}, pretrainings {sum(run.is_pretraining for run in grid)}"
     )
     options = TrainingOptions(args.d, results, args.device, args.num_gpus)
-    return Experiment(trainers, grid, options, (size, *_remarks(trainers, section)))
+    return Experiment(trainers, grid, options, (size, *_remarks(trainers, sections)))
 
 
-def _read_section(plans_file: Path, configuration_name: str) -> dict[str, Any]:
-    """The settings of fine-tuning in the configuration."""
+def _read_sections(plans_file: Path, configuration_name: str) -> dict[str, dict[str, Any]]:
+    """The settings of the tasks in the configuration, by section."""
     if not plans_file.is_file():
         raise ValueError(
             f"There is no {plans_file}: plan and preprocess the data set with "
@@ -155,10 +155,13 @@ def _read_section(plans_file: Path, configuration_name: str) -> dict[str, Any]:
             f"{configuration_name} needs predictions of {configuration['previous_stage']} for all "
             f"cases, which label folds do not give. Choose another configuration."
         )
-    return read_section(configuration, FINETUNE, METHOD_SECTIONS)
+    return {
+        name: read_section(configuration, name, METHOD_SECTIONS)
+        for name in (FINETUNE, CLASSIFICATION)
+    }
 
 
-def _remarks(trainers: Sequence[Trainer], section: dict[str, Any]) -> list[str]:
+def _remarks(trainers: Sequence[Trainer], sections: dict[str, dict[str, Any]]) -> list[str]:
     remarks = []
     pretrained = [trainer for trainer in trainers if trainer.pretraining is not None]
     if any(not trainer.transductive for trainer in pretrained):
@@ -171,11 +174,13 @@ def _remarks(trainers: Sequence[Trainer], section: dict[str, Any]) -> list[str]:
     if not _start_from_scratch(trainers):
         remarks.append(
             "WARNING: none of the trainers starts from scratch. What pretraining gains shows only "
-            "beside one that does: nnUNetTrainer or PCRLv2FinetuneTrainer_fromScratch."
+            "beside one that does: nnUNetTrainer or PCRLv2FinetuneTrainer_fromScratch, and for "
+            "classes PCRLv2ClassificationTrainer_fromScratch."
         )
-    if pretrained and section.get("weights"):
+    named = [section["weights"] for section in sections.values() if section.get("weights")]
+    if pretrained and named:
         remarks.append(
-            f"The plans name the weights {section['weights']}: they are not used here, because "
+            f"The plans name the weights {', '.join(named)}: they are not used here, because "
             f"{WEIGHTS_VARIABLE} with this experiment's own weights comes before them."
         )
     if len({trainer.num_epochs for trainer in trainers}) > 1:

@@ -11,6 +11,9 @@ from typing import Any
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
+from nnunetv2_pcrl.settings.plans_file import CLASSIFICATION, FINETUNE
+from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
+from nnunetv2_pcrl.tasks.classification.trainer import ClassificationTrainer
 from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import FinetuneTrainer
 from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
 from nnunetv2_pcrl.trainers import trainer_names
@@ -21,7 +24,7 @@ _LENGTH = re.compile(r"_(\d+)epochs?(?=_|$)")
 
 @dataclass(frozen=True)
 class Trainer:
-    """A segmentation trainer of the grid.
+    """A trainer of the grid, of segmentations or of classes.
 
     Attributes:
         name: full class name, e.g. nnUNetTrainer_5epochs.
@@ -43,7 +46,7 @@ class Trainer:
 
 def planned_trainers(
     names: Sequence[str],
-    section: Mapping[str, Any],
+    sections: Mapping[str, Mapping[str, Any]],
     budget: int | None = None,
     pretrain_epochs: int | None = None,
     transductive: bool = False,
@@ -51,8 +54,8 @@ def planned_trainers(
     """Completes the names of trainers and looks every class up as nnUNetv2_train does.
 
     Args:
-        names: of segmentation trainers, without the words that the other arguments add.
-        section: of fine-tuning in the plans file, which counts where a name says nothing.
+        names: of trainers, without the words that the other arguments add.
+        sections: of the tasks in the plans file, by name, which count where a name says nothing.
         budget: epochs of every trainer, added to its name; None leaves the names as they are.
         pretrain_epochs: of every pretraining; None is the length that the plans say.
         transductive: pretrain on all images; the trainers that use these weights are named so.
@@ -66,27 +69,34 @@ def planned_trainers(
         trainer_class = _find_trainer(full_name)
         if issubclass(trainer_class, SSLTrainer):
             raise ValueError(
-                f"{name} is a pretraining. Name segmentation trainers, e.g. PCRLv2FinetuneTrainer: "
+                f"{name} is a pretraining. Name trainers of a task, e.g. PCRLv2FinetuneTrainer: "
                 f"the pretrainings that they need are added."
             )
-        settings = _settings_of(trainer_class, section)
+        settings = _settings_of(trainer_class, sections)
         if settings.from_scratch:
             planned.append(Trainer(full_name))
             continue
         if transductive and not settings.transductive:
             full_name = _with_length(f"{name}_transductive", budget)
-            settings = _settings_of(_find_trainer(full_name), section)
+            settings = _settings_of(_find_trainer(full_name), sections)
         pretraining = _with_length(trainer_class.pretraining.trainer_name, pretrain_epochs)
         planned.append(Trainer(full_name, pretraining, settings.transductive))
     # A trainer may have been named with and without the words that are added.
     return tuple(dict.fromkeys(planned))
 
 
-def _settings_of(trainer_class: type, section: Mapping[str, Any]) -> FinetuneSettings:
+def _settings_of(
+    trainer_class: type, sections: Mapping[str, Mapping[str, Any]]
+) -> FinetuneSettings | ClassificationSettings:
     """As the trainer will read them; other trainers than ours start from scratch."""
-    if not issubclass(trainer_class, FinetuneTrainer):
-        return FinetuneSettings(from_scratch=True)
-    return FinetuneSettings.from_section({**section, **trainer_class.variant})
+    if issubclass(trainer_class, ClassificationTrainer):
+        values = {**sections.get(CLASSIFICATION, {}), **trainer_class.variant}
+        return ClassificationSettings.from_values(values, CLASSIFICATION)
+    if issubclass(trainer_class, FinetuneTrainer):
+        return FinetuneSettings.from_section(
+            {**sections.get(FINETUNE, {}), **trainer_class.variant}
+        )
+    return FinetuneSettings(from_scratch=True)
 
 
 def _with_length(name: str, num_epochs: int | None) -> str:

@@ -3,17 +3,15 @@
 Reads no images; what is drawn from a table of classes is drawn here.
 """
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedGroupKFold
 
+from nnunetv2_pcrl.datasets import folds
 from nnunetv2_pcrl.datasets.classes import CLASSES_FILE, ClassTable
-from nnunetv2_pcrl.label_folds.files import write_splits
-from nnunetv2_pcrl.label_folds.splits import NUM_FOLDS, SPLITS_SEED, Split
+from nnunetv2_pcrl.label_folds.splits import NUM_FOLDS, SPLITS_NAME, Split
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
 # Tells these draws apart from others of the same seed.
@@ -27,7 +25,7 @@ def write_patient_folds(preprocessed: Path, table: ClassTable) -> None:
         preprocessed: folder of the data set in nnUNet_preprocessed; it has no such file.
         table: of the preprocessed cases.
     """
-    write_splits(preprocessed, patient_folds(table))
+    folds.write_folds(preprocessed / SPLITS_NAME, _fold_of_every_case(table))
 
 
 def patient_folds(table: ClassTable) -> list[Split]:
@@ -41,25 +39,21 @@ def patient_folds(table: ClassTable) -> list[Split]:
     Raises:
         ValueError: if there are fewer patients than folds.
     """
+    return folds.splits_of(_fold_of_every_case(table))
+
+
+def _fold_of_every_case(table: ClassTable) -> dict[str, int]:
     num_patients = len(set(table.patients))
     if num_patients < NUM_FOLDS:
         raise ValueError(
             f"{NUM_FOLDS} folds need at least {NUM_FOLDS} patients, {CLASSES_FILE} has "
-            f"{num_patients}. Train on fold all, or write your own splits_final.json."
+            f"{num_patients}. Train on fold all, or write your own {SPLITS_NAME}."
         )
-    # The order of the rows must not matter.
-    table = table.of(sorted(table.identifiers))
-    names = np.array(table.identifiers)
-    strata = strata_of(table)
-    if np.bincount(strata).max() < NUM_FOLDS:
-        # So few cases that no class can be in every fold.
-        strata = np.zeros_like(strata)
-    splitter = StratifiedGroupKFold(NUM_FOLDS, shuffle=True, random_state=SPLITS_SEED)
-    with warnings.catch_warnings():
-        # A class of fewer cases than folds is in as many folds as it can be.
-        warnings.simplefilter("ignore", UserWarning)
-        folds = list(splitter.split(names, strata, table.patients))
-    return [{"train": names[train].tolist(), "val": names[val].tolist()} for train, val in folds]
+    return folds.patient_folds(
+        dict(zip(table.identifiers, table.patients, strict=True)),
+        dict(zip(table.identifiers, strata_of(table).tolist(), strict=True)),
+        NUM_FOLDS,
+    )
 
 
 def patients_in_both(table: ClassTable, split: Split) -> list[str]:

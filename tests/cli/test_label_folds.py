@@ -34,6 +34,18 @@ def test_the_command_prints_the_folds_and_how_to_train_them(dataset, capsys):
     assert again == said.replace("4 of them new", "0 of them new")
 
 
+def test_classes_are_asked_for_by_an_option_where_there_are_segmentations_too(dataset, capsys):
+    rows = [f"case{i},patient{i // 2},{i % 2}" for i in range(10)]
+    (dataset / "classes.csv").write_text("\n".join(["identifier,patient,sick", *rows]))
+    run("--cases", "3", "--folds", "0", "--repeats", "1", "--classes")
+    said = capsys.readouterr().out
+    assert "CONFIG 5 -tr PCRLv2ClassificationTrainer_fromScratch" in said
+    for fold in json.loads((dataset / "splits_final.json").read_text()):
+        # case0 and case1 are of one patient, and so on.
+        numbers = [{int(case[4:]) // 2 for case in fold[part]} for part in ("train", "val")]
+        assert not numbers[0] & numbers[1]
+
+
 def test_a_name_with_a_space_is_quoted_in_what_to_type(nnunet_folders, capsys):
     values = {f"case{i}": [1, 2] for i in range(10)}
     write_labelled(nnunet_folders / "nnUNet_preprocessed", "Dataset009_My data", values)

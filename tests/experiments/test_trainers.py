@@ -3,10 +3,12 @@ import pytest
 from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
 
 FINETUNE, PRETRAIN = "PCRLv2FinetuneTrainer", "PCRLv2PretrainTrainer"
+CLASSIFY = "PCRLv2ClassificationTrainer"
 
 
-def plan(*names, section=None, **options) -> list[Trainer]:
-    return list(planned_trainers(names, section or {}, **options))
+def plan(*names, section=None, classification=None, **options) -> list[Trainer]:
+    sections = {"finetune": section or {}, "classification": classification or {}}
+    return list(planned_trainers(names, sections, **options))
 
 
 def test_every_trainer_gets_the_weights_of_its_own_pretraining():
@@ -45,6 +47,23 @@ def test_what_the_plans_say_counts_where_the_name_says_nothing():
     assert [t.pretraining for t in trainers] == [PRETRAIN, f"{PRETRAIN}_comparisonOnly"]
     assert all(t.transductive for t in trainers)
     assert plan(FINETUNE, section={"from_scratch": True}) == [Trainer(FINETUNE)]
+
+
+def test_classifications_start_from_the_same_pretrainings():
+    names = (f"{CLASSIFY}_fromScratch", f"{CLASSIFY}_linearProbe", f"{CLASSIFY}_authors")
+    assert plan(*names, budget=5) == [
+        Trainer(f"{CLASSIFY}_fromScratch_5epochs"),
+        Trainer(f"{CLASSIFY}_linearProbe_5epochs", PRETRAIN),
+        Trainer(f"{CLASSIFY}_authors_5epochs", f"{PRETRAIN}_authors"),
+    ]
+    assert plan(CLASSIFY, transductive=True) == [
+        Trainer(f"{CLASSIFY}_transductive", PRETRAIN, True)
+    ]
+    # What the plans say of one task is nothing to the other.
+    assert plan(CLASSIFY, FINETUNE, classification={"from_scratch": True}) == [
+        Trainer(CLASSIFY),
+        Trainer(FINETUNE, PRETRAIN),
+    ]
 
 
 def test_a_trainer_named_twice_counts_once():

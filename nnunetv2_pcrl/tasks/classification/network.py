@@ -69,8 +69,8 @@ class Classifier(nn.Module):
 class Standardisation(nn.Module):
     """Features minus a mean, divided by a spread; both are measured once and then fixed.
 
-    After instance normalisation, pooled features differ little from image to image. A linear layer
-    on them as they are would learn very slowly.
+    After instance normalisation, pooled features differ little from image to image: a linear layer
+    on them as they are ranks images as well, but takes many more steps to say so in probabilities.
     """
 
     def __init__(self, num_features: int):

@@ -163,7 +163,7 @@ def predict_raw(
     """
     network = AllFolds([build(trained) for trained in folds]).to(device).eval()
     first = folds[0]
-    batch_size = first.settings.batch_size or 2 * managers_of(first)[1].batch_size
+    batch_size = first.settings.images_per_step(managers_of(first)[1])
     is_cuda = device.type == "cuda"
     batches = loader_of(
         AllInputs(RawInputs(files, first).inputs, list(files)), batch_size, num_workers, is_cuda

@@ -92,8 +92,8 @@ class ClassificationTrainer(nnUNetTrainer):
         self.initial_lr = self.settings.initial_lr
         self.weight_decay = self.settings.weight_decay
         self.save_every = 5
-        planned = self.configuration_manager.batch_size
-        self.joint_batch = JointBatch.of_this_process(self.settings.batch_size or 2 * planned)
+        batch_size = self.settings.images_per_step(self.configuration_manager)
+        self.joint_batch = JointBatch.of_this_process(batch_size)
         self._resumed = False
         self._weights_name = "checkpoint_final.pth"
         self._fill_log(0)

@@ -1,5 +1,7 @@
 """Settings of classification, in the plans file and in trainer names."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from nnunetv2_pcrl.tasks.classification.settings import (
@@ -46,3 +48,12 @@ def test_settings_are_the_same_after_they_were_stored():
 )
 def test_words_of_trainer_names(word, expected):
     assert settings_of_variant(word) == expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "given", "expected"),
+    [("PlainConvUNet", None, 6), ("ResidualEncoderUNet", None, 3), ("PlainConvUNet", 5, 5)],
+)
+def test_a_plain_encoder_takes_twice_the_planned_batch(architecture, given, expected):
+    plan = SimpleNamespace(batch_size=3, network_arch_class_name=f"package.unet.{architecture}")
+    assert ClassificationSettings(batch_size=given).images_per_step(plan) == expected
