@@ -32,7 +32,9 @@ SIZE = (24, 28, 32)
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(
+        rf"```{language}[^\n]*\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
 
 
 def run(line: str, *more: str) -> None:

@@ -461,7 +461,7 @@ RENAME = (
 def test_an_exported_model_predicts_without_the_package_after_the_documented_rename(
     dataset, tmp_path, monkeypatch
 ):
-    page = Path(__file__).parents[3] / "docs/how-to/other_weights.md"
+    page = Path(__file__).parents[3] / "docs/how-to/share_a_model.md"
     assert RENAME in page.read_text()
     pretrain(dataset)
     trainer = started(dataset)
