@@ -4,4 +4,4 @@ Importing this package must stay free of torch and nnunetv2: PyTorch imports it 
 `import torch` to call the entry point in `registration`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
