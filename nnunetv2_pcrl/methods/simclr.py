@@ -33,6 +33,7 @@ from nnunetv2_pcrl.monitoring.vocabulary import (
     of_level,
 )
 from nnunetv2_pcrl.networks.encoder import Encoder
+from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
 from nnunetv2_pcrl.networks.projector import Projector, joined_levels
 from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes
 from nnunetv2_pcrl.views.corruption import CorruptionRanges, draw_corruption
@@ -196,7 +197,7 @@ class SimCLRRecipe:
         return DrawnPair((first, second), region_of((first.place, second.place), image_size))
 
 
-class SimCLRNetwork(nn.Module):
+class SimCLRNetwork(PretrainingNetwork):
     """The planned encoder, and a projector on the features of all its stages."""
 
     def __init__(self, planned: nn.Module, settings: SimCLRSettings):
