@@ -33,6 +33,7 @@ from nnunetv2_pcrl.monitoring.vocabulary import (
     of_level,
 )
 from nnunetv2_pcrl.networks.encoder import Encoder
+from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
 from nnunetv2_pcrl.networks.projector import Projector, joined_levels
 from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes
 from nnunetv2_pcrl.views.corruption import CorruptionRanges, draw_corruption
@@ -63,13 +64,13 @@ class SimCLRSettings(PretrainingSettings):
     )
     weight_decay: float = Field(1e-2, ge=0, le=100, description="of AdamW")
     view_size: tuple[int, ...] = Field(
-        description="voxels of a view; by default the multiple of the total stride nearest to half "
-        "the patch, two strides at least"
+        description="voxels of a view; by default the multiple of the total stride nearest to 3/4 "
+        "of the patch, two strides at least"
     )
     view_scale: tuple[float, float] = Field(
         (1.0, 1.75), description="crop size over view size, lowest and highest"
     )
-    min_iou: float = Field(0.1, ge=0, le=0.95, description="least IoU of the two boxes")
+    min_iou: float = Field(0.3, ge=0, le=0.95, description="least IoU of the two boxes")
     rotation_degrees: float = Field(
         10.0, ge=0, le=180, description="largest rotation in either direction"
     )
@@ -79,12 +80,12 @@ class SimCLRSettings(PretrainingSettings):
     blur_sigma: float = Field(
         1.0, ge=0, le=100, description="largest Gaussian blur, in voxels of the view"
     )
-    noise_std: float = Field(0.2, ge=0, le=100, description="largest standard deviation of noise")
+    noise_std: float = Field(0.1, ge=0, le=100, description="largest standard deviation of noise")
     log_gamma: float = Field(
         0.3, ge=0, le=100, description="gamma is drawn from exp(-log_gamma) to exp(log_gamma)"
     )
     contrast: float = Field(
-        0.3, ge=0, le=1, description="largest change of contrast about the mean"
+        0.2, ge=0, le=1, description="largest change of contrast about the mean"
     )
     temperature: float = Field(0.5, gt=0, le=100, description="of the similarities")
     hidden_size: int = Field(1024, ge=2, description="width of the projector's hidden layers")
@@ -196,7 +197,7 @@ class SimCLRRecipe:
         return DrawnPair((first, second), region_of((first.place, second.place), image_size))
 
 
-class SimCLRNetwork(nn.Module):
+class SimCLRNetwork(PretrainingNetwork):
     """The planned encoder, and a projector on the features of all its stages."""
 
     def __init__(self, planned: nn.Module, settings: SimCLRSettings):
@@ -297,11 +298,11 @@ class SimCLR(Method[SimCLRSettings]):
 
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Views of half the patch; images in 2D are small."""
+        """Views of 3/4 of the patch; images in 2D are small."""
         return {
             "batch_size": 64 if facts.num_axes == 2 else 32,
             "view_size": tuple(
-                nearest_multiple(0.5 * size, stride, least=2)
+                nearest_multiple(0.75 * size, stride, least=2)
                 for size, stride in zip(facts.patch_size, facts.total_stride, strict=True)
             ),
         }

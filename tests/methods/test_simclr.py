@@ -36,15 +36,15 @@ def seeded(seed: int = 0) -> torch.Generator:
 @pytest.mark.parametrize(
     ("facts", "view", "batch"),
     [
-        (PLANS["2d"], (24, 32), 64),
-        (PLANS["3d"], (16, 16, 20), 32),
-        (PLANS["anisotropic"], (3, 20, 20), 32),
-        (PlanFacts((128,) * 3, 2, (1.0,) * 3, ((1,) * 3, *((2,) * 3,) * 5), 1), (64,) * 3, 32),
-        # Half of it would be one stride.
+        (PLANS["2d"], (40, 48), 64),
+        (PLANS["3d"], (24, 24, 32), 32),
+        (PLANS["anisotropic"], (5, 32, 32), 32),
+        (PlanFacts((128,) * 3, 2, (1.0,) * 3, ((1,) * 3, *((2,) * 3,) * 5), 1), (96,) * 3, 32),
+        # 2.25 strides.
         (PlanFacts((96,) * 2, 2, (1.0,) * 2, ((1,) * 2, *((2,) * 2,) * 5), 1), (64,) * 2, 64),
     ],
 )
-def test_views_are_half_the_patch_in_multiples_of_the_stride_two_at_least(facts, view, batch):
+def test_views_are_three_quarters_of_the_patch_in_multiples_of_the_stride(facts, view, batch):
     settings = method_of(facts).settings
     assert (settings.view_size, settings.batch_size) == (view, batch)
 

@@ -5,10 +5,11 @@ from torch import nn
 from nnunetv2_pcrl.methods.voco.settings import VoCoSettings
 from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.networks.momentum import copy_without_gradient, move
+from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
 from nnunetv2_pcrl.networks.projector import Projector
 
 
-class VoCoNetwork(nn.Module):
+class VoCoNetwork(PretrainingNetwork):
     """Encoder and student projector, which learn, and a teacher, which begins as their copy.
 
     Attributes:
