@@ -1,4 +1,4 @@
-"""Contrast of two views of every image against the views of all others."""
+"""Contrast of two views of every image against the views of all others, or against a queue."""
 
 import torch
 import torch.nn.functional as F
@@ -36,3 +36,43 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     logits = (rows @ rows.T / temperature).masked_fill(itself, -torch.inf)
     counterparts = torch.arange(2 * count, device=rows.device).roll(count)
     return F.cross_entropy(logits, counterparts)
+
+
+def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tensor:
+    """Each query is to find its own key among itself and the keys of a queue.
+
+    For every query q with its key k it is
+    -log(exp(q k / t) / (exp(q k / t) + sum over the queue of exp(q n / t))), averaged over the
+    queries. No image of a batch sees another one. Computed in single precision at least.
+
+    Args:
+        queries: of length 1, [N, F].
+        keys: of length 1, of the same images, [N, F]; receive no gradient.
+        queue: earlier keys, of length 1, [K, F]; receive no gradient.
+        temperature: t, above 0.
+
+    Returns:
+        Scalar >= 0; ln(K + 1) where all keys look alike.
+
+    Raises:
+        ValueError: if shapes do not fit together, or t is not above 0.
+
+    Source: He et al. 2020 (MoCo).
+    """
+    if queries.shape != keys.shape or queries.ndim != 2 or queue.shape[1:] != keys.shape[1:]:
+        raise ValueError(
+            f"queries and keys must be [N, F] and the queue [K, F], got {tuple(queries.shape)}, "
+            f"{tuple(keys.shape)} and {tuple(queue.shape)}"
+        )
+    if not temperature > 0:
+        raise ValueError(f"the temperature of a contrast must be above 0, got {temperature}")
+    # Autocast would take the product of matrices to half precision.
+    with torch.autocast(queries.device.type, enabled=False):
+        queries, keys, queue = (
+            rows.to(torch.promote_types(rows.dtype, torch.float32))
+            for rows in (queries, keys.detach(), queue.detach())
+        )
+        own = (queries * keys).sum(dim=1, keepdim=True)
+        logits = torch.cat([own, queries @ queue.to(queries.dtype).T], dim=1) / temperature
+        targets = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+        return F.cross_entropy(logits, targets)

@@ -3,12 +3,13 @@
 from nnunetv2_pcrl.methods.mae import MAE
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.models_genesis import ModelsGenesis
+from nnunetv2_pcrl.methods.pcrlv1.method import PCRLv1
 from nnunetv2_pcrl.methods.pcrlv2.method import PCRLv2
 from nnunetv2_pcrl.methods.reprec.method import RepRec
 from nnunetv2_pcrl.methods.simclr import SimCLR
 from nnunetv2_pcrl.methods.voco.method import VoCo
 
-METHODS: tuple[type[Method], ...] = (PCRLv2, MAE, ModelsGenesis, VoCo, SimCLR, RepRec)
+METHODS: tuple[type[Method], ...] = (PCRLv2, MAE, ModelsGenesis, PCRLv1, VoCo, SimCLR, RepRec)
 
 # Of the plans file.
 METHOD_SECTIONS = tuple(method.about.section for method in METHODS)

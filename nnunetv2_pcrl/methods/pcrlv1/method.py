@@ -1,0 +1,101 @@
+"""PCRLv1: images are compared with a queue of keys, and restored from features of two networks."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.pcrlv1 import showing
+from nnunetv2_pcrl.methods.pcrlv1.about import ABOUT
+from nnunetv2_pcrl.methods.pcrlv1.network import PCRLv1Network
+from nnunetv2_pcrl.methods.pcrlv1.objective import PCRLv1Evaluation, PCRLv1Objective
+from nnunetv2_pcrl.methods.pcrlv1.settings import PCRLv1Settings, defaults
+from nnunetv2_pcrl.methods.pcrlv1.views import QUARTER_TURNS, DrawnViews, PCRLv1Recipe
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
+from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
+from nnunetv2_pcrl.networks.momentum import move
+
+
+class PCRLv1(Method[PCRLv1Settings]):
+    """Contrast and restoration with a teacher, on the planned skip network.
+
+    Source: Zhou et al. 2021 (PCRLv1).
+    """
+
+    about = ABOUT
+    Settings = PCRLv1Settings
+
+    def __init__(self, settings: PCRLv1Settings, facts: PlanFacts):
+        super().__init__(settings, facts)
+        check_view_size("view_size", settings.view_size, facts)
+
+    @property
+    def largest_view(self) -> int:
+        """Voxels of a view."""
+        return math.prod(self.settings.view_size)
+
+    @property
+    def num_levels(self) -> int:
+        """One per encoder stage."""
+        return len(self.facts.strides)
+
+    @property
+    def is_square(self) -> bool:
+        """Whether a quarter turn in the plane of the last two axes keeps size and spacing."""
+        size, spacing = self.settings.view_size, self.facts.spacing
+        return size[-2] == size[-1] and math.isclose(spacing[-2], spacing[-1], rel_tol=1e-3)
+
+    @classmethod
+    def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Views of 3/4 of the patch."""
+        return defaults(facts, given)
+
+    def recipe(self) -> PCRLv1Recipe:
+        """Two views, distorted, and the transforms that they are restored under."""
+        return PCRLv1Recipe(self.settings, self.facts.spacing, self.is_square)
+
+    def build(self, planned: nn.Module) -> PCRLv1Network:
+        """The planned network with a teacher of its encoder, gate, heads and queue."""
+        num_bits = self.facts.num_axes + (QUARTER_TURNS if self.is_square else 0)
+        return PCRLv1Network(planned, self.facts.num_channels, num_bits, self.settings)
+
+    def objective(
+        self, network: PCRLv1Network, progress: float | None, generator: torch.Generator
+    ) -> PCRLv1Objective:
+        """Nothing in it is drawn; the validation leaves the queue as it is."""
+        settings = self.settings
+        weights = {
+            "contrast": settings.contrast_weight,
+            "restoration": settings.restoration_weight / 2,
+            "mixed_restoration": settings.restoration_weight / 2,
+        }
+        kind = PCRLv1Evaluation if progress is None else PCRLv1Objective
+        return kind(weights, settings.temperature)
+
+    def after_update(self, network: PCRLv1Network, progress: float) -> None:
+        """The step's keys go into the queue, and the teacher follows the student."""
+        network.queue.advance()
+        momentum = self.settings.teacher_momentum
+        move(network.teacher.encoder, network.backbone.encoder, momentum)
+        move(network.teacher_projection, network.projection, momentum)
+
+    def summarised(self, means: dict[str, float]) -> dict[str, float]:
+        """Contrast and restoration relative to what a constant answer costs."""
+        return showing.summarised(means, self.settings)
+
+    def shown(self, num_levels: int) -> Shown:
+        """Contrast, restorations and the state of the representation."""
+        return showing.shown(self.settings)
+
+    def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
+        """Of what the loss trains: a collapse, chance, plateaus, restorations stuck at the mean."""
+        return showing.warnings(logged, self.settings)
+
+    def pictures(
+        self, network: PCRLv1Network, drawn: DrawnViews, views: Mapping[str, Tensor]
+    ) -> Pictures:
+        """What the network saw, and its restorations of one view and of a mixture of both."""
+        return showing.pictures(network, drawn.must_vary[0], views)

@@ -1,0 +1,107 @@
+"""Settings of PCRLv1, and those that follow from the plan."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts, nearest_multiple
+from nnunetv2_pcrl.methods.settings import PretrainingSettings
+from nnunetv2_pcrl.views.corruption import CorruptionRanges
+from nnunetv2_pcrl.views.distortion import DistortionChances
+
+
+class PCRLv1Settings(PretrainingSettings):
+    """Everything that PCRLv1 depends on besides the data and the plan."""
+
+    view_size: tuple[int, ...] = Field(
+        description="voxels of a view; by default the multiple of the total stride nearest to 3/4 "
+        "of the patch"
+    )
+    view_scale: tuple[float, float] = Field(
+        (1.0, 1.75), description="crop size over view size, lowest and highest"
+    )
+    min_iou: float = Field(0.25, ge=0, le=0.95, description="least IoU of the two boxes")
+    rotation_degrees: float = Field(
+        10.0, ge=0, le=180, description="largest rotation in either direction"
+    )
+    deformation_scale: float = Field(
+        0.1, ge=0, le=1, description="largest change of scale per axis"
+    )
+    blur_sigma: float = Field(
+        1.0, ge=0, le=100, description="largest Gaussian blur, in voxels of the view"
+    )
+    p_shuffling: float = Field(
+        0.5, ge=0, le=1, description="chance that voxels change places inside small windows"
+    )
+    shuffled_part: float = Field(
+        0.85,
+        gt=0,
+        lt=1,
+        description="part of a shuffled view's voxels that windows touch, away from its border",
+    )
+    p_curve: float = Field(
+        0.0, ge=0, le=1, description="chance that intensities are bent along a random curve"
+    )
+    p_painting: float = Field(0.9, ge=0, le=1, description="chance that a part is painted over")
+    p_outer: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="part of the painted views of which only a few windows are left; of the "
+        "others a few boxes are painted",
+    )
+    queue_size: int = Field(
+        4096, ge=1, description="earlier keys that a view is told apart from, the batch at least"
+    )
+    temperature: float = Field(0.2, gt=0, le=100, description="of the similarities")
+    embedding_size: int = Field(128, ge=2, description="of a view")
+    teacher_momentum: float = Field(0.999, ge=0, le=1, description="of the teacher, per step")
+    contrast_weight: float = Field(
+        1.0, ge=0, le=100, description="of the contrast in the loss; 0 ablates it"
+    )
+    restoration_weight: float = Field(
+        1.0, gt=0, le=100, description="of the mean of both restorations, which train the decoder"
+    )
+
+    @field_validator("view_scale")
+    @classmethod
+    def _is_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError(
+                f'"view_scale" must be [lowest, highest] with 0 < lowest <= highest, got '
+                f"{list(value)}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _holds_a_batch(self) -> "PCRLv1Settings":
+        if self.queue_size < self.batch_size:
+            raise ValueError(
+                f'"queue_size" {self.queue_size} must hold the keys of a batch of '
+                f"{self.batch_size} at least; enlarge it"
+            )
+        return self
+
+    @property
+    def blur(self) -> CorruptionRanges:
+        """Blur, and nothing else of its kind."""
+        names = [field.name for field in fields(CorruptionRanges)]
+        nothing = dict.fromkeys(names, 0.0) | {"num_cut_outs": 0}
+        return CorruptionRanges(**{**nothing, "blur_sigma": self.blur_sigma})
+
+    @property
+    def chances(self) -> DistortionChances:
+        """Of the distortions."""
+        names = [field.name for field in fields(DistortionChances)]
+        return DistortionChances(**{name: getattr(self, name) for name in names})
+
+
+def defaults(facts: PlanFacts, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Views of 3/4 of the patch, within it, three strides at least."""
+    sizes = []
+    for size, stride in zip(facts.patch_size, facts.total_stride, strict=True):
+        largest = max(1, size // stride) * stride
+        sizes.append(min(largest, nearest_multiple(0.75 * size, stride, least=3)))
+    return {"view_size": tuple(sizes)}
