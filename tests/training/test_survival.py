@@ -402,6 +402,50 @@ def test_a_last_checkpoint_that_cannot_be_written_is_an_error(make_dataset, litt
     assert not (folder / "checkpoint_final.pth").exists() and not list(folder.glob(".*.tmp"))
 
 
+def test_a_worker_that_dies_while_a_checkpoint_is_written_costs_no_epoch(make_dataset):
+    trainer = make_dataset(num_epochs=3).trainer(PCRLv2PretrainTrainer, "2d")
+    folder = Path(trainer.output_folder)
+    write, notices = trainer._write_checkpoint, []
+
+    def notice_a_dead_worker(filename, is_epoch_finished):
+        if trainer.current_epoch == 1 and filename.endswith("latest.pth") and not notices:
+            notices.append(filename)
+            # PyTorch raises it from a signal handler, wherever this process is.
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+        write(filename, is_epoch_finished)
+
+    trainer._write_checkpoint = notice_a_dead_worker
+    with pytest.raises(RuntimeError, match="is killed by signal"):
+        trainer.run_training()
+    assert checkpoint(folder, "latest")["current_epoch"] == 2
+    assert read_weights(folder / "pretrained_weights.pth")["epochs_done"] == 2
+    log = "".join(file.read_text() for file in folder.glob("training_log*"))
+    assert "could not be written" not in log
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Caught MemoryError in DataLoader worker process 0.\nOriginal Traceback ..."),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 20 GiB"),
+    ],
+    ids=["here", "in a worker", "on a GPU", "in PyTorch"],
+)
+def test_too_little_memory_is_answered_by_what_to_lower(make_dataset, error):
+    trainer = make_dataset(num_epochs=1).trainer(PCRLv2PretrainTrainer, "2d")
+
+    def run_out(*_):
+        raise error
+
+    trainer.accumulate_gradients = run_out
+    remedy = '(?s)not enough memory.*"views_at_a_time" or "batch_size".*nnUNet_n_proc_DA.*--c'
+    with pytest.raises(RuntimeError, match=remedy) as raised:
+        trainer.run_training()
+    assert "\n" not in str(raised.value)
+
+
 def test_where_the_last_checkpoint_is_the_weights_are_the_last_ones_too(make_dataset, monkeypatch):
     trainer = make_dataset(num_epochs=2).trainer(PCRLv2PretrainTrainer, "2d")
     folder = Path(trainer.output_folder)
