@@ -17,6 +17,9 @@ from nnunetv2.run import run_training
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch.nn.parallel import DistributedDataParallel
 
+from nnunetv2_pcrl.training.one_line_errors import install
+from nnunetv2_pcrl.training.rank_watch import longest_wait_s
+
 
 def main() -> None:
     """Command line, once in every process.
@@ -25,6 +28,7 @@ def main() -> None:
         ValueError: if torchrun did not start this process, or for arguments that do not fit.
     """
     device = _device_of_this_process(sys.argv[1:])
+    longest_wait_s()
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -87,4 +91,5 @@ def _threads_of_this_process() -> int:
 
 
 if __name__ == "__main__":
+    install()
     main()

@@ -10,6 +10,7 @@ from functools import cache
 from nnunetv2_pcrl.methods.registry import METHODS, method_named
 from nnunetv2_pcrl.tasks.classification.trainer import ClassificationTrainer
 from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import FinetuneTrainer
+from nnunetv2_pcrl.training.one_line_errors import install_in_commands
 from nnunetv2_pcrl.training.pretrain_trainer import PretrainTrainer
 
 BASES = {
@@ -26,6 +27,8 @@ def __getattr__(name: str) -> type:
     Raises:
         AttributeError: if no trainer has that name.
     """
+    # nnU-Net's commands come here first, before they read plans.
+    install_in_commands()
     trainer = trainer_named(name)
     if trainer is None:
         raise AttributeError(f"there is no trainer {name}")

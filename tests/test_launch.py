@@ -12,6 +12,9 @@ import torch
 from prepared_dataset import NAME, PreparedDataset, configuration, smooth_image
 from ranks import free_port
 
+from nnunetv2_pcrl.trainers import trainer_named
+from nnunetv2_pcrl.training.rank_watch import WAIT_VARIABLE
+
 SETTINGS = {
     "batch_size": 5,
     "num_iterations_per_epoch": 2,
@@ -74,7 +77,7 @@ def checkpoint(folder: Path) -> dict:
 @pytest.mark.slow
 def test_two_machines_train_what_one_process_trains(dataset, nnunet_folders):
     name = "PCRLv2PretrainTrainer_2epochs"
-    alone = dataset.trainer(_trainer_class(name), "2d")
+    alone = dataset.trainer(trainer_named(name), "2d")
     alone.run_training()
     folder = result(nnunet_folders, name)
     expected = checkpoint(folder)
@@ -94,12 +97,6 @@ def test_two_machines_train_what_one_process_trains(dataset, nnunet_folders):
     assert (kept / "checkpoint_final.pth").is_file()
 
 
-def _trainer_class(name: str) -> type:
-    from nnunetv2_pcrl.training import variants
-
-    return variants.__getattr__(name)
-
-
 def wait_for(path: Path, timeout_s: float = 300) -> None:
     deadline = time.monotonic() + timeout_s
     while not path.is_file():
@@ -107,10 +104,10 @@ def wait_for(path: Path, timeout_s: float = 300) -> None:
         time.sleep(0.05)
 
 
-def training_process(node: subprocess.Popen) -> int:
-    """The process that torchrun started on a node."""
-    children = Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split()
-    return int(children[0])
+def training_processes(node: subprocess.Popen) -> list[int]:
+    """The processes that torchrun started on a node."""
+    tasks = Path(f"/proc/{node.pid}/task").iterdir()
+    return sorted(int(pid) for task in tasks for pid in (task / "children").read_text().split())
 
 
 @pytest.mark.slow
@@ -121,7 +118,7 @@ def test_a_rank_that_dies_ends_the_other_machine_and_sigterm_saves_on_both(datas
     nodes = start_both(name)
     try:
         wait_for(latest)
-        os.kill(training_process(nodes[1]), signal.SIGKILL)
+        os.kill(training_processes(nodes[1])[0], signal.SIGKILL)
         outputs = outputs_of(nodes)
     finally:
         outputs_of(nodes, timeout_s=1)
@@ -136,11 +133,62 @@ def test_a_rank_that_dies_ends_the_other_machine_and_sigterm_saves_on_both(datas
             time.sleep(0.05)
             assert all(node.poll() is None for node in nodes)
         # One machine is told; the step after which all of them stop is agreed upon.
-        os.kill(training_process(nodes[1]), signal.SIGTERM)
+        os.kill(training_processes(nodes[1])[0], signal.SIGTERM)
         outputs = outputs_of(nodes)
     finally:
         outputs_of(nodes, timeout_s=1)
     assert "SIGTERM: stopped after step" in outputs[0]
+    assert torch.load(latest, weights_only=True)["current_epoch"] > done
+
+
+def start_two_ranks(trainer: str, *more: str) -> subprocess.Popen:
+    """torchrun with two processes on this machine."""
+    training = (NAME, "2d", "all", "-tr", trainer, "-device", "cpu", *more)
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+        + ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
+        + ["-m", "nnunetv2_pcrl.launch", *training],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
+def test_a_hung_rank_ends_the_others_and_sigterm_to_torchrun_saves(
+    dataset, nnunet_folders, monkeypatch
+):
+    monkeypatch.setenv(WAIT_VARIABLE, "8")
+    name = "PCRLv2PretrainTrainer_1000epochs"
+    latest = result(nnunet_folders, name) / "checkpoint_latest.pth"
+    node = start_two_ranks(name)
+    try:
+        wait_for(latest)
+        stopped = training_processes(node)[1]
+        os.kill(stopped, signal.SIGSTOP)
+        (output,) = outputs_of([node])
+    finally:
+        outputs_of([node], timeout_s=1)
+    assert node.returncode == 1
+    assert (
+        "epoch " in output.split("ERROR: rank 0, in step ")[1].split(", has waited for rank 1")[0]
+    )
+    assert "does not answer any more: stopped" in output and "go on with --c" in output
+    assert not Path(f"/proc/{stopped}").exists()
+
+    done = torch.load(latest, weights_only=True)["current_epoch"]
+    written = latest.stat().st_mtime_ns
+    node = start_two_ranks(name, "--c")
+    try:
+        while latest.stat().st_mtime_ns == written:
+            time.sleep(0.05)
+            assert node.poll() is None
+        node.terminate()
+        (output,) = outputs_of([node])
+    finally:
+        outputs_of([node], timeout_s=1)
+    assert "SIGTERM: stopped after step" in output and "Go on with --c." in output
     assert torch.load(latest, weights_only=True)["current_epoch"] > done
 
 

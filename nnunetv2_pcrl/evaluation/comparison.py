@@ -1,6 +1,7 @@
 """The comparison of trainers on label folds: everything that tables and figures show."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,10 +76,8 @@ class Comparison:
 
     def command(self, run: TrainingRun, dataset_results: Path) -> str:
         """What to type for the rest of a run; without its flag nnU-Net would begin it anew."""
-        command = (
-            f"nnUNetv2_train {self.dataset} {run.configuration} {run.fold} -tr {run.trainer} "
-            f"-p {run.plans}"
-        )
+        words = ["nnUNetv2_train", self.dataset, run.configuration, str(run.fold)]
+        command = shlex.join([*words, "-tr", run.trainer, "-p", run.plans])
         return f"{command} {run.state(dataset_results).value or ''}".strip()
 
 

@@ -104,6 +104,11 @@ class Method(ABC, Generic[S]):
         """Voxels of the largest view."""
 
     @property
+    def voxels_per_image(self) -> int:
+        """Voxels of all views that a batch holds of an image, at least; here of one."""
+        return self.largest_view
+
+    @property
     @abstractmethod
     def num_levels(self) -> int:
         """Levels of the backbone's pyramid."""

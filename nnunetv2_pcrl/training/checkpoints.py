@@ -1,6 +1,7 @@
 """What a checkpoint of a training holds, and whether a training can go on from one."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def check_can_go_on(
     if stored is not None and str(stored).split("_")[0] != trainer_name.split("_")[0]:
         raise ValueError(
             f"{path} is a checkpoint of {stored}, and this is {trainer_name}: go on with "
-            f"-tr {stored}, or move the file away and train anew without --c"
+            f"-tr {shlex.quote(str(stored))}, or move the file away and train anew without --c"
         )
     difference = _difference(checkpoint["network_weights"], network)
     if difference:
@@ -181,11 +182,3 @@ def changes_of(stored: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list
         for name, value in now.items()
         if stored.get(name) != value
     ]
-
-
-def is_error_of_writing(error: Exception) -> bool:
-    """Whether an error says that a file could not be written, for want of room or permission."""
-    # PyTorch's writer of archives knows no other type.
-    return isinstance(error, OSError) or any(
-        sign in str(error) for sign in ("PytorchStreamWriter", "inline_container")
-    )

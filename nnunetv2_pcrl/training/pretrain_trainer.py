@@ -97,6 +97,10 @@ class PretrainTrainer(SSLTrainer):
         """The method's."""
         return self.method.recipe()
 
+    def values_per_image(self) -> int:
+        """The method's views, over the channels of the image."""
+        return self.method.voxels_per_image * self.method.facts.num_channels
+
     # Network
 
     @classmethod

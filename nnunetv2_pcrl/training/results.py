@@ -35,6 +35,11 @@ def keep_previous_results(output_folder: Path) -> Path | None:
     return target
 
 
+def train_command(dataset: str, configuration: str, fold: str, trainer: str, plans: str) -> str:
+    """What to type for a training, whatever the names are."""
+    return shlex.join(["nnUNetv2_train", dataset, configuration, fold, "-tr", trainer, "-p", plans])
+
+
 def how_to_fine_tune(
     weights: Path, trainer: str, plans: Mapping[str, Any], configuration: str
 ) -> str:
@@ -48,9 +53,8 @@ def how_to_fine_tune(
     """
     origin = planned_for(plans)
     finetuner = Pretraining.of_trainer(trainer).trainer_of("Finetune")
-    command = (
-        f"nnUNetv2_train {origin['dataset_name']} {configuration} FOLD "
-        f"-tr {finetuner} -p {origin['plans_name']}"
+    command = train_command(
+        origin["dataset_name"], configuration, "FOLD", finetuner, origin["plans_name"]
     )
     if all(plans[name] == value for name, value in origin.items()):
         return (
@@ -171,7 +175,5 @@ def _nothing_found(wanted: Wanted, others: Iterable[Pretraining]) -> str:
             f"There are weights of {', '.join(others)}; a trainer takes them if its name says so, "
             f"as {example}. "
         )
-    return text + (
-        f"Pretrain with nnUNetv2_train {wanted.dataset_results.name} {configuration} all "
-        f"-tr {trainer} -p {plans}, or train from scratch with -tr nnUNetTrainer."
-    )
+    command = train_command(wanted.dataset_results.name, configuration, "all", trainer, plans)
+    return f"{text}Pretrain with {command}, or train from scratch with -tr nnUNetTrainer."

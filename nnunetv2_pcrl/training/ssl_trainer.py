@@ -15,7 +15,6 @@ from time import time
 from typing import Any
 
 import torch
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor, autocast
 
@@ -23,19 +22,20 @@ from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.progress_bar import EpochBar
 from nnunetv2_pcrl.monitoring.vocabulary import Series
+from nnunetv2_pcrl.training.batch_memory import check_batch_fits, is_out_of_memory
 from nnunetv2_pcrl.training.cases import check_split_is_possible
 from nnunetv2_pcrl.training.checkpoints import (
     changes_of,
     check_can_go_on,
     checkpoint_of,
-    is_error_of_writing,
     read_checkpoint,
 )
 from nnunetv2_pcrl.training.cosine import CosineLRScheduler
 from nnunetv2_pcrl.training.joint_batch import JointBatch
+from nnunetv2_pcrl.training.long_run import GO_ON, LongRun
 from nnunetv2_pcrl.training.results import how_to_fine_tune, keep_previous_results
 from nnunetv2_pcrl.training.streams import StreamSource
-from nnunetv2_pcrl.training.termination import EXIT_STATUS, TerminationNotice
+from nnunetv2_pcrl.training.termination import TerminationNotice
 from nnunetv2_pcrl.training.update import means, update
 from nnunetv2_pcrl.views.drawn import Recipe
 from nnunetv2_pcrl.views.seeding import seeded_generator
@@ -60,7 +60,7 @@ class StepLoss:
     numbers: Mapping[str, Tensor]
 
 
-class SSLTrainer(nnUNetTrainer, ABC):
+class SSLTrainer(LongRun, ABC):
     """nnU-Net trainer without labels. "Best" is the lowest validation loss.
 
     Several processes (-num_gpus) share the comparison batch; the run is then the one of a single
@@ -109,6 +109,10 @@ class SSLTrainer(nnUNetTrainer, ABC):
     @abstractmethod
     def recipe(self) -> Recipe:
         """How views are drawn."""
+
+    @abstractmethod
+    def values_per_image(self) -> int:
+        """Values of all views of an image, over all channels, as a batch holds them."""
 
     @abstractmethod
     def make_optimizer(self) -> torch.optim.Optimizer:
@@ -164,6 +168,12 @@ class SSLTrainer(nnUNetTrainer, ABC):
             Path(self.preprocessed_dataset_folder),
             Path(self.preprocessed_dataset_folder_base) / "splits_final.json",
             self.fold,
+        )
+        check_batch_fits(
+            len(self.joint_batch.own),
+            self.settings.batch_size,
+            self.values_per_image(),
+            self.device,
         )
         torch.manual_seed(self.settings.seed)
         with self._without_reducer():
@@ -232,6 +242,26 @@ class SSLTrainer(nnUNetTrainer, ABC):
 
     # Training
 
+    def run_training(self):
+        """As the base; signals do again what they did before, however it ends.
+
+        Raises:
+            RuntimeError: if the memory does not suffice, with the remedy.
+        """
+        try:
+            super().run_training()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = str(error).split("\n")[0] or type(error).__name__
+            raise RuntimeError(
+                f"There is not enough memory for a step ({reason}). Lower "
+                f'"views_at_a_time" or "batch_size" in the plans, end other programs, or use '
+                f"fewer workers (environment variable nnUNet_n_proc_DA); then go on with --c."
+            ) from error
+        finally:
+            self._termination.switch_off()
+
     def on_train_start(self):
         """Moves an earlier result of this folder aside, then starts as nnU-Net does."""
         if self.local_rank == 0:
@@ -273,6 +303,8 @@ class SSLTrainer(nnUNetTrainer, ABC):
         """Draws for the next step: a function of seed, stream and step, and of nothing else."""
         for identifier, reason in batch["rejected"]:
             self._report_case(identifier, reason)
+        phase = "" if self.network.training else "the validation of "
+        self._begin_step(f"step {self._step} of {phase}epoch {self.current_epoch}")
         generator = seeded_generator(self.settings.seed, *stream, self._step)
         self._step += 1
         return generator
@@ -319,18 +351,19 @@ class SSLTrainer(nnUNetTrainer, ABC):
             )
 
     def _stop_if_asked_to(self) -> None:
-        """After SIGTERM to any of the processes: saves what is done of the epoch, and ends."""
-        if not self.joint_batch.any(self._termination.received, self.device):
+        """After a signal to any of the processes: saves what is done of the epoch, and ends."""
+        received = self._termination.received
+        if not self.joint_batch.any(received is not None, self.device):
             return
         file = os.path.join(self.output_folder, "checkpoint_latest.pth")
-        self._write_checkpoint(file, is_epoch_finished=False)
+        self._save(file, is_epoch_finished=False)
         self.print_to_log_file(
-            f"SIGTERM: stopped after step {len(self._epoch_outputs)} of "
-            f"{self.settings.num_iterations_per_epoch} of epoch {self.current_epoch}. "
-            f"Go on with --c."
+            f"{received.name if received else 'SIGTERM'}: stopped after step "
+            f"{len(self._epoch_outputs)} of {self.settings.num_iterations_per_epoch} of epoch "
+            f"{self.current_epoch}. Go on with --c."
         )
         self._close_streams()
-        raise SystemExit(EXIT_STATUS)
+        raise SystemExit(self._termination.exit_status)
 
     def validation_step(self, batch: dict) -> dict:
         """The loss on fixed views and levels."""
@@ -396,7 +429,6 @@ class SSLTrainer(nnUNetTrainer, ABC):
 
     def on_train_end(self):
         """Ends the workers, then as nnU-Net."""
-        self._termination.switch_off()
         self._close_streams()
         super().on_train_end()
 
@@ -444,18 +476,24 @@ class SSLTrainer(nnUNetTrainer, ABC):
         If it cannot be written (a full disk), the training goes on; only the last one must be.
         Other errors come from elsewhere, as that of a worker that died meanwhile: it is written
         all the same, and then they end the training.
+
+        Raises:
+            OSError: if the last one cannot be written, with the reason and the remedy.
         """
+        self._save(filename, is_epoch_finished=True)
+
+    def _save(self, filename: str, is_epoch_finished: bool) -> None:
+        is_last = Path(filename).name == "checkpoint_final.pth"
         try:
-            self._write_checkpoint(filename, is_epoch_finished=True)
-        except (OSError, RuntimeError) as error:
-            if not is_error_of_writing(error):
-                self._write_checkpoint(filename, is_epoch_finished=True)
+            with self._explained_writing(filename, GO_ON if is_last else ""):
+                self._write_checkpoint(filename, is_epoch_finished)
+        except OSError as error:
+            if is_last:
                 raise
-            if Path(filename).name == "checkpoint_final.pth":
-                raise
-            self.print_to_log_file(
-                f"WARNING: {filename} could not be written, an earlier one stays as it is: {error}"
-            )
+            self.print_to_log_file(f"WARNING: {error}")
+        except RuntimeError:
+            self._write_checkpoint(filename, is_epoch_finished)
+            raise
 
     def _write_checkpoint(self, filename: str, is_epoch_finished: bool) -> None:
         if self.local_rank != 0:

@@ -20,18 +20,20 @@ from torch.utils.data import DataLoader, Dataset
 
 from nnunetv2_pcrl.views.samples import RegionSample, ViewSamples
 
-# Schedulers send SIGTERM to every process of a job, and the last step still needs its views.
+# Schedulers send SIGTERM to every process of a job, terminals send Ctrl-C and their own end, and
+# the last step still needs its views.
 _TERMINATION = {signal.SIGTERM}
 _CAN_WAIT_FOR_SIGNALS = hasattr(signal, "sigwaitinfo")
+_BLOCKED = _TERMINATION | ({signal.SIGINT, signal.SIGHUP} if _CAN_WAIT_FOR_SIGNALS else set())
 
 
 @contextmanager
 def _termination_blocked() -> Iterator[None]:
-    """Keeps SIGTERM waiting; workers that are started here inherit that."""
+    """Keeps these signals waiting; workers that are started here inherit that."""
     if not _CAN_WAIT_FOR_SIGNALS:
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATION)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
     try:
         yield
     finally:
@@ -39,10 +41,10 @@ def _termination_blocked() -> Iterator[None]:
 
 
 def _end_only_with_the_parent(_worker: int) -> None:
-    """Lets a worker live on after SIGTERM, unless the process that it serves sent it."""
+    """Lets a worker live on after the signals, unless the process that it serves sent it."""
     if not _CAN_WAIT_FOR_SIGNALS:
         return
-    signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATION)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
 
     def wait() -> None:
         while signal.sigwaitinfo(_TERMINATION).si_pid != os.getppid():

@@ -79,22 +79,24 @@ def remedy_for(
     source: PretrainedSource, dataset_name: str, configuration: str, plans_name: str
 ) -> str:
     """Which plan to use and which command makes it, for weights that do not fit a plan."""
+    # A person may copy the commands, whatever the names are; some of them come from the file.
+    dataset, of_configuration = shlex.quote(dataset_name), shlex.quote(configuration)
+    own_plans = shlex.quote(plans_name)
     remedy = (
         f"They were made for another plan or architecture. Pretrain with this one: "
-        f"nnUNetv2_train {dataset_name} {configuration} all -tr {_trainer(source)} -p {plans_name}"
+        f"nnUNetv2_train {dataset} {of_configuration} all -tr {_trainer(source)} -p {own_plans}"
     )
     fitting = f"{remedy}. Or use a plan that fits the file: "
-    number = _number(dataset_name)
+    number = shlex.quote(_number(dataset_name))
     if source.kind == NNSSL:
         return fitting + (
             f"nnUNetv2_plan_experiment -d {number} -pl {RESENC_L_PLANNER}, then "
             f"nnUNetv2_preprocess -d {number} -plans_name nnUNetResEncUNetLPlans "
-            f"-c {configuration} and -p nnUNetResEncUNetLPlans."
+            f"-c {of_configuration} and -p nnUNetResEncUNetLPlans."
         )
     planned = (source.plans_dataset, source.plans_name, source.configuration)
     if planned == (dataset_name, plans_name, configuration):
         return f"{remedy} (the file's plans have the same name, but another network)."
-    # These names come from the file, and go into commands that a person may copy.
     plans = shlex.quote(source.plans_name or "PLANS_OF_THE_PRETRAINING")
     if source.plans_dataset in (None, dataset_name):
         name = shlex.quote(source.configuration) if source.configuration else "of the pretraining"
@@ -102,8 +104,8 @@ def remedy_for(
     moved = shlex.quote(f"{source.plans_name}_pretrained")
     return fitting + (
         f"nnUNetv2_move_plans_between_datasets -s {shlex.quote(source.plans_dataset)} "
-        f"-t {dataset_name} -sp {plans} -tp {moved}, then nnUNetv2_preprocess -d {number} "
-        f"-plans_name {moved} -c {configuration} and -p {moved}."
+        f"-t {dataset} -sp {plans} -tp {moved}, then nnUNetv2_preprocess -d {number} "
+        f"-plans_name {moved} -c {of_configuration} and -p {moved}."
     )
 
 

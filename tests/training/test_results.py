@@ -1,6 +1,7 @@
 """Where pretrained weights are looked for, and how earlier results are kept."""
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,22 @@ def test_what_to_type_names_the_method():
         ("PCRLv2PretrainTrainer_authors_5epochs", "-tr PCRLv2FinetuneTrainer_authors -p"),
     ):
         assert expected in how_to_fine_tune(Path("w.pth"), trainer, plans, CONFIGURATION)
+
+
+def test_commands_can_be_copied_whatever_the_names_are():
+    plans = {"dataset_name": "Dataset004_Left Heart", "plans_name": "it's; mine"}
+    text = how_to_fine_tune(Path("a folder/w.pth"), "PCRLv2PretrainTrainer", plans, CONFIGURATION)
+    command, _, option = text.splitlines()[1:]
+    assert shlex.split(command) == [
+        *("nnUNetv2_train", "Dataset004_Left Heart", CONFIGURATION, "FOLD"),
+        *("-tr", "PCRLv2FinetuneTrainer", "-p", "it's; mine"),
+    ]
+    assert shlex.split(option) == ["-pretrained_weights", "a folder/w.pth"]
+    planned_for = {"dataset_name": "Dataset005_B", "plans_name": "P"}
+    text = how_to_fine_tune(
+        Path("a folder/w.pth"), "PCRLv2PretrainTrainer", {**plans, "planned_for": planned_for}, "2d"
+    )
+    assert shlex.split(text.splitlines()[-1])[0] == "nnUNet_pcrl_weights=a folder/w.pth"
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,22 @@
 """Runs that are killed, told to stop, or have no room left on the disk."""
 
-import math
 import multiprocessing
 import os
-import random
 import resource
 import signal
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
-from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer
+from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer, trainer_named
 from nnunetv2_pcrl.training import ssl_trainer
+from nnunetv2_pcrl.training.folder_lock import LOCK_NAME
+from nnunetv2_pcrl.training.pretrain_trainer import PretrainTrainer
+from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
+from nnunetv2_pcrl.training.termination import SIGNALS, TerminationNotice
 from nnunetv2_pcrl.weights.portable import write_weights
 from nnunetv2_pcrl.weights.reading import read_weights
 
@@ -24,10 +26,10 @@ SETTINGS = {
     "batch_size": 4,
     "num_iterations_per_epoch": 3,
     "num_val_iterations_per_epoch": 2,
-    "num_local": 2,
     "initial_lr": 0.01,
-    "pictures_every": 0,
+    "probe_every": 0,
 }
+OF_METHODS = {"pcrlv2": {"num_local": 2}, "mae": {}}
 
 
 @pytest.fixture
@@ -35,9 +37,8 @@ def make_dataset(nnunet_folders):
     """Makes four 2D cases, with settings of the pretraining."""
 
     def make(**settings) -> PreparedDataset:
-        configurations = {
-            "2d": configuration(2, nnunetv2_pcrl={"pcrlv2": {**SETTINGS, **settings}})
-        }
+        sections = {"pretraining": {**SETTINGS, **settings}, **OF_METHODS}
+        configurations = {"2d": configuration(2, nnunetv2_pcrl=sections)}
         dataset = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", configurations)
         for number in range(4):
             dataset.add_case("2d", f"case_{number}", smooth_image((1, 4, 24, 24), number))
@@ -46,9 +47,22 @@ def make_dataset(nnunet_folders):
     return make
 
 
-def run(dataset: PreparedDataset, resume: bool) -> PCRLv2PretrainTrainer:
-    """What nnUNetv2_train does, with --c if `resume`."""
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d", resume=resume)
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """What people see takes longer than these trainings."""
+    monkeypatch.setattr(PretrainTrainer, "plot_progress", lambda trainer: None)
+
+
+def run(
+    dataset: PreparedDataset,
+    resume: bool,
+    kind: type = PCRLv2PretrainTrainer,
+    killed: "Moment | None" = None,
+) -> SSLTrainer:
+    """What nnUNetv2_train does, with --c if `resume`; killed at a moment."""
+    trainer = dataset.trainer(kind, "2d", resume=resume)
+    if killed is not None:
+        killed.plant(trainer)
     if resume:
         names = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
         files = [Path(trainer.output_folder) / name for name in names]
@@ -74,14 +88,16 @@ def assert_same_run(interrupted: dict, whole: dict) -> None:
     assert interrupted["current_epoch"] == whole["current_epoch"]
 
 
-def stop_after(trainer: PCRLv2PretrainTrainer, steps: int, hook: str) -> None:
-    """Sends SIGTERM to this process while that step of a phase is computed."""
+def stop_after(
+    trainer: PCRLv2PretrainTrainer, steps: int, hook: str, number: int = signal.SIGTERM
+) -> None:
+    """Sends a signal to this process while that step of a phase is computed."""
     calls, compute = [], getattr(trainer, hook)
 
     def compute_and_signal(*args, **kwargs):
         calls.append(1)
         if len(calls) == steps:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return compute(*args, **kwargs)
 
     setattr(trainer, hook, compute_and_signal)
@@ -104,14 +120,10 @@ def test_sigterm_saves_the_steps_of_the_epoch_and_resuming_is_exact(
     folder = Path(trainer.output_folder)
     whole = checkpoint(folder, "final")
 
-    handler = signal.getsignal(signal.SIGTERM)
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     stop_after(trainer, steps, hook)
-    try:
-        with pytest.raises(SystemExit) as stopped:
-            trainer.run_training()
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    with pytest.raises(SystemExit) as stopped:
+        trainer.run_training()
     assert stopped.value.code == 143
     stopped_at = checkpoint(folder, "latest")
     assert stopped_at["current_epoch"] == epoch and len(stopped_at["epoch_outputs"]) == done
@@ -124,13 +136,47 @@ def test_sigterm_saves_the_steps_of_the_epoch_and_resuming_is_exact(
     assert_same_run(checkpoint(folder, "final"), whole)
 
 
-def test_sigterm_does_again_what_it_did_when_the_training_is_over(make_dataset):
-    handler = signal.getsignal(signal.SIGTERM)
-    run(make_dataset(num_epochs=1), resume=False)
-    assert signal.getsignal(signal.SIGTERM) is handler
+def test_signals_do_again_what_they_did_when_the_training_is_over_or_has_failed(make_dataset):
+    handlers = [signal.getsignal(number) for number in SIGNALS]
+    dataset = make_dataset(num_epochs=1)
+    run(dataset, resume=False)
+    assert [signal.getsignal(number) for number in SIGNALS] == handlers
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    trainer.on_epoch_end = lambda: handlers[len(handlers)]
+    with pytest.raises(IndexError):
+        trainer.run_training()
+    assert [signal.getsignal(number) for number in SIGNALS] == handlers
 
 
-def test_workers_outlive_a_sigterm_to_every_process_of_a_job(make_dataset, monkeypatch):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_ctrl_c_and_the_end_of_a_terminal_save_the_steps_too(make_dataset, number, status):
+    trainer = make_dataset(num_epochs=2).trainer(PCRLv2PretrainTrainer, "2d")
+    stop_after(trainer, 2, "accumulate_gradients", number)
+    with pytest.raises(SystemExit) as stopped:
+        trainer.run_training()
+    assert stopped.value.code == status
+    folder = Path(trainer.output_folder)
+    assert len(checkpoint(folder, "latest")["epoch_outputs"]) == 2
+    log = "".join(file.read_text() for file in folder.glob("training_log*"))
+    assert f"{number.name}: stopped after step 2 of 3 of epoch 0. Go on with --c." in log
+
+
+def test_a_second_ctrl_c_interrupts_at_once_and_the_same_one_sent_twice_does_not():
+    notice = TerminationNotice()
+    notice.switch_on()
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert notice.received == signal.SIGINT and notice.exit_status == 130
+        notice._received_at -= 3
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        notice.switch_off()
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])
+def test_workers_outlive_a_signal_to_every_process_of_a_job(make_dataset, monkeypatch, name):
     monkeypatch.setenv("nnUNet_n_proc_DA", "2")
     dataset = make_dataset(num_epochs=2)
     before = set(multiprocessing.active_children())
@@ -142,7 +188,7 @@ def test_workers_outlive_a_sigterm_to_every_process_of_a_job(make_dataset, monke
         if len(calls) == 1:
             for worker in set(multiprocessing.active_children()) - before:
                 # Not from their parent: a shell stands for the scheduler.
-                os.system(f"kill -TERM {worker.pid}")
+                os.system(f"kill -{name} {worker.pid}")
         return compute(*args)
 
     trainer.accumulate_gradients = signal_workers
@@ -166,44 +212,145 @@ def assert_every_file_opens(folder: Path, least_epochs: int) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Moment:
+    """When a process kills itself.
+
+    Attributes:
+        what: a key of `_WHERE`.
+        call: number of the call in that process, from 1.
+        is_after: whether the work of the call is done first.
+    """
+
+    what: str
+    call: int = 1
+    is_after: bool = False
+
+    def plant(self, trainer: SSLTrainer) -> None:
+        owner, name = _WHERE[self.what]
+        owner, calls = owner or trainer, []
+        work = getattr(owner, name)
+
+        def count() -> None:
+            calls.append(1)
+            if len(calls) == self.call:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def work_and_die(*args, **kwargs):
+            # Files of others are renamed too, as those of locks.
+            is_counted = self.what != "file" or str(args[-1]).endswith(".pth")
+            if is_counted and not self.is_after:
+                count()
+            result = work(*args, **kwargs)
+            if is_counted and self.is_after:
+                count()
+            return result
+
+        setattr(owner, name, work_and_die)
+
+
+_WHERE = {
+    "step": (None, "accumulate_gradients"),
+    "validation": (None, "evaluate"),
+    "file": (os, "replace"),
+    "epoch": (None, "on_epoch_end"),
+    "pictures": (None, "plot_progress"),
+    "end": (None, "on_train_end"),
+}
+# An epoch ends with two files, or three if it is the best so far. A kill before the last of them
+# repeats the epoch.
+_FILES = [Moment("file", call, after) for call in (1, 2, 3) for after in (False, True)]
+NUM_EPOCHS = 16
+KILLS = [
+    Moment("step"),
+    Moment("validation"),
+    *_FILES,
+    Moment("step", 2),
+    Moment("epoch"),
+    *_FILES,
+    Moment("pictures"),
+    Moment("epoch", 2),
+    *_FILES,
+    Moment("validation", 2),
+    Moment("end"),
+]
+
+
+def states_of(trainer: SSLTrainer) -> list[dict]:
+    """Trains, and returns what checkpoint and weights were after every epoch."""
+    folder, states = Path(trainer.output_folder), []
+    on_epoch_end = trainer.on_epoch_end
+
+    def remember():
+        on_epoch_end()
+        weights = (folder / "pretrained_weights.pth").read_bytes()
+        states.append({**checkpoint(folder, "latest"), "portable": weights})
+
+    trainer.on_epoch_end = remember
+    trainer.run_training()
+    return states
+
+
+def best_of(states: list[dict]) -> dict:
+    return min(states, key=lambda state: state["logging"]["val_losses"][-1])
+
+
+def assert_same_weights(first: dict, second: dict) -> None:
+    assert first["current_epoch"] == second["current_epoch"]
+    assert first["_best_ema"] == second["_best_ema"]
+    for name, values in second["network_weights"].items():
+        assert torch.equal(first["network_weights"][name], values), name
+
+
+def assert_nothing_is_lost(folder: Path, states: list[dict], least_epochs: int) -> int:
+    """Finished epochs of the checkpoint that --c takes; all files are those of a run unkilled."""
+    files = [folder / f"checkpoint_{name}.pth" for name in ("final", "latest", "best")]
+    found = [torch.load(file, weights_only=True) for file in files if file.is_file()]
+    if not found:
+        assert least_epochs == 0
+        return 0
+    done = found[0]["current_epoch"]
+    assert done >= least_epochs
+    assert_same_weights(found[0], states[done - 1])
+    # What comes before the checkpoint may be one epoch ahead of it.
+    nearest = states[:done], states[: done + 1]
+    best = checkpoint(folder, "best")
+    assert best["current_epoch"] in {best_of(part)["current_epoch"] for part in nearest}
+    assert_same_weights(best, states[best["current_epoch"] - 1])
+    portable = folder / "pretrained_weights.pth"
+    if portable.is_file():
+        assert portable.read_bytes() in {part[-1]["portable"] for part in nearest}
+    return done
+
+
 @pytest.mark.slow
-def test_twenty_kills_lose_no_finished_epoch_and_no_file(make_dataset):
-    num_epochs = 60
-    dataset = make_dataset(num_epochs=num_epochs)
-    moments = random.Random(0)
+@pytest.mark.parametrize("name", ["PCRLv2PretrainTrainer", "MAEPretrainTrainer"])
+def test_no_kill_loses_an_epoch_the_best_one_or_a_file(make_dataset, name):
+    assert len(KILLS) == 26
+    dataset = make_dataset(num_epochs=NUM_EPOCHS, initial_lr=0.2)
+    kind = trainer_named(name)
+    states = states_of(dataset.trainer(kind, "2d"))
+    folder = Path(dataset.trainer(kind, "2d").output_folder)
+    whole = {file.name: file.rename(folder.parent / file.name) for file in folder.glob("*.pth")}
     context = multiprocessing.get_context("fork")
-    folder = Path(dataset.trainer(PCRLv2PretrainTrainer, "2d").output_folder)
-    epochs_done, kills_while_saving, history = 0, 0, []
-    for kill in range(20):
-        process = context.Process(target=run, args=(dataset, kill > 0))
+    done = 0
+    for moment in KILLS:
+        process = context.Process(target=run, args=(dataset, True, kind, moment))
         process.start()
-        deadline = time.monotonic() + 120
-        # Half of the kills at any time after the first checkpoint, half while a file is written.
-        while not any(folder.glob("checkpoint_latest*")) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(moments.uniform(0.0, 0.6))
-        if kill % 2:
-            while not (writing := any(folder.glob(".*.tmp"))) and time.monotonic() < deadline:
-                pass
-            kills_while_saving += writing
-        process.kill()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
-        done = assert_every_file_opens(folder, epochs_done)
-        assert done >= epochs_done
-        if done:
-            losses = checkpoint(folder, "latest")["logging"]["train_losses"]
-            assert losses[: len(history)] == history
-            history = losses
-        epochs_done = done
-    assert kills_while_saving >= 5 and 0 < epochs_done < num_epochs
-    run(dataset, resume=True)
-    final = checkpoint(folder, "final")
-    assert final["current_epoch"] == num_epochs and not list(folder.glob(".*.tmp"))
-    assert final["logging"]["train_losses"][: len(history)] == history
-    assert all(map(math.isfinite, final["logging"]["train_losses"]))
-    half_cosine = [0.005 * (1 + math.cos(math.pi * e / num_epochs)) for e in range(num_epochs)]
-    assert final["logging"]["lrs"] == pytest.approx(half_cosine, abs=1e-5)
+        process.join(120)
+        assert process.exitcode == -signal.SIGKILL, moment
+        done = assert_nothing_is_lost(folder, states, done)
+    assert done == NUM_EPOCHS
+    run(dataset, True, kind)
+    for file in ("checkpoint_final.pth", "checkpoint_best.pth"):
+        ours, expected = (
+            torch.load(path, weights_only=True) for path in (folder / file, whole[file])
+        )
+        assert_same_weights(ours, expected)
+        assert_same_run(ours, expected)
+    portable = "pretrained_weights.pth"
+    assert (folder / portable).read_bytes() == whole[portable].read_bytes()
+    assert not list(folder.glob(".*.tmp")) and not (folder / LOCK_NAME).exists()
 
 
 @pytest.fixture
@@ -224,7 +371,6 @@ def test_a_full_disk_leaves_the_old_checkpoints_and_training_goes_on(make_datase
         on_epoch_end()
 
     trainer.on_epoch_end = fill_the_disk_in_the_second_epoch
-    trainer.plot_progress = lambda: None
     folder = Path(trainer.output_folder)
     seen, on_epoch_start = [], trainer.on_epoch_start
 
@@ -250,10 +396,54 @@ def test_a_last_checkpoint_that_cannot_be_written_is_an_error(make_dataset, litt
 
     trainer.on_train_end = fill_the_disk
     folder = Path(trainer.output_folder)
-    with pytest.raises((OSError, RuntimeError)):
+    with pytest.raises(OSError, match="checkpoint_final.pth could not be written, .* with --c"):
         trainer.run_training()
     assert checkpoint(folder, "latest")["current_epoch"] == 2
     assert not (folder / "checkpoint_final.pth").exists() and not list(folder.glob(".*.tmp"))
+
+
+def test_a_worker_that_dies_while_a_checkpoint_is_written_costs_no_epoch(make_dataset):
+    trainer = make_dataset(num_epochs=3).trainer(PCRLv2PretrainTrainer, "2d")
+    folder = Path(trainer.output_folder)
+    write, notices = trainer._write_checkpoint, []
+
+    def notice_a_dead_worker(filename, is_epoch_finished):
+        if trainer.current_epoch == 1 and filename.endswith("latest.pth") and not notices:
+            notices.append(filename)
+            # PyTorch raises it from a signal handler, wherever this process is.
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+        write(filename, is_epoch_finished)
+
+    trainer._write_checkpoint = notice_a_dead_worker
+    with pytest.raises(RuntimeError, match="is killed by signal"):
+        trainer.run_training()
+    assert checkpoint(folder, "latest")["current_epoch"] == 2
+    assert read_weights(folder / "pretrained_weights.pth")["epochs_done"] == 2
+    log = "".join(file.read_text() for file in folder.glob("training_log*"))
+    assert "could not be written" not in log
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Caught MemoryError in DataLoader worker process 0.\nOriginal Traceback ..."),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 20 GiB"),
+    ],
+    ids=["here", "in a worker", "on a GPU", "in PyTorch"],
+)
+def test_too_little_memory_is_answered_by_what_to_lower(make_dataset, error):
+    trainer = make_dataset(num_epochs=1).trainer(PCRLv2PretrainTrainer, "2d")
+
+    def run_out(*_):
+        raise error
+
+    trainer.accumulate_gradients = run_out
+    remedy = '(?s)not enough memory.*"views_at_a_time" or "batch_size".*nnUNet_n_proc_DA.*--c'
+    with pytest.raises(RuntimeError, match=remedy) as raised:
+        trainer.run_training()
+    assert "\n" not in str(raised.value)
 
 
 def test_where_the_last_checkpoint_is_the_weights_are_the_last_ones_too(make_dataset, monkeypatch):

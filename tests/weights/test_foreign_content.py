@@ -279,6 +279,10 @@ def test_names_of_a_file_are_quoted_in_commands():
     assert (
         "-s 'D $(touch y)' -t Dataset002_B -sp 'P; touch x' -tp 'P; touch x_pretrained'" in remedy
     )
+    remedy = remedy_for(source, "Dataset002_Left heart", "my fullres", "it is mine")
+    assert "nnUNetv2_train 'Dataset002_Left heart' 'my fullres' all" in remedy
+    assert "-p 'it is mine'" in remedy
+    assert "-t 'Dataset002_Left heart'" in remedy and "-c 'my fullres'" in remedy
 
 
 def test_values_that_are_not_finite_are_told_by_inspect_and_convert(tmp_path, capsys):

@@ -46,6 +46,12 @@ class PCRLv2(Method[PCRLv2Settings]):
         return math.prod(self.settings.global_size)
 
     @property
+    def voxels_per_image(self) -> int:
+        """Voxels of the restoration target, two global and all local views."""
+        local = self.settings.num_local * math.prod(self.settings.local_size)
+        return 3 * self.largest_view + local
+
+    @property
     def num_levels(self) -> int:
         """One per decoder stage."""
         return len(self.facts.strides) - 1

@@ -48,6 +48,7 @@ from nnunetv2_pcrl.tasks.classification.validation import write_validation
 from nnunetv2_pcrl.tasks.start import Start, forget_report, start_from_weights, unwrapped
 from nnunetv2_pcrl.training.checkpoints import changes_of, check_can_go_on, read_checkpoint
 from nnunetv2_pcrl.training.joint_batch import JointBatch
+from nnunetv2_pcrl.training.long_run import LongRun
 from nnunetv2_pcrl.training.update import means, update
 from nnunetv2_pcrl.views.seeding import seeded_generator
 from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
@@ -58,7 +59,7 @@ NUM_MEASURED_IMAGES = 256
 DROPOUT_STREAM = 23
 
 
-class ClassificationTrainer(nnUNetTrainer):
+class ClassificationTrainer(LongRun):
     """Learns the classes of classes.csv with the planned encoder. "Best" is the highest mean AUROC.
 
     Weights are loaded at the start of a fresh training only; resuming, validation and prediction
@@ -281,6 +282,7 @@ class ClassificationTrainer(nnUNetTrainer):
 
     def train_step(self, batch: dict) -> dict:
         """One update."""
+        self._begin_step(f"a step of epoch {self.current_epoch}")
         self.optimizer.zero_grad(set_to_none=True)
         with self.autocast():
             logits = self.network(batch["image"].to(self.device, non_blocking=True))
@@ -307,6 +309,7 @@ class ClassificationTrainer(nnUNetTrainer):
 
     def validation_step(self, batch) -> dict:
         """Logits of this process's share of the validation cases."""
+        self._begin_step(f"the validation of epoch {self.current_epoch}")
         return case_logits(self.network, batch, self.device, self.autocast)
 
     def on_validation_epoch_end(self, val_outputs: list[dict]):
@@ -375,7 +378,7 @@ class ClassificationTrainer(nnUNetTrainer):
         if self.disable_checkpointing:
             self.print_to_log_file("No checkpoint written, checkpointing is disabled")
             return
-        with replaced_atomically(filename) as temporary:
+        with self._explained_writing(filename), replaced_atomically(filename) as temporary:
             torch.save(checkpoint_of(self, self.classes), temporary)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:

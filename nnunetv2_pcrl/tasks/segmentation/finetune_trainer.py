@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import Tensor
 
@@ -35,11 +34,12 @@ from nnunetv2_pcrl.tasks.segmentation.validation_pictures import (
 )
 from nnunetv2_pcrl.tasks.start import Start, forget_report, start_from_weights, unwrapped
 from nnunetv2_pcrl.training.checkpoints import check_can_go_on, read_checkpoint
+from nnunetv2_pcrl.training.long_run import LongRun
 from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
 from nnunetv2_pcrl.weights.fresh import fixed_seed
 
 
-class FinetuneTrainer(nnUNetTrainer):
+class FinetuneTrainer(LongRun):
     """Differs from nnUNetTrainer in the weights it starts from, and in nothing else by default.
 
     `-tr nnUNetTrainer` with the same plans is its from-scratch twin, and so is the variant
@@ -173,7 +173,7 @@ class FinetuneTrainer(nnUNetTrainer):
         if self.local_rank != 0 or self.disable_checkpointing:
             super().save_checkpoint(filename)
             return
-        with replaced_atomically(filename) as temporary:
+        with self._explained_writing(filename), replaced_atomically(filename) as temporary:
             super().save_checkpoint(str(temporary))
 
     def perform_actual_validation(self, save_probabilities: bool = False):
