@@ -15,8 +15,8 @@ folder=$nnUNet_preprocessed/Dataset103_ACDC
 plans=$folder/nnUNetPlansTiny.json
 [ -f "$plans" ] || python scripts/shrink_plans.py "$folder/nnUNetPlans.json" --name nnUNetPlansTiny \
     --base_features 8 --max_features 64 --max_patch 64 --batch_size 8 --settings \
-    '{"pretraining": {"batch_size": 16, "num_epochs": 20, "num_iterations_per_epoch": 20,
-      "num_val_iterations_per_epoch": 4, "probe_every": 20, "views_at_a_time": 16}}'
+    '{"pretraining": {"batch_size": 16, "num_epochs": 12, "num_iterations_per_epoch": 20,
+      "num_val_iterations_per_epoch": 4, "probe_every": 12, "views_at_a_time": 16}}'
 export nnUNet_n_proc_DA=0 OMP_NUM_THREADS=1
 for method in "${methods[@]}"; do
     for seed in 0 1 2; do
