@@ -39,14 +39,14 @@ class VoCoSettings(PretrainingSettings):
         "the plan pools least"
     )
     cell_size: tuple[int, ...] = Field(
-        description="largest crop of the image; by default half the patch. Smaller images are "
+        description="largest crop of the image; by default 3/4 of the patch. Smaller images are "
         "divided whole"
     )
     view_size: tuple[int, ...] = Field(
         description="every crop is resized to it; by default the multiple of the total stride "
         "nearest to half the patch, two strides at least"
     )
-    num_queries: int = Field(2, ge=1, description="crops anywhere in the grid, to be placed")
+    num_queries: int = Field(4, ge=1, description="crops anywhere in the grid, to be placed")
     embedding_size: int = Field(1024, ge=2, description="widths of the projector's layers")
     feature_dropout: float = Field(
         0.2, ge=0, le=0.9, description="part of the features that the student does not see"
@@ -126,7 +126,7 @@ def defaults(facts: PlanFacts) -> dict[str, Any]:
     return {
         "batch_size": 16 if facts.num_axes == 2 else 8,
         "grid": grid_of(facts, CELLS_IN_PLANE),
-        "cell_size": tuple(-(-size // 2) for size in facts.patch_size),
+        "cell_size": tuple(-(-3 * size // 4) for size in facts.patch_size),
         "view_size": tuple(
             nearest_multiple(0.5 * size, stride, least=2)
             for size, stride in zip(facts.patch_size, facts.total_stride, strict=True)
@@ -151,6 +151,7 @@ def cvpr_settings(facts: PlanFacts) -> dict[str, Any]:
     return {
         "form": "cvpr",
         "grid": grid_of(facts, 4),
+        "num_queries": 2,
         "embedding_size": 2048,
         "feature_dropout": 0.0,
         "inter_weight": 0.0,

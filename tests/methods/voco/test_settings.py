@@ -23,10 +23,10 @@ def settings(facts: PlanFacts, words=(), **given) -> VoCoSettings:
 @pytest.mark.parametrize(
     ("facts", "grid", "cell", "view", "batch"),
     [
-        (ISOTROPIC, (1, 3, 3), (64, 64, 64), (64, 64, 64), 8),
-        (ANISOTROPIC, (1, 3, 3), (10, 128, 112), (12, 128, 112), 8),
-        (IN_2D, (3, 3), (256, 192), (256, 192), 16),
-        (LAST, (3, 3, 1), (64, 64, 16), (64, 64, 16), 8),
+        (ISOTROPIC, (1, 3, 3), (96, 96, 96), (64, 64, 64), 8),
+        (ANISOTROPIC, (1, 3, 3), (15, 192, 168), (12, 128, 112), 8),
+        (IN_2D, (3, 3), (384, 288), (256, 192), 16),
+        (LAST, (3, 3, 1), (96, 96, 24), (64, 64, 16), 8),
     ],
 )
 def test_grid_and_sizes_follow_from_the_plan(facts, grid, cell, view, batch):

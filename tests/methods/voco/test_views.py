@@ -35,8 +35,8 @@ def method_of(facts: PlanFacts, **settings) -> VoCo:
 def image_sizes(facts: PlanFacts) -> list[tuple[int, ...]]:
     """Larger than the grid, as large, smaller, and odd."""
     return [
-        tuple(2 * s + 3 for s in facts.patch_size),
-        tuple(3 * s // 2 for s in facts.patch_size),
+        tuple(3 * s + 3 for s in facts.patch_size),
+        tuple(9 * s // 4 for s in facts.patch_size),
         tuple(max(4, s // 2 + 1) for s in facts.patch_size),
         tuple(s + 5 for s in facts.patch_size),
     ]
@@ -194,9 +194,9 @@ def test_crops_have_the_size_of_the_view_whatever_their_box(facts):
     for size in image_sizes(facts):
         _, views = made(facts, torch.randn(facts.num_channels, *size, generator=seeded(3)))
         crop = (facts.num_channels, *settings.view_size)
-        assert views["queries"].shape == (2, *crop)
+        assert views["queries"].shape == (4, *crop)
         assert views["bases"].shape == (settings.num_bases, *crop)
-        assert views["overlaps"].shape == (2, settings.num_bases)
+        assert views["overlaps"].shape == (4, settings.num_bases)
 
 
 @every_plan
