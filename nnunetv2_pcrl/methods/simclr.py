@@ -34,16 +34,10 @@ from nnunetv2_pcrl.monitoring.vocabulary import (
 )
 from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.networks.projector import Projector, joined_levels
-from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes
-from nnunetv2_pcrl.views.corruption import CorruptionRanges, draw_corruption
+from nnunetv2_pcrl.views.corruption import CorruptionRanges
 from nnunetv2_pcrl.views.devices import on_device
-from nnunetv2_pcrl.views.groups import (
-    CorruptedView,
-    PreparedGroup,
-    place_view,
-    prepare_group,
-    region_of,
-)
+from nnunetv2_pcrl.views.groups import PreparedGroup
+from nnunetv2_pcrl.views.pairs import PairRanges, PlacedPair, draw_pair
 
 # Below it, there is hardly anything to tell an image from.
 SMALL_BATCH = 8
@@ -127,31 +121,12 @@ class PreparedPair:
 
 
 @dataclass(frozen=True)
-class DrawnPair:
-    """Two views of one image.
-
-    Attributes:
-        views: where they lie and how they are changed.
-        region: the box to read from the image.
-    """
-
-    views: tuple[CorruptedView, CorruptedView]
-    region: Box
-
-    @property
-    def must_vary(self) -> tuple[Box, ...]:
-        """Both."""
-        return tuple(view.place.box for view in self.views)
-
-    @property
-    def boxes(self) -> Mapping[str, tuple[Box, ...]]:
-        """Of the first and the second view."""
-        first, second = self.must_vary
-        return {"first view": (first,), "second view": (second,)}
+class DrawnPair(PlacedPair):
+    """Two views of one image."""
 
     def prepared(self) -> PreparedPair:
         """Does all that can be done without the image's voxels."""
-        return PreparedPair(prepare_group(self.views, self.region))
+        return PreparedPair(self.group)
 
 
 @dataclass(frozen=True)
@@ -176,24 +151,17 @@ class SimCLRRecipe:
     ) -> DrawnPair:
         """Draws two views, each with values of its own."""
         settings = self.settings
-        size, ranges = settings.view_size, settings.intensities
-
-        def changed(box: Box) -> CorruptedView:
-            place = place_view(
-                box,
-                size,
-                self.spacing,
-                settings.deformation_scale,
-                settings.rotation_degrees,
-                generator,
-            )
-            return CorruptedView(place, draw_corruption(size, num_channels, ranges, generator))
-
-        boxes = draw_global_boxes(
-            image_size, size, settings.view_scale, settings.min_iou, generator
+        ranges = PairRanges(
+            settings.view_size,
+            settings.view_scale,
+            settings.min_iou,
+            self.spacing,
+            settings.deformation_scale,
+            settings.rotation_degrees,
+            settings.intensities,
         )
-        first, second = map(changed, boxes)
-        return DrawnPair((first, second), region_of((first.place, second.place), image_size))
+        pair = draw_pair(image_size, num_channels, ranges, generator)
+        return DrawnPair(pair.views, pair.region)
 
 
 class SimCLRNetwork(nn.Module):
