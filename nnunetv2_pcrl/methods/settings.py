@@ -3,10 +3,12 @@
 import re
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.settings.base import Settings
+from nnunetv2_pcrl.views.corruption import CorruptionRanges
+from nnunetv2_pcrl.views.pairs import PairRanges
 
 # Of a step, where the plan has fewer: two of a segmentation are few for a loss without labels.
 LEAST_PATCHES = 4
@@ -66,6 +68,64 @@ class PatchSettings(PretrainingSettings):
     deformation_scale: float = Field(
         0.1, ge=0, le=1, description="largest change of scale per axis"
     )
+
+
+class PairSettings(PretrainingSettings):
+    """Of methods that see two overlapping views of an image, each turned and changed."""
+
+    view_size: tuple[int, ...] = Field(description="voxels of a view")
+    view_scale: tuple[float, float] = Field(
+        (1.0, 1.75), description="crop size over view size, lowest and highest"
+    )
+    min_iou: float = Field(0.3, ge=0, le=0.95, description="least IoU of the two boxes")
+    rotation_degrees: float = Field(
+        10.0, ge=0, le=180, description="largest rotation in either direction"
+    )
+    deformation_scale: float = Field(
+        0.1, ge=0, le=1, description="largest change of scale per axis"
+    )
+    blur_sigma: float = Field(
+        1.0, ge=0, le=100, description="largest Gaussian blur, in voxels of the view"
+    )
+    noise_std: float = Field(0.2, ge=0, le=100, description="largest standard deviation of noise")
+    log_gamma: float = Field(
+        0.3, ge=0, le=100, description="gamma is drawn from exp(-log_gamma) to exp(log_gamma)"
+    )
+    contrast: float = Field(
+        0.3, ge=0, le=1, description="largest change of contrast about the mean"
+    )
+
+    @field_validator("view_scale")
+    @classmethod
+    def _is_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError(
+                f'"view_scale" must be [lowest, highest] with 0 < lowest <= highest, got '
+                f"{list(value)}"
+            )
+        return value
+
+    def pair_ranges(self, spacing: tuple[float, ...]) -> PairRanges:
+        """How the views are drawn; nothing in them moves or is removed."""
+        corruption = CorruptionRanges(
+            swapped_part=0.0,
+            patch_part=1.0,
+            num_cut_outs=0,
+            cut_out_part=1.0,
+            blur_sigma=self.blur_sigma,
+            noise_std=self.noise_std,
+            log_gamma=self.log_gamma,
+            contrast=self.contrast,
+        )
+        return PairRanges(
+            self.view_size,
+            self.view_scale,
+            self.min_iou,
+            spacing,
+            self.deformation_scale,
+            self.rotation_degrees,
+            corruption,
+        )
 
 
 def patch_defaults(facts: PlanFacts) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from nnunetv2_pcrl.losses.info_nce import nt_xent
@@ -17,7 +17,7 @@ from nnunetv2_pcrl.losses.similarity import feature_spread
 from nnunetv2_pcrl.methods.method import About, Method, adamw
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Pooled
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size, nearest_multiple
-from nnunetv2_pcrl.methods.settings import PretrainingSettings
+from nnunetv2_pcrl.methods.settings import PairSettings
 from nnunetv2_pcrl.monitoring import checks
 from nnunetv2_pcrl.monitoring.representation import representation_numbers
 from nnunetv2_pcrl.monitoring.vocabulary import (
@@ -35,16 +35,9 @@ from nnunetv2_pcrl.monitoring.vocabulary import (
 from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
 from nnunetv2_pcrl.networks.projector import Projector, joined_levels
-from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes
-from nnunetv2_pcrl.views.corruption import CorruptionRanges, draw_corruption
 from nnunetv2_pcrl.views.devices import on_device
-from nnunetv2_pcrl.views.groups import (
-    CorruptedView,
-    PreparedGroup,
-    place_view,
-    prepare_group,
-    region_of,
-)
+from nnunetv2_pcrl.views.groups import PreparedGroup
+from nnunetv2_pcrl.views.pairs import PlacedPair, draw_pair
 
 # Below it, there is hardly anything to tell an image from.
 SMALL_BATCH = 8
@@ -52,7 +45,7 @@ SMALL_BATCH = 8
 SETTLED = 1.1
 
 
-class SimCLRSettings(PretrainingSettings):
+class SimCLRSettings(PairSettings):
     """Everything that SimCLR depends on besides the data and the plan."""
 
     batch_size: int = Field(
@@ -67,53 +60,13 @@ class SimCLRSettings(PretrainingSettings):
         description="voxels of a view; by default the multiple of the total stride nearest to 3/4 "
         "of the patch, two strides at least"
     )
-    view_scale: tuple[float, float] = Field(
-        (1.0, 1.75), description="crop size over view size, lowest and highest"
-    )
-    min_iou: float = Field(0.3, ge=0, le=0.95, description="least IoU of the two boxes")
-    rotation_degrees: float = Field(
-        10.0, ge=0, le=180, description="largest rotation in either direction"
-    )
-    deformation_scale: float = Field(
-        0.1, ge=0, le=1, description="largest change of scale per axis"
-    )
-    blur_sigma: float = Field(
-        1.0, ge=0, le=100, description="largest Gaussian blur, in voxels of the view"
-    )
     noise_std: float = Field(0.1, ge=0, le=100, description="largest standard deviation of noise")
-    log_gamma: float = Field(
-        0.3, ge=0, le=100, description="gamma is drawn from exp(-log_gamma) to exp(log_gamma)"
-    )
     contrast: float = Field(
         0.2, ge=0, le=1, description="largest change of contrast about the mean"
     )
     temperature: float = Field(0.5, gt=0, le=100, description="of the similarities")
     hidden_size: int = Field(1024, ge=2, description="width of the projector's hidden layers")
     embedding_size: int = Field(128, ge=2, description="of a view, behind the projector")
-
-    @field_validator("view_scale")
-    @classmethod
-    def _is_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < value[0] <= value[1]:
-            raise ValueError(
-                f'"view_scale" must be [lowest, highest] with 0 < lowest <= highest, got '
-                f"{list(value)}"
-            )
-        return value
-
-    @property
-    def intensities(self) -> CorruptionRanges:
-        """How views are changed; nothing in them moves or is removed."""
-        return CorruptionRanges(
-            swapped_part=0.0,
-            patch_part=1.0,
-            num_cut_outs=0,
-            cut_out_part=1.0,
-            blur_sigma=self.blur_sigma,
-            noise_std=self.noise_std,
-            log_gamma=self.log_gamma,
-            contrast=self.contrast,
-        )
 
 
 @dataclass(frozen=True)
@@ -128,31 +81,12 @@ class PreparedPair:
 
 
 @dataclass(frozen=True)
-class DrawnPair:
-    """Two views of one image.
-
-    Attributes:
-        views: where they lie and how they are changed.
-        region: the box to read from the image.
-    """
-
-    views: tuple[CorruptedView, CorruptedView]
-    region: Box
-
-    @property
-    def must_vary(self) -> tuple[Box, ...]:
-        """Both."""
-        return tuple(view.place.box for view in self.views)
-
-    @property
-    def boxes(self) -> Mapping[str, tuple[Box, ...]]:
-        """Of the first and the second view."""
-        first, second = self.must_vary
-        return {"first view": (first,), "second view": (second,)}
+class DrawnPair(PlacedPair):
+    """Two views of one image."""
 
     def prepared(self) -> PreparedPair:
         """Does all that can be done without the image's voxels."""
-        return PreparedPair(prepare_group(self.views, self.region))
+        return PreparedPair(self.group)
 
 
 @dataclass(frozen=True)
@@ -177,24 +111,9 @@ class SimCLRRecipe:
     ) -> DrawnPair:
         """Draws two views, each with values of its own."""
         settings = self.settings
-        size, ranges = settings.view_size, settings.intensities
-
-        def changed(box: Box) -> CorruptedView:
-            place = place_view(
-                box,
-                size,
-                self.spacing,
-                settings.deformation_scale,
-                settings.rotation_degrees,
-                generator,
-            )
-            return CorruptedView(place, draw_corruption(size, num_channels, ranges, generator))
-
-        boxes = draw_global_boxes(
-            image_size, size, settings.view_scale, settings.min_iou, generator
-        )
-        first, second = map(changed, boxes)
-        return DrawnPair((first, second), region_of((first.place, second.place), image_size))
+        ranges = settings.pair_ranges(self.spacing)
+        pair = draw_pair(image_size, num_channels, ranges, generator)
+        return DrawnPair(pair.views, pair.region)
 
 
 class SimCLRNetwork(PretrainingNetwork):

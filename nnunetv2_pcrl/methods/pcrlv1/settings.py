@@ -4,33 +4,27 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, nearest_multiple
-from nnunetv2_pcrl.methods.settings import PretrainingSettings
-from nnunetv2_pcrl.views.corruption import CorruptionRanges
+from nnunetv2_pcrl.methods.settings import PairSettings
 from nnunetv2_pcrl.views.distortion import DistortionChances
 
 
-class PCRLv1Settings(PretrainingSettings):
+class PCRLv1Settings(PairSettings):
     """Everything that PCRLv1 depends on besides the data and the plan."""
 
     view_size: tuple[int, ...] = Field(
         description="voxels of a view; by default the multiple of the total stride nearest to 3/4 "
         "of the patch"
     )
-    view_scale: tuple[float, float] = Field(
-        (1.0, 1.75), description="crop size over view size, lowest and highest"
-    )
     min_iou: float = Field(0.25, ge=0, le=0.95, description="least IoU of the two boxes")
-    rotation_degrees: float = Field(
-        10.0, ge=0, le=180, description="largest rotation in either direction"
+    noise_std: float = Field(0.0, ge=0, le=100, description="largest standard deviation of noise")
+    log_gamma: float = Field(
+        0.0, ge=0, le=100, description="gamma is drawn from exp(-log_gamma) to exp(log_gamma)"
     )
-    deformation_scale: float = Field(
-        0.1, ge=0, le=1, description="largest change of scale per axis"
-    )
-    blur_sigma: float = Field(
-        1.0, ge=0, le=100, description="largest Gaussian blur, in voxels of the view"
+    contrast: float = Field(
+        0.0, ge=0, le=1, description="largest change of contrast about the mean"
     )
     p_shuffling: float = Field(
         0.5, ge=0, le=1, description="chance that voxels change places inside small windows"
@@ -65,16 +59,6 @@ class PCRLv1Settings(PretrainingSettings):
         1.0, gt=0, le=100, description="of the mean of both restorations, which train the decoder"
     )
 
-    @field_validator("view_scale")
-    @classmethod
-    def _is_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < value[0] <= value[1]:
-            raise ValueError(
-                f'"view_scale" must be [lowest, highest] with 0 < lowest <= highest, got '
-                f"{list(value)}"
-            )
-        return value
-
     @model_validator(mode="after")
     def _holds_a_batch(self) -> "PCRLv1Settings":
         if self.queue_size < self.batch_size:
@@ -83,13 +67,6 @@ class PCRLv1Settings(PretrainingSettings):
                 f"{self.batch_size} at least; enlarge it"
             )
         return self
-
-    @property
-    def blur(self) -> CorruptionRanges:
-        """Blur, and nothing else of its kind."""
-        names = [field.name for field in fields(CorruptionRanges)]
-        nothing = dict.fromkeys(names, 0.0) | {"num_cut_outs": 0}
-        return CorruptionRanges(**{**nothing, "blur_sigma": self.blur_sigma})
 
     @property
     def chances(self) -> DistortionChances:

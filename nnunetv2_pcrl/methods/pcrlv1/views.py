@@ -11,7 +11,7 @@ from nnunetv2_pcrl.views.corruption import corrupt_
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.distortion import Distortion, distort_, draw_distortion
 from nnunetv2_pcrl.views.groups import PreparedGroup
-from nnunetv2_pcrl.views.pairs import PairRanges, PlacedPair, draw_pair
+from nnunetv2_pcrl.views.pairs import PlacedPair, draw_pair
 from nnunetv2_pcrl.views.resample import resample
 from nnunetv2_pcrl.views.seeding import coin, integer, uniform
 
@@ -130,15 +130,7 @@ class PCRLv1Recipe:
     ) -> DrawnViews:
         """Draws the views, and beta of the mixture max(beta, 1 - beta) uniformly."""
         settings = self.settings
-        ranges = PairRanges(
-            settings.view_size,
-            settings.view_scale,
-            settings.min_iou,
-            self.spacing,
-            settings.deformation_scale,
-            settings.rotation_degrees,
-            settings.blur,
-        )
+        ranges = settings.pair_ranges(self.spacing)
         pair = draw_pair(image_size, num_channels, ranges, generator)
         first, second = (
             draw_distortion(settings.view_size, num_channels, settings.chances, generator)

@@ -6,14 +6,13 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
-from nnunetv2_pcrl.methods.settings import PretrainingSettings
-from nnunetv2_pcrl.views.corruption import CorruptionRanges
+from nnunetv2_pcrl.methods.settings import PairSettings
 
 # Channels of an attention head.
 HEAD_WIDTH = 32
 
 
-class RepRecSettings(PretrainingSettings):
+class RepRecSettings(PairSettings):
     """Everything that RepRec-style pretraining depends on besides the data and the plan."""
 
     batch_size: int = Field(
@@ -26,26 +25,6 @@ class RepRecSettings(PretrainingSettings):
     view_size: tuple[int, ...] = Field(
         description="voxels of a view; by default the planned patch, cut to a multiple of the "
         "total stride"
-    )
-    view_scale: tuple[float, float] = Field(
-        (1.0, 1.75), description="crop size over view size, lowest and highest"
-    )
-    min_iou: float = Field(0.3, ge=0, le=0.95, description="least IoU of the two boxes")
-    rotation_degrees: float = Field(
-        10.0, ge=0, le=180, description="largest rotation in either direction"
-    )
-    deformation_scale: float = Field(
-        0.1, ge=0, le=1, description="largest change of scale per axis"
-    )
-    blur_sigma: float = Field(
-        1.0, ge=0, le=100, description="largest Gaussian blur, in voxels of the view"
-    )
-    noise_std: float = Field(0.2, ge=0, le=100, description="largest standard deviation of noise")
-    log_gamma: float = Field(
-        0.3, ge=0, le=100, description="gamma is drawn from exp(-log_gamma) to exp(log_gamma)"
-    )
-    contrast: float = Field(
-        0.3, ge=0, le=1, description="largest change of contrast about the mean"
     )
     contrastive_part: float = Field(
         0.5,
@@ -69,16 +48,6 @@ class RepRecSettings(PretrainingSettings):
         description="of the teacher where recovery begins; it rises to 1 by a half cosine",
     )
 
-    @field_validator("view_scale")
-    @classmethod
-    def _is_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < value[0] <= value[1]:
-            raise ValueError(
-                f'"view_scale" must be [lowest, highest] with 0 < lowest <= highest, got '
-                f"{list(value)}"
-            )
-        return value
-
     @field_validator("predictor_width")
     @classmethod
     def _is_multiple(cls, value: int) -> int:
@@ -88,20 +57,6 @@ class RepRecSettings(PretrainingSettings):
                 f"{value}"
             )
         return value
-
-    @property
-    def intensities(self) -> CorruptionRanges:
-        """How views are changed; nothing in them moves or is removed."""
-        return CorruptionRanges(
-            swapped_part=0.0,
-            patch_part=1.0,
-            num_cut_outs=0,
-            cut_out_part=1.0,
-            blur_sigma=self.blur_sigma,
-            noise_std=self.noise_std,
-            log_gamma=self.log_gamma,
-            contrast=self.contrast,
-        )
 
 
 def defaults(facts: PlanFacts, given: Mapping[str, Any]) -> dict[str, Any]:

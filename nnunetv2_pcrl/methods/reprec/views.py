@@ -10,7 +10,7 @@ from nnunetv2_pcrl.methods.reprec.settings import RepRecSettings
 from nnunetv2_pcrl.views.blocks import draw_blocks, hidden_from, mask_of
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.groups import PreparedGroup
-from nnunetv2_pcrl.views.pairs import PairRanges, PlacedPair, draw_pair
+from nnunetv2_pcrl.views.pairs import PlacedPair, draw_pair
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,7 @@ class RepRecRecipe:
     ) -> DrawnViews:
         """Draws the views and the hidden tokens."""
         settings = self.settings
-        ranges = PairRanges(
-            settings.view_size,
-            settings.view_scale,
-            settings.min_iou,
-            self.spacing,
-            settings.deformation_scale,
-            settings.rotation_degrees,
-            settings.intensities,
-        )
+        ranges = settings.pair_ranges(self.spacing)
         pair = draw_pair(image_size, num_channels, ranges, generator)
         blocks = draw_blocks(settings.view_size, self.block_size, settings.mask_ratio, generator)
         return DrawnViews(pair.views, pair.region, blocks, self.block_size, self.fills)
