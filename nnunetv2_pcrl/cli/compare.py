@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
+from nnunetv2_pcrl.cli.messages import exit_with_error, print_failed
 
 
 def build_parser() -> argparse.ArgumentParser:

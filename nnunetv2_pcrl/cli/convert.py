@@ -5,17 +5,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nnunetv2.configuration import default_num_processes
-
-from nnunetv2_pcrl.cli.reports import exit_with_error, print_bounded
-from nnunetv2_pcrl.datasets.brats import find_brats
-from nnunetv2_pcrl.datasets.chest_xray14 import find_chest_xray14
-from nnunetv2_pcrl.datasets.chexpert import find_chexpert
-from nnunetv2_pcrl.datasets.conversion import Benchmark, ConversionReport, convert
-from nnunetv2_pcrl.datasets.layouts import others_of
-from nnunetv2_pcrl.datasets.lits import find_lits
-from nnunetv2_pcrl.datasets.luna16 import find_luna16
+from nnunetv2_pcrl.cli.messages import exit_with_error, print_bounded
+from nnunetv2_pcrl.cli.num_processes import add_num_processes, num_processes
 from nnunetv2_pcrl.datasets.raw import (
     DATASET_JSON,
     MANIFEST,
@@ -26,6 +19,9 @@ from nnunetv2_pcrl.datasets.raw import (
     read_json,
 )
 
+if TYPE_CHECKING:
+    from nnunetv2_pcrl.datasets.conversion import Benchmark, ConversionReport
+
 
 def build_parser(prog: str, description: str) -> argparse.ArgumentParser:
     """Arguments that all converters have."""
@@ -34,12 +30,12 @@ def build_parser(prog: str, description: str) -> argparse.ArgumentParser:
     add("source", type=Path, help="folder of the unpacked download")
     add("--link", action="store_true", help="link files that need no change instead of copying")
     add("--skip_bad", action="store_true", help="succeed although something is missing or odd")
-    add("-np", type=int, default=default_num_processes, help="processes")
+    add_num_processes(parser)
     return parser
 
 
 def print_report(
-    folder: Path, report: ConversionReport, skip_bad: bool, subset: bool = False
+    folder: Path, report: "ConversionReport", skip_bad: bool, subset: bool = False
 ) -> None:
     """Tells what was converted and what is odd, and the next command.
 
@@ -72,15 +68,30 @@ def next_command(folder: Path) -> str:
     return f"nnUNetv2_pcrl_plan_and_preprocess -d {number} -c {'2d' if is_flat else '3d_fullres'}"
 
 
-def _run(
-    find: Callable[[Path], Benchmark], what: str, name: str, arguments: Sequence[str] | None
-) -> None:
-    parser = build_parser(f"nnUNetv2_pcrl_convert_{find.__name__[5:]}", f"Converts {what}.")
+def _parse(
+    name: str, what: str, default: str, arguments: Sequence[str] | None
+) -> argparse.Namespace:
+    """Arguments of nnUNetv2_pcrl_convert_NAME.
+
+    Args:
+        name: of the command.
+        what: it converts.
+        default: name of the data set.
+        arguments: None for those of the process.
+    """
+    parser = build_parser(f"nnUNetv2_pcrl_convert_{name}", f"Converts {what}.")
     parser.add_argument("-d", type=int, required=True, metavar="ID", help="number of the data set")
-    parser.add_argument("--name", default=name, help=f"its name (default: {name})")
+    parser.add_argument("--name", default=default, help=f"its name (default: {default})")
     about = "succeed although the download is a part of the benchmark"
     parser.add_argument("--subset", action="store_true", help=about)
-    args = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def _convert(find: "Callable[[Path], Benchmark]", args: argparse.Namespace) -> None:
+    # Here, so that --help is quick.
+    from nnunetv2_pcrl.datasets.conversion import convert
+    from nnunetv2_pcrl.datasets.layouts import others_of
+
     with exit_with_error():
         if not args.source.is_dir():
             raise ValueError(f"There is no folder {args.source}.")
@@ -90,32 +101,50 @@ def _run(
         benchmark = find(source)
         benchmark = replace(benchmark, others=others_of(source, benchmark))
         folder = raw_folder(environment_folder("nnUNet_raw"), args.d, args.name)
-        report = convert(benchmark, folder, args.link, args.np)
-    print_report(folder, report, args.skip_bad, args.subset)
+        report = convert(benchmark, folder, args.link, num_processes(args.np))
+        print_report(folder, report, args.skip_bad, args.subset)
 
 
 def brats(arguments: Sequence[str] | None = None) -> None:
     """Command line for BraTS."""
-    _run(find_brats, "BraTS 2018, 2020, 2021 or 2023 (adult glioma)", "BraTS", arguments)
+    what = "BraTS 2018, 2020, 2021 or 2023 (adult glioma)"
+    args = _parse("brats", what, "BraTS", arguments)
+    from nnunetv2_pcrl.datasets.brats import find_brats
+
+    _convert(find_brats, args)
 
 
 def lits(arguments: Sequence[str] | None = None) -> None:
     """Command line for LiTS."""
-    _run(find_lits, "LiTS 2017", "LiTS", arguments)
+    what = "LiTS 2017"
+    args = _parse("lits", what, "LiTS", arguments)
+    from nnunetv2_pcrl.datasets.lits import find_lits
+
+    _convert(find_lits, args)
 
 
 def luna16(arguments: Sequence[str] | None = None) -> None:
     """Command line for LUNA16."""
     what = "LUNA16: scans without labels, candidates and nodules as tables, subsets as folds"
-    _run(find_luna16, what, "LUNA16", arguments)
+    args = _parse("luna16", what, "LUNA16", arguments)
+    from nnunetv2_pcrl.datasets.luna16 import find_luna16
+
+    _convert(find_luna16, args)
 
 
 def chest_xray14(arguments: Sequence[str] | None = None) -> None:
     """Command line for ChestX-ray14."""
     what = "NIH ChestX-ray14: findings become classes.csv, the official lists test images and folds"
-    _run(find_chest_xray14, what, "ChestXray14", arguments)
+    args = _parse("chest_xray14", what, "ChestXray14", arguments)
+    from nnunetv2_pcrl.datasets.chest_xray14 import find_chest_xray14
+
+    _convert(find_chest_xray14, args)
 
 
 def chexpert(arguments: Sequence[str] | None = None) -> None:
     """Command line for CheXpert."""
-    _run(find_chexpert, "CheXpert: its findings become classes.csv", "CheXpert", arguments)
+    what = "CheXpert: its findings become classes.csv"
+    args = _parse("chexpert", what, "CheXpert", arguments)
+    from nnunetv2_pcrl.datasets.chexpert import find_chexpert
+
+    _convert(find_chexpert, args)

@@ -4,16 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunetv2_pcrl.cli.reports import exit_with_error
-from nnunetv2_pcrl.datasets.classes import BLANKS, POLICIES, read_classes
-from nnunetv2_pcrl.tasks.classification.evaluating import (
-    PAGE_NAME,
-    SUMMARY_NAME,
-    scores_in_words,
-    write_evaluation,
-)
-from nnunetv2_pcrl.tasks.classification.pictures import RawPictures
-from nnunetv2_pcrl.tasks.classification.predictions import read_predictions, truth_of
+from nnunetv2_pcrl.cli.messages import exit_with_error
+from nnunetv2_pcrl.datasets.class_policies import BLANKS, POLICIES
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -43,6 +35,17 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     args = build_parser().parse_args(arguments)
+    # Here, so that --help is quick.
+    from nnunetv2_pcrl.datasets.classes import read_classes
+    from nnunetv2_pcrl.tasks.classification.evaluating import (
+        PAGE_NAME,
+        SUMMARY_NAME,
+        scores_in_words,
+        write_evaluation,
+    )
+    from nnunetv2_pcrl.tasks.classification.pictures import RawPictures
+    from nnunetv2_pcrl.tasks.classification.predictions import read_predictions, truth_of
+
     with exit_with_error():
         predictions = read_predictions(args.predictions)
         table = read_classes(args.classes, args.uncertain, args.blank)
@@ -58,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         pictures = RawPictures(args.i or beside)
         scores = write_evaluation(args.o, truth, predicted, pictures, about)
-    print("\n".join(scores_in_words(scores)))
-    print(f"\nWritten:\n  {args.o / SUMMARY_NAME}\n  {args.o / PAGE_NAME}")
+        print("\n".join(scores_in_words(scores)))
+        print(f"\nWritten:\n  {args.o / SUMMARY_NAME}\n  {args.o / PAGE_NAME}")
 
 
 if __name__ == "__main__":

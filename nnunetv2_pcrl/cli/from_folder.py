@@ -4,14 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nnunetv2_pcrl.cli.reports import exit_with_error, print_bounded, print_table
-from nnunetv2_pcrl.datasets.channel_groups import parse_channels
-from nnunetv2_pcrl.datasets.folder import build_from_folder, plan_from_folder
-from nnunetv2_pcrl.datasets.folder_cases import FolderPlan, FolderRequest, table_of
-from nnunetv2_pcrl.datasets.orientation import check_orientation
+from nnunetv2_pcrl.cli.messages import exit_with_error, print_bounded, print_table
 from nnunetv2_pcrl.datasets.raw import MANIFEST, environment_folder, raw_folder
-from nnunetv2_pcrl.datasets.survey import Wanted
+
+if TYPE_CHECKING:
+    from nnunetv2_pcrl.datasets.folder_cases import FolderPlan
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,6 +54,13 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; exits with 1 if a file cannot be used, unless --skip_bad."""
     args = build_parser().parse_args(arguments)
+    # Here, so that --help is quick.
+    from nnunetv2_pcrl.datasets.channel_groups import parse_channels
+    from nnunetv2_pcrl.datasets.folder import build_from_folder, plan_from_folder
+    from nnunetv2_pcrl.datasets.folder_cases import FolderRequest, table_of
+    from nnunetv2_pcrl.datasets.orientation import check_orientation
+    from nnunetv2_pcrl.datasets.survey import Wanted
+
     with exit_with_error():
         if not args.images.is_dir():
             raise ValueError(f"There is no folder {args.images}.")
@@ -77,17 +83,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         make = plan_from_folder if args.dry_run else build_from_folder
         plan = make(request, target)
-    if args.dry_run:
-        print_table(table_of(plan))
-        print(f"\n{len(plan.cases)} cases would be made; nothing was written.")
-    else:
-        print(f"{target} is ready: {len(plan.cases)} cases, whose sources {MANIFEST} names.")
-        print("Prepare it with")
-        print(f"  nnUNetv2_pcrl_plan_and_preprocess -d {args.d}")
-    _report(plan, args.skip_bad)
+        if args.dry_run:
+            print_table(table_of(plan))
+            print(f"\n{len(plan.cases)} cases would be made; nothing was written.")
+        else:
+            print(f"{target} is ready: {len(plan.cases)} cases, whose sources {MANIFEST} names.")
+            print("Prepare it with")
+            print(f"  nnUNetv2_pcrl_plan_and_preprocess -d {args.d}")
+        _report(plan, args.skip_bad)
 
 
-def _report(plan: FolderPlan, skip_bad: bool) -> None:
+def _report(plan: "FolderPlan", skip_bad: bool) -> None:
     for remark in plan.survey.remarks:
         print(remark)
     remainder = f"All of them are in {MANIFEST}."

@@ -3,16 +3,14 @@
 import argparse
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from nnunetv2.configuration import default_num_processes
+from nnunetv2_pcrl.cli.messages import exit_with_error
+from nnunetv2_pcrl.cli.num_processes import add_num_processes, num_processes
 
-from nnunetv2_pcrl.cli.reports import exit_with_error
-from nnunetv2_pcrl.datasets.raw import environment_folder
-from nnunetv2_pcrl.label_folds.appending import Appended, append_label_folds
-from nnunetv2_pcrl.label_folds.request import Request
-from nnunetv2_pcrl.label_folds.results import remove_label_folds
-from nnunetv2_pcrl.label_folds.table import LabelFold
-from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
+if TYPE_CHECKING:
+    from nnunetv2_pcrl.label_folds.appending import Appended
+    from nnunetv2_pcrl.label_folds.table import LabelFold
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,13 +42,20 @@ def build_parser() -> argparse.ArgumentParser:
         help="draw by patients and classes of classes.csv, as is done anyway where there is no "
         "label to segment",
     )
-    add("-np", type=int, default=default_num_processes, help="labels to read at a time")
+    add_num_processes(parser, "labels to read at a time")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     args = build_parser().parse_args(arguments)
+    # Here, so that --help is quick.
+    from nnunetv2_pcrl.datasets.raw import environment_folder
+    from nnunetv2_pcrl.label_folds.appending import append_label_folds
+    from nnunetv2_pcrl.label_folds.request import Request
+    from nnunetv2_pcrl.label_folds.results import remove_label_folds
+    from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
+
     with exit_with_error():
         preprocessed = find_dataset_folder("nnUNet_preprocessed", args.d)
         dataset_results = environment_folder("nnUNet_results") / preprocessed.name
@@ -66,11 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seed=args.seed,
             by_classes=args.classes,
         )
-        appended = append_label_folds(preprocessed, dataset_results, request, args.np)
-    _report(preprocessed.name, appended)
+        appended = append_label_folds(
+            preprocessed, dataset_results, request, num_processes(args.np)
+        )
+        _report(preprocessed.name, appended)
 
 
-def _report(dataset: str, appended: Appended) -> None:
+def _report(dataset: str, appended: "Appended") -> None:
     for line in _table_lines(appended.folds):
         print(line)
     print(
@@ -88,7 +95,7 @@ def _report(dataset: str, appended: Appended) -> None:
         print(f"WARNING: {warning}")
 
 
-def _table_lines(folds: Sequence[LabelFold]) -> list[str]:
+def _table_lines(folds: Sequence["LabelFold"]) -> list[str]:
     rows = [
         (str(f.fold), str(f.num_cases), f"{100 * f.fraction:.3g} %", str(f.of_fold), str(f.repeat))
         for f in folds

@@ -3,13 +3,13 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from nnunetv2.configuration import default_num_processes
+from nnunetv2_pcrl.cli.messages import exit_with_error, print_failed
+from nnunetv2_pcrl.cli.num_processes import add_num_processes, num_processes
 
-from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
-from nnunetv2_pcrl.preparation.existing_plans import read_target_plans
-from nnunetv2_pcrl.preparation.preparation_settings import PreparationSettings
-from nnunetv2_pcrl.preparation.prepare import Preparation, prepare
+if TYPE_CHECKING:
+    from nnunetv2_pcrl.preparation.prepare import Preparation
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--target_plans", default="nnUNetPlans", help="name of the target's plans")
     add("--plans_name", help="name of the new plans")
     add("--include_test_images", action="store_true", help="use the images of imagesTs too")
-    add("-np", type=int, default=default_num_processes, help="processes")
+    add_num_processes(parser)
     add("--skip_bad", action="store_true", help="succeed although some images cannot be used")
     add("--clean", action="store_true", help="measure, plan and preprocess anew")
     return parser
@@ -47,6 +47,11 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; exits with 1 if an image failed, unless --skip_bad."""
     args = build_parser().parse_args(arguments)
+    # Here, so that --help is quick.
+    from nnunetv2_pcrl.preparation.existing_plans import read_target_plans
+    from nnunetv2_pcrl.preparation.preparation_settings import PreparationSettings
+    from nnunetv2_pcrl.preparation.prepare import prepare
+
     all_good, unprepared = True, {}
     with exit_with_error():
         if args.normalization == "target" and not args.plans_from:
@@ -59,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             normalization=args.normalization,
             plans_name=args.plans_name,
             include_test_images=args.include_test_images,
-            num_processes=args.np,
+            num_processes=num_processes(args.np),
             clean=args.clean,
         )
         for dataset in args.d:
@@ -72,15 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 continue
             _report(preparation)
             all_good = all_good and not preparation.failed and not preparation.nameless
-    if unprepared:
-        print_failed(unprepared, "data sets could not be prepared")
-        sys.exit(1)
-    if not all_good and not args.skip_bad:
-        print("Repair or remove these images and run the command again, or give --skip_bad.")
-        sys.exit(1)
+        if unprepared:
+            print_failed(unprepared, "data sets could not be prepared")
+            sys.exit(1)
+        if not all_good and not args.skip_bad:
+            print("Repair or remove these images and run the command again, or give --skip_bad.")
+            sys.exit(1)
 
 
-def _report(preparation: Preparation) -> None:
+def _report(preparation: "Preparation") -> None:
     name, plans = preparation.dataset_name, preparation.plans_name
     num_good = preparation.num_cases - len(preparation.failed)
     print(f"\n{name}: {num_good} of {preparation.num_cases} cases are ready. Pretrain with")

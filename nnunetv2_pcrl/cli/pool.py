@@ -4,10 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nnunetv2_pcrl.cli.reports import exit_with_error, print_failed
-from nnunetv2_pcrl.datasets.orientation import check_orientation
-from nnunetv2_pcrl.datasets.raw import environment_folder, raw_folder
-from nnunetv2_pcrl.preparation.pool import pool_datasets
+from nnunetv2_pcrl.cli.messages import exit_with_error, print_failed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,20 +21,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--channels", nargs="+", help="channel names, e.g. zscore, if those of the sets differ")
     add("--orient", default="", metavar="LPS", help="write volumes of other orientations anew")
     args = parser.parse_args(arguments)
+    # Here, so that --help is quick.
+    from nnunetv2_pcrl.datasets.orientation import check_orientation
+    from nnunetv2_pcrl.datasets.raw import environment_folder, raw_folder
+    from nnunetv2_pcrl.preparation.pool import pool_datasets
+
     with exit_with_error():
         target = raw_folder(environment_folder("nnUNet_raw"), args.o, args.name)
         orientation = check_orientation(args.orient) if args.orient else ""
         pool = pool_datasets(args.d, target, args.include_test_images, args.channels, orientation)
-    print(f"{target} names {pool.num_cases} cases. Prepare it with")
-    print(f"  nnUNetv2_pcrl_plan_and_preprocess -d {args.o}")
-    if pool.orientations:
-        print(
-            f"The volumes are of several orientations ({pool.orientations}); --orient LPS makes "
-            f"them one."
-        )
-    print_failed(pool.failed, "images cannot be used")
-    if pool.failed:
-        sys.exit(1)
+        print(f"{target} names {pool.num_cases} cases. Prepare it with")
+        print(f"  nnUNetv2_pcrl_plan_and_preprocess -d {args.o}")
+        if pool.orientations:
+            print(
+                f"The volumes are of several orientations ({pool.orientations}); --orient LPS "
+                f"makes them one."
+            )
+        print_failed(pool.failed, "images cannot be used")
+        if pool.failed:
+            sys.exit(1)
 
 
 if __name__ == "__main__":

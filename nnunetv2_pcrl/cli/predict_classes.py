@@ -4,18 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from nnunetv2_pcrl.cli.reports import exit_with_error
-from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
-from nnunetv2_pcrl.tasks.classification.checkpoint import TrainedClassifier, read_classifier
-from nnunetv2_pcrl.tasks.classification.predictions import write_predictions
-from nnunetv2_pcrl.tasks.classification.raw_prediction import (
-    check_folds_agree,
-    find_cases,
-    num_input_channels,
-    predict_raw,
-)
+from nnunetv2_pcrl.cli.messages import exit_with_error
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,10 +42,22 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     args = build_parser().parse_args(arguments)
+    # Here, so that --help is quick.
+    import torch
+
+    from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
+    from nnunetv2_pcrl.tasks.classification.predictions import write_predictions
+    from nnunetv2_pcrl.tasks.classification.raw_prediction import (
+        find_cases,
+        num_input_channels,
+        predict_raw,
+    )
+    from nnunetv2_pcrl.tasks.classification.trained_folds import read_folds
+
     with exit_with_error():
         results = find_dataset_folder("nnUNet_results", args.d)
         folder = results / f"{args.tr}__{args.p}__{args.c}"
-        folds = _read_folds(folder, args.f, args.chk)
+        folds = read_folds(folder, args.f, args.chk)
         first = next(iter(folds.values()))
         ending = first.dataset_json["file_ending"]
         files = find_cases(args.i, ending, num_input_channels(first))
@@ -65,26 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"Predicting {len(files)} cases with {len(folds)} folds of {folder}")
         predictions = predict_raw(list(folds.values()), files, torch.device(args.device), args.npp)
         write_predictions(args.o, predictions)
-    print(f"Written: {args.o}, classes: {', '.join(predictions.names)}")
-
-
-def _read_folds(
-    folder: Path, numbers: Sequence[str], checkpoint: str
-) -> dict[Path, TrainedClassifier]:
-    """Checkpoints of the folds, which agree, by path."""
-    paths = [folder / f"fold_{number}" / checkpoint for number in dict.fromkeys(numbers)]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        there = sorted(path.parent.name for path in folder.glob(f"fold_*/{checkpoint}"))
-        others = sorted(path.name for path in folder.parent.glob("*Classification*"))
-        raise ValueError(
-            f"There is no {missing[0]}. Folds with that checkpoint: {', '.join(there) or 'none'}; "
-            f"classifications of {folder.parent.name}: {', '.join(others) or 'none'}. Choose by "
-            f"-f, -tr, -p and -c, or train it."
-        )
-    folds = {path: read_classifier(path) for path in paths}
-    check_folds_agree(folds)
-    return folds
+        print(f"Written: {args.o}, classes: {', '.join(predictions.names)}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunetv2_pcrl.cli.reports import exit_with_error
+from nnunetv2_pcrl.cli.messages import exit_with_error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nnunetv2_pcrl.datasets.class_policies import BLANKS, MIXED_ONES, POLICIES
 from nnunetv2_pcrl.datasets.raw import environment_folder, write_table
 
 CLASSES_FILE = "classes.csv"
@@ -19,11 +20,6 @@ DESCRIPTIVE = frozenset(
     {"age", "sex", "view", "study", LIST, "subset", "frontal/lateral", "ap/pa", "follow-up"}
 )
 MULTILABEL, MULTICLASS = "multilabel", "multiclass"
-# What is made of -1 (uncertain), as in Irvin et al. 2019 (CheXpert).
-POLICIES = ("ignore", "zeros", "ones", "mixed")
-# Findings that are present where they are uncertain, in the mixed policy; all others are absent.
-MIXED_ONES = frozenset({"Atelectasis", "Edema"})
-BLANKS = ("unknown", "zeros")
 _COLUMNS = (
     f'A table of classes has the columns "{IDENTIFIER}", optionally "{PATIENT}", and one per class '
     f'with 0 or 1, or one column "{CLASS}".'

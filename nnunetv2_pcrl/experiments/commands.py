@@ -1,11 +1,13 @@
 """The commands of an experiment, to be run or to be printed for a shell."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunetv2_pcrl.experiments.request import ExperimentRequest
 from nnunetv2_pcrl.experiments.states import Job, State, weights_file
+from nnunetv2_pcrl.experiments.trainers import Trainer
 from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE
 
 TRAIN_COMMAND = "nnUNetv2_train"
@@ -60,3 +62,20 @@ def command_of(job: Job, options: TrainingOptions) -> Command:
     if weights_of is not None and job.state is State.MISSING:
         environment[WEIGHTS_VARIABLE] = str(weights_file(weights_of, options.dataset_results))
     return Command(tuple(arguments), environment)
+
+
+def compare_command(request: ExperimentRequest, trainers: Sequence[Trainer]) -> str:
+    """What evaluates the finished experiment, for a shell.
+
+    Args:
+        request: of the experiment.
+        trainers: with their full names.
+    """
+    command = ["nnUNetv2_pcrl_compare", "-d", request.dataset]
+    command += ["-c", request.configuration, "-p", request.plans_name]
+    # Without a twin among these, it may find one among earlier results.
+    if any(trainer.pretraining is None for trainer in trainers):
+        command += ["--trainers", *(trainer.name for trainer in trainers)]
+    if request.cases:
+        command += ["--cases", *map(str, request.cases)]
+    return shlex.join(command)

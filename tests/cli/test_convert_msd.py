@@ -6,8 +6,8 @@ import pytest
 import SimpleITK
 from raw_images import mr_array, write_image
 
-from nnunetv2_pcrl.cli import convert_msd
 from nnunetv2_pcrl.cli.convert_msd import main
+from nnunetv2_pcrl.preparation import msd_conversion
 
 pytestmark = pytest.mark.slow
 
@@ -107,7 +107,7 @@ def test_what_is_no_task_is_refused(source, tmp_path, nnunet_folders, monkeypatc
     (nnunet_folders / "nnUNet_raw" / "Dataset006_Lung").mkdir()
     with pytest.raises(SystemExit, match="6 is taken by Dataset006_Lung"):
         main([str(source), "-d", "6", "-np", "1"])
-    monkeypatch.setattr(convert_msd, "convert_msd_dataset", None)
+    monkeypatch.setattr(msd_conversion, "convert_msd_dataset", None)
     other = source.rename(source.with_name("Prostate"))
     with pytest.raises(SystemExit, match="not of the form TaskNN_Name"):
         main([str(other), "-np", "1"])

@@ -7,7 +7,7 @@ from published import OLD, tumour, write_brats_case
 from raw_images import ct_array, write_image
 
 from nnunetv2_pcrl.cli.convert import brats, chexpert, lits, luna16
-from nnunetv2_pcrl.cli.reports import print_bounded
+from nnunetv2_pcrl.cli.messages import print_bounded
 
 UIDS = [f"1.3.6.1.4.1.14519.5.2.1.6279.6001.10000000{i}" for i in range(2)]
 

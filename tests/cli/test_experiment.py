@@ -10,8 +10,8 @@ import pytest
 from fake_training import DATASET, FakeTraining
 from prepared_dataset import configuration, plans
 
-from nnunetv2_pcrl.cli import experiment
 from nnunetv2_pcrl.cli.experiment import main
+from nnunetv2_pcrl.experiments import schedule
 from nnunetv2_pcrl.experiments.locks import RunLock
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.schedule import Schedule
@@ -24,7 +24,7 @@ LABEL_FOLDS = [LabelFold(5 + repeat, 0, 5, 0.1, repeat) for repeat in range(2)]
 @pytest.fixture
 def fake(nnunet_folders, monkeypatch) -> FakeTraining:
     """A data set with plans and two label folds, and the stand-in."""
-    monkeypatch.setattr(experiment, "Schedule", partial(Schedule, poll_s=0.01))
+    monkeypatch.setattr(schedule, "Schedule", partial(Schedule, poll_s=0.01))
     folder = nnunet_folders / "nnUNet_preprocessed" / DATASET
     folder.mkdir()
     content = plans({"2d": configuration(2), "3d_cascade_fullres": {"inherits_from": "2d"}})

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnunetv2_pcrl.tasks.nodules.challenge import NUM_RESAMPLES, RATES
 from nnunetv2_pcrl.tasks.nodules.hits import Judgement
 
-# False positives per scan at which the challenge asks for the sensitivity.
-RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-NUM_RESAMPLES = 1000
 CONFIDENCE = 0.95
 SEED = 0
 

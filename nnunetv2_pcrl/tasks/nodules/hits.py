@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunetv2_pcrl.datasets.positions import Positions
+from nnunetv2_pcrl.tasks.nodules.challenge import MARKS_PER_SCAN
 
 # Irrelevant findings without a measured diameter are taken for 10 mm.
 DEFAULT_DIAMETER_MM = 10.0
-# The challenge looks at the highest marks of a scan only.
-MARKS_PER_SCAN = 100
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from nnunetv2_pcrl.tasks.nodules.challenge import RATES
 from nnunetv2_pcrl.tasks.nodules.froc import (
-    RATES,
     cpm,
     froc,
     interval,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
+from nnunetv2_pcrl.tasks.nodules.challenge import RATES
 from nnunetv2_pcrl.tasks.nodules.froc import (
-    RATES,
     cpm,
     froc,
     interval,

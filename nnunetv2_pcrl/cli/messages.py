@@ -1,6 +1,7 @@
 """What all commands say to a person in the same way: errors and lists of odd files."""
 
 import errno
+import os
 import sys
 import tarfile
 import zipfile
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 
 # More lines of a list than these nobody reads.
 MAX_LISTED = 20
+# What shells report of a program that a closed pipe ended (SIGPIPE).
+_CLOSED_PIPE = 141
 # What a person can do about an error of the operating system.
 _REMEDIES = {
     errno.EACCES: "give yourself the permission, or choose another place",
@@ -26,10 +29,22 @@ _REMEDIES = {
 
 @contextmanager
 def exit_with_error() -> Iterator[None]:
-    """Ends the command with the message of an error that a person can mend, without a traceback."""
+    """Ends the command with the message of an error that a person can mend, without a traceback.
+
+    If nobody reads on, as behind `| head`, it ends without a word.
+    """
     try:
-        yield
+        try:
+            yield
+        except SystemExit:
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            # What is left to be flushed at the end of the process goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_CLOSED_PIPE)
         sys.exit(f"ERROR: {_of_system(error)}")
     except ValueError as error:
         sys.exit(f"ERROR: {printable(str(error))}")
@@ -40,6 +55,15 @@ def exit_with_error() -> Iterator[None]:
     except KeyboardInterrupt:
         print("\nInterrupted. Run the same command again to go on.", file=sys.stderr)
         sys.exit(130)
+
+
+def _reader_is_gone() -> bool:
+    """Whether the broken pipe is that of the output; pipes of worker processes break too."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _of_system(error: OSError) -> str:

@@ -1,0 +1,105 @@
+"""Plans an experiment: checks everything that can be checked before the first training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunetv2_pcrl.datasets.raw import read_json
+from nnunetv2_pcrl.experiments.commands import TrainingOptions
+from nnunetv2_pcrl.experiments.grid import PlannedRun, build_grid, choose_label_folds
+from nnunetv2_pcrl.experiments.remarks import remarks_before
+from nnunetv2_pcrl.experiments.request import ExperimentRequest
+from nnunetv2_pcrl.experiments.states import check_weights
+from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
+from nnunetv2_pcrl.label_folds.files import read_table
+from nnunetv2_pcrl.label_folds.results import check_unchanged
+from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
+from nnunetv2_pcrl.settings.plans_file import CLASSIFICATION, FINETUNE, read_section
+from nnunetv2_pcrl.weights.entries import resolved_configuration
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a request comes to.
+
+    Attributes:
+        trainers: with their full names.
+        grid: all trainings.
+        options: what the trainings share.
+        remarks: what a person should know before it starts.
+    """
+
+    trainers: tuple[Trainer, ...]
+    grid: tuple[PlannedRun, ...]
+    options: TrainingOptions
+    remarks: tuple[str, ...]
+
+
+def plan_experiment(
+    request: ExperimentRequest, preprocessed: Path, dataset_results: Path
+) -> Experiment:
+    """The trainings that a request comes to, checked.
+
+    Args:
+        request: of a person.
+        preprocessed: folder of the data set in nnUNet_preprocessed.
+        dataset_results: absolute path of its folder in nnUNet_results, which may be missing.
+
+    Raises:
+        ValueError: if a plan, trainer or label fold is missing, or if results of another
+            pretraining lie where this experiment's would.
+    """
+    configuration, plans_name = request.configuration, request.plans_name
+    sections = _read_sections(preprocessed / f"{plans_name}.json", configuration)
+    trainers = planned_trainers(
+        request.trainers, sections, request.budget, request.pretrain_epochs, request.transductive
+    )
+    table = read_table(preprocessed)
+    if table is not None:
+        check_unchanged(preprocessed, table, dataset_results)
+    label_folds = choose_label_folds(
+        table.folds if table else (),
+        request.dataset,
+        request.cases,
+        request.folds,
+        request.num_repeats,
+    )
+    grid = build_grid(trainers, label_folds, plans_name, configuration)
+    check_weights(grid, dataset_results)
+    size = (
+        f"{preprocessed.name}, {configuration}, {plans_name}: trainers {len(trainers)} x label "
+        f"folds {len(label_folds)}, pretrainings {sum(run.is_pretraining for run in grid)}"
+    )
+    options = TrainingOptions(request.dataset, dataset_results, request.device, request.num_gpus)
+    return Experiment(trainers, grid, options, (size, *remarks_before(trainers, sections)))
+
+
+def _read_sections(plans_file: Path, configuration_name: str) -> dict[str, dict[str, Any]]:
+    """The settings of the tasks in the configuration, by section."""
+    if not plans_file.is_file():
+        raise ValueError(
+            f"There is no {plans_file}: plan and preprocess the data set with "
+            f"nnUNetv2_plan_and_preprocess, or name its plans with -p."
+        )
+    plans = read_json(plans_file)
+    for key, name in (("plans_name", plans_file.stem), ("dataset_name", plans_file.parent.name)):
+        if plans.get(key) != name:
+            raise ValueError(
+                f'"{key}" in {plans_file} is {plans.get(key)}. nnU-Net names result folders by it, '
+                f"so they would be those of another experiment. Make it {name}."
+            )
+    if configuration_name not in plans["configurations"]:
+        raise ValueError(
+            f"{plans_file} has no configuration {configuration_name}, only "
+            f"{', '.join(plans['configurations'])}."
+        )
+    configuration = resolved_configuration(plans, configuration_name)
+    if configuration.get("previous_stage"):
+        raise ValueError(
+            f"{configuration_name} needs predictions of {configuration['previous_stage']} for all "
+            f"cases, which label folds do not give. Choose another configuration."
+        )
+    return {
+        name: read_section(configuration, name, METHOD_SECTIONS)
+        for name in (FINETUNE, CLASSIFICATION)
+    }
