@@ -72,7 +72,7 @@ def _charts(num_levels: int, settings: VoCoSettings) -> tuple[Chart, ...]:
             from_zero=True,
             text="How far similarities are from true overlaps, where there is one (positive) and "
             "where there is none (negative). Dotted: the best similarity that is the same for all "
-            "crops. A positive part that stays on its line has learned no place.",
+            "crops. Both parts together must fall below both lines: either alone is cheap.",
             axis="cost",
         ),
         Chart(
