@@ -33,8 +33,13 @@ def facts_of(geometry: str, num_channels: int = 1) -> PlanFacts:
     return PlanFacts(patch, 2, spacing, strides, num_channels, schemes)
 
 
+# Wide projectors take most of the time of a tiny step.
+NARROW = {"hidden_size": 16, "embedding_size": 16, "predictor_width": 32, "queue_size": 16}
+
+
 def method_on(kind: type[Method], facts: PlanFacts, **settings) -> Method:
-    given = {"batch_size": BATCH_SIZE, **settings}
+    narrow = {name: value for name, value in NARROW.items() if name in kind.Settings.names()}
+    given = {"batch_size": BATCH_SIZE, **narrow, **settings}
     return kind(settings_for(kind, facts, given), facts)
 
 

@@ -532,10 +532,10 @@ class SSLTrainer(LongRun, ABC):
             super().load_checkpoint(filename_or_checkpoint)
         self._resumed = True
         self._fill_log(self.current_epoch)
-        for group in self.optimizer.param_groups:
-            # The optimiser's state brings its own; changed settings shall count.
-            group["momentum"] = self.settings.momentum
-            group["weight_decay"] = self.weight_decay
+        # The optimiser's state brings its own numbers; changed settings shall count.
+        as_set = self.make_optimizer().param_groups
+        for group, wanted in zip(self.optimizer.param_groups, as_set, strict=True):
+            group.update({k: v for k, v in wanted.items() if k not in ("params", "lr")})
         self._begin_epoch_with(stored["epoch_outputs"])
         for change in changes_of(stored["settings"], self.settings.as_plain()):
             self.print_to_log_file(f"WARNING: {change}; going on with it")
