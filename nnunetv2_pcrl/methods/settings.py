@@ -29,7 +29,7 @@ class PretrainingSettings(Settings):
     seed: int = Field(
         0,
         ge=0,
-        le=2**63 - 1,
+        le=2**31 - 1,
         description="initialisation and every draw: equal seeds give equal runs on the CPU",
     )
     min_cases: int = Field(2, ge=1, description="fewest cases to train on")

@@ -11,6 +11,7 @@ from nnunetv2_pcrl import trainers
 from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer
 from nnunetv2_pcrl.trainers import trainer_named as variant
 from nnunetv2_pcrl.training import ssl_trainer
+from nnunetv2_pcrl.training.pretrain_trainer import PretrainTrainer
 from nnunetv2_pcrl.weights.reading import read_weights
 
 SETTINGS = {
@@ -24,6 +25,13 @@ SETTINGS = {
     "pictures_every": 0,
     "probe_every": 0,
 }
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(request, monkeypatch):
+    """Draws nothing where nobody looks: it takes longer than these trainings."""
+    if "a_picture" not in request.node.name:
+        monkeypatch.setattr(PretrainTrainer, "plot_progress", lambda trainer: None)
 
 
 @pytest.fixture
@@ -66,7 +74,7 @@ def test_a_run_leaves_checkpoints_portable_weights_a_log_and_a_picture(dataset, 
     assert content["epochs_done"] == content["num_epochs"] == 2
     text = log_text(trainer)
     for words in (
-        "Settings: {'global_size'",
+        "Settings: {'batch_size': 4",
         "epoch 2/2: train_loss",
         "z_std at least",
         "feature spread at least",
