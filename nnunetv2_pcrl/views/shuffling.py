@@ -109,7 +109,7 @@ def shuffle_(view: Tensor, rounds: Sequence[ShufflingRound]) -> None:
     original = flat.clone()
     for each in rounds:
         inside = _inside(each.size, view.shape[1:], view.device)
-        orders = _permutations(len(inside), each.key, view.device)
+        orders = _permutations(len(inside), len(each.starts), each.key, view.device)
         chosen = torch.arange(len(each.starts), device=view.device) % len(orders)
         places = (each.starts[:, None] + inside).flatten()
         sources = (each.starts[:, None] + inside[orders][chosen]).flatten()
@@ -125,8 +125,8 @@ def _inside(size: Sequence[int], view_size: Sequence[int], device: torch.device)
     return flat.flatten()
 
 
-def _permutations(length: int, key: int, device: torch.device) -> Tensor:
-    """Permutations of so many voxels, one a row, the same on every device."""
-    count = max(1, _PERMUTED // length)
+def _permutations(length: int, number: int, key: int, device: torch.device) -> Tensor:
+    """At most so many permutations of so many voxels, one a row, the same on every device."""
+    count = max(1, min(number, _PERMUTED // length))
     keys = torch.tensor([key], dtype=torch.int32, device=device)
     return hashes(keys, 0, count * length).view(count, length).argsort(dim=1, stable=True)

@@ -14,6 +14,10 @@ from nnunetv2_pcrl.views.distortion import DistortionChances
 class PCRLv1Settings(PairSettings):
     """Everything that PCRLv1 depends on besides the data and the plan."""
 
+    batch_size: int = Field(16, ge=2, description="images of a step, 64 in 2D")
+    initial_lr: float = Field(
+        1e-3, ge=0, le=100, description="learning rate of the first epoch, 1e-2 in 2D"
+    )
     view_size: tuple[int, ...] = Field(
         description="voxels of a view; by default the multiple of the total stride nearest to 3/4 "
         "of the patch"
@@ -47,7 +51,7 @@ class PCRLv1Settings(PairSettings):
         "others a few boxes are painted",
     )
     queue_size: int = Field(
-        4096, ge=1, description="earlier keys that a view is told apart from, the batch at least"
+        1024, ge=1, description="earlier keys that a view is told apart from, the batch at least"
     )
     temperature: float = Field(0.2, gt=0, le=100, description="of the similarities")
     embedding_size: int = Field(128, ge=2, description="of a view")
@@ -76,9 +80,13 @@ class PCRLv1Settings(PairSettings):
 
 
 def defaults(facts: PlanFacts, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Views of 3/4 of the patch, within it, three strides at least."""
+    """Views of 3/4 of the patch, within it, three strides at least; the authors' batch for 2D."""
     sizes = []
     for size, stride in zip(facts.patch_size, facts.total_stride, strict=True):
         largest = max(1, size // stride) * stride
         sizes.append(min(largest, nearest_multiple(0.75 * size, stride, least=3)))
-    return {"view_size": tuple(sizes)}
+    values: dict[str, Any] = {"view_size": tuple(sizes)}
+    if facts.num_axes == 2:
+        # Small images; the learning rate is that of PCRLv2's authors, who begin likewise.
+        values |= {"batch_size": 64, "initial_lr": 1e-2}
+    return values
