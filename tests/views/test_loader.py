@@ -177,7 +177,7 @@ def test_2d_views_come_from_every_slice_the_first_and_the_last_included(
 ):
     slices = np.arange(depth, dtype=np.float32).reshape(1, depth, 1, 1)
     write_case(tmp_path, "case", slices + 0.01 * noise((1, depth, 24, 24)))
-    samples = samples_of(tmp_path, dataclasses.replace(IN_2D, **CLEAN), ["case"])
+    samples = samples_of(tmp_path, changed(IN_2D, **CLEAN), ["case"])
     seen = []
     for sample in take(samples, 60):
         values = torch.cat([sample[name].flatten() for name in TENSORS])
