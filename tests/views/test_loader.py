@@ -180,7 +180,7 @@ def test_2d_views_come_from_every_slice_the_first_and_the_last_included(
     samples = samples_of(tmp_path, changed(IN_2D, **CLEAN), ["case"])
     seen = []
     for sample in take(samples, 60):
-        values = torch.cat([sample[name].flatten() for name in TENSORS])
+        values = torch.cat([sample["views"][name].flatten() for name in TENSORS])
         assert values.std() < 0.1
         seen.append(round(values.mean().item()))
     assert set(seen) == set(range(depth))
