@@ -235,6 +235,8 @@ class _Step:
                 for level, row in rows.items()
             )
             pull.backward()
+            # Or they would live on beside those of the next views.
+            del pyramid, pull
 
     def _pooled_of(self, each: Pass, micro_batch: MicroBatch | None) -> dict[int, Tensor]:
         """Pooled features of a pass without terms of views, or before them, each [V, B, C]."""
