@@ -12,12 +12,7 @@ from generate_data import generate_dataset
 from shrink_plans import shrink_plans
 
 PLANS = "nnUNetPlansSmall"
-SETTINGS = {
-    "batch_size": 4,
-    "num_iterations_per_epoch": 2,
-    "num_val_iterations_per_epoch": 1,
-    "num_local": 2,
-}
+SETTINGS = {"batch_size": 4, "num_iterations_per_epoch": 2, "num_val_iterations_per_epoch": 1}
 SHORT_TRAINERS = """
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2_pcrl.trainers import PCRLv2FinetuneTrainer
@@ -98,7 +93,8 @@ class Experiment:
         """Writes small plans beside those of a prepared data set."""
         (folder,) = self.preprocessed.glob(f"Dataset{dataset:03d}_*")
         plans = json.loads((folder / f"{plans_name}.json").read_text())
-        small = shrink_plans(plans, PLANS, 4, 8, 24, 2, {**SETTINGS, **settings})
+        sections = {"pretraining": {**SETTINGS, **settings}, "pcrlv2": {"num_local": 2}}
+        small = shrink_plans(plans, PLANS, 4, 8, 24, 2, sections)
         (folder / f"{PLANS}.json").write_text(json.dumps(small))
 
     def result(self, dataset: str, trainer: str, configuration: str, fold) -> Path:

@@ -62,7 +62,7 @@ def test_every_configuration_gives_settings_and_a_network_that_takes_the_views(p
     for name in plans.available_configurations:
         manager = plans.get_configuration(name)
         num_channels = len(manager.normalization_schemes)
-        facts = plan_facts(manager, num_channels)
+        facts = plan_facts(plans, manager, num_channels)
         sections = {
             section: read_section(manager.configuration, section, METHOD_SECTIONS)
             for section in (PRETRAINING, FINETUNE, kind.about.section)

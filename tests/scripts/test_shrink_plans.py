@@ -48,7 +48,7 @@ def test_the_patch_fits_the_strides_and_leaves_a_bottleneck(
 def test_the_given_plans_are_not_modified_and_preprocessed_data_stay_valid():
     original = planned(3, [[1] * 3] + [[2] * 3] * 5, [128] * 3)
     before = copy.deepcopy(original)
-    small = shrink_plans(original, "Small", 8, 64, 64, 2, {"batch_size": 8})
+    small = shrink_plans(original, "Small", 8, 64, 64, 2, {"pcrlv2": {"batch_size": 8}})
     assert original == before
     for name in ("spacing", "data_identifier", "normalization_schemes"):
         values = small["configurations"]["3d_fullres"]
