@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from generate_data import generate_dataset
 from shrink_plans import shrink_plans
 
@@ -51,12 +52,12 @@ class Experiment:
         }
         # Trainings of two steps, in a folder that a user names beside ours.
         trainers = root / "trainers"
-        trainers.mkdir()
+        trainers.mkdir(exist_ok=True)
         (trainers / "short_trainers.py").write_text(SHORT_TRAINERS)
         self.environment["nnUNet_extTrainer"] = str(trainers)
         self.environment.pop("nnUNet_pcrl_weights", None)
         for folder in (self.raw, self.preprocessed, self.results):
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
 
     def run(self, command: str, *arguments, check: bool = True) -> str:
         """Runs a console command of this environment; its output. Fails with it if it fails."""
@@ -122,11 +123,20 @@ def shared_data():
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory) -> Experiment:
-    """A CT set (901) and a four-channel MR set (902), generated, planned and preprocessed."""
-    experiment = Experiment(tmp_path_factory.mktemp("generated"))
-    for kind, number, name in (("ct", 901, "DemoCT"), ("mr", 902, "DemoMR")):
-        generate_dataset(kind, experiment.raw, number, name, 5, 1, (14, 24, 24), 0)
-    experiment.prepare(901, 902)
+    """A CT set (901) and a four-channel MR set (902), generated, planned and preprocessed.
+
+    Processes of one run of the tests share them: the first that asks prepares them.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "generated"
+    with FileLock(root.with_suffix(".lock")):
+        is_new = not root.exists()
+        root.mkdir(exist_ok=True)
+        experiment = Experiment(root)
+        if is_new:
+            for kind, number, name in (("ct", 901, "DemoCT"), ("mr", 902, "DemoMR")):
+                generate_dataset(kind, experiment.raw, number, name, 5, 1, (14, 24, 24), 0)
+            experiment.prepare(901, 902)
     return experiment
 
 

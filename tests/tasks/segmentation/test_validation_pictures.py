@@ -10,8 +10,8 @@ from results_tree import ResultsTree, segmentation
 from nnunetv2_pcrl.label_folds.table import LabelFold
 from nnunetv2_pcrl.tasks.segmentation import validation_pictures
 from nnunetv2_pcrl.tasks.segmentation.case_reading import image_files, read_case
-from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import PCRLv2FinetuneTrainer
 from nnunetv2_pcrl.tasks.segmentation.validation_pictures import draw_validation_cases
+from nnunetv2_pcrl.trainers import PCRLv2FinetuneTrainer
 
 # Names of cases may hold dots, as those of LUNA16 do.
 SHIFTS = {"1.2.3_a": 0, "b": 1, "c": 2, "d": 3}
