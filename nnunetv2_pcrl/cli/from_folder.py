@@ -90,13 +90,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{target} is ready: {len(plan.cases)} cases, whose sources {MANIFEST} names.")
             print("Prepare it with")
             print(f"  nnUNetv2_pcrl_plan_and_preprocess -d {args.d}")
-        _report(plan, args.skip_bad)
+        _report(plan, args.skip_bad, args.dry_run)
 
 
-def _report(plan: "FolderPlan", skip_bad: bool) -> None:
+def _report(plan: "FolderPlan", skip_bad: bool, is_dry_run: bool) -> None:
     for remark in plan.survey.remarks:
         print(remark)
-    remainder = f"All of them are in {MANIFEST}."
+    when = "would be" if is_dry_run else "are"
+    remainder = f"All of them {when} in {MANIFEST}."
     print_bounded(plan.survey.left_out, "files or series are left out on purpose", remainder)
     print_bounded(plan.survey.failed, "files or series cannot be used", remainder)
     if plan.survey.failed and not skip_bad:

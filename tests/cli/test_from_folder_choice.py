@@ -98,6 +98,16 @@ def test_a_dry_run_shows_what_becomes_what_and_writes_nothing(images, target, ca
     assert not target.exists()
 
 
+@pytest.mark.parametrize(("option", "text"), [([], "are"), (["--dry_run"], "would be")])
+def test_the_manifest_is_said_to_exist_only_if_it_does(images, target, capsys, option, text):
+    write_image(images / "a.nii.gz", ct_array(), (0.5, 0.5, 3.0))
+    for number in range(7):
+        write_image(images / f"b{number}_seg.nii.gz", ct_array(), (0.5, 0.5, 3.0))
+    run(images, *option)
+    assert f"  All of them {text} in manifest.csv." in capsys.readouterr().out.splitlines()
+    assert (target / "manifest.csv").exists() == (not option)
+
+
 @pytest.mark.parametrize(
     "layout",
     [
