@@ -37,6 +37,8 @@ IGNORE_COLOUR = "#9a9a9a"
 MOST_NAMES = 24
 # Classes whose single scores fit beside the mean.
 MOST_SCORES = 4
+# Letters above a narrow picture.
+SCORE_LINE = 29
 # Inches.
 WIDE_CELL, NARROW_CELL = 2.6, 2.0
 LABEL = 1.62
@@ -90,7 +92,19 @@ def score_lines(metric: str, mean: float, by_label: Mapping[str, float]) -> tupl
     known = {name: value for name, value in by_label.items() if np.isfinite(value)}
     lines = (f"{metric} {mean:.3f}",)
     if 1 < len(by_label) <= MOST_SCORES:
-        lines += ("  ".join(f"{shortened(n, 12)} {v:.2f}" for n, v in known.items()),)
+        scores = [f"{shortened(name, 20)} {value:.2f}" for name, value in known.items()]
+        lines += tuple(_packed(scores))
+    return lines
+
+
+def _packed(scores: Sequence[str]) -> list[str]:
+    """As many scores to a line as the narrowest picture is wide."""
+    lines: list[str] = []
+    for score in scores:
+        if lines and len(lines[-1]) + 2 + len(score) <= SCORE_LINE:
+            lines[-1] += f"  {score}"
+        else:
+            lines.append(score)
     return lines
 
 
@@ -107,7 +121,8 @@ def draw_case_figure(content: CaseFigure, path: str | os.PathLike) -> None:
     heights = [[_row_height(row, cell) for row in block.rows] for block in content.blocks]
     height = (
         HEAD
-        + sum(BLOCK_HEAD + BLOCK_GAP + sum(rows) + GAP * len(rows) for rows in heights)
+        + sum(map(_block_head, content.blocks))
+        + sum(BLOCK_GAP + sum(rows) + GAP * len(rows) for rows in heights)
         + LEGEND_LINE * len(lines)
         + FOOT
     )
@@ -122,7 +137,7 @@ def draw_case_figure(content: CaseFigure, path: str | os.PathLike) -> None:
     top = HEAD
     for block, rows in zip(content.blocks, heights, strict=True):
         _draw_block_head(ax, content, block, top, cell)
-        top += BLOCK_HEAD
+        top += _block_head(block)
         for row, row_height in zip(block.rows, rows, strict=True):
             _draw_row(ax, content, row, top, row_height, cell)
             top += row_height + GAP
@@ -160,6 +175,12 @@ def outline(mask: np.ndarray) -> np.ndarray:
     y, x = np.nonzero(padded[:, 1:] != padded[:, :-1])
     vertical = np.stack([np.stack([x, y - 1], -1), np.stack([x, y], -1)], 1)
     return np.concatenate([horizontal, vertical])
+
+
+def _block_head(block: CaseBlock) -> float:
+    """Height of a case's head, with room for the scores."""
+    most = max((len(lines) for lines in block.scores), default=0)
+    return BLOCK_HEAD + 0.135 * max(0, most - 2)
 
 
 def _row_height(row: SliceRow, cell: float) -> float:

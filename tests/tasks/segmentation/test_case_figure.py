@@ -102,5 +102,8 @@ def test_ignored_parts_have_a_name_and_long_names_are_shortened(tmp_path, writte
 def test_scores_of_few_labels_stand_beside_the_mean():
     assert score_lines("Dice", 0.5, {"a": 0.25, "b": 0.75}) == ("Dice 0.500", "a 0.25  b 0.75")
     assert score_lines("Dice", 0.5, {"a": 0.5}) == ("Dice 0.500",)
+    regions = {"whole tumor": 0.17, "tumor core": 0.25, "enhancing tumor": 0.11}
+    scores = ("whole tumor 0.17", "tumor core 0.25", "enhancing tumor 0.11")
+    assert score_lines("Dice", 0.5, regions) == ("Dice 0.500", *scores)
     assert score_lines("Dice", 0.5, dict.fromkeys("abcde", 0.5)) == ("Dice 0.500",)
     assert score_lines("Dice", 0.25, {"a": 0.25, "b": float("nan")})[1] == "a 0.25"
