@@ -76,6 +76,7 @@ MAY_IMPORT = {
 METHOD_INTERFACE = (
     "method",
     "objective",
+    "patch_restoration",
     "plan_facts",
     "pretraining",
     "registry",

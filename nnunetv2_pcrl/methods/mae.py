@@ -11,15 +11,15 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from nnunetv2_pcrl.methods.method import About, Method, sgd
+from nnunetv2_pcrl.methods.method import About
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
-from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
-from nnunetv2_pcrl.methods.settings import PatchSettings, patch_defaults
+from nnunetv2_pcrl.methods.patch_restoration import PatchRestoration
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
+from nnunetv2_pcrl.methods.settings import PatchSettings
 from nnunetv2_pcrl.monitoring.restoring import (
     errors_by_channel,
-    relative_error,
     shown,
     variance_of,
     warnings,
@@ -28,7 +28,7 @@ from nnunetv2_pcrl.monitoring.vocabulary import Column, Pictures, Shown
 from nnunetv2_pcrl.networks.restoration import RestorationNetwork
 from nnunetv2_pcrl.views.blocks import draw_blocks, hidden_from, mask_of
 from nnunetv2_pcrl.views.devices import on_device
-from nnunetv2_pcrl.views.patches import PlacedPatch, draw_patch
+from nnunetv2_pcrl.views.patches import PlacedPatch
 from nnunetv2_pcrl.views.resample import resample
 
 # Blocks have about this part of the patch's side, as those of 16 voxels of patches of 160.
@@ -123,14 +123,7 @@ class MAERecipe:
     ) -> DrawnPatch:
         """Draws a patch and its mask."""
         settings = self.settings
-        patch = draw_patch(
-            image_size,
-            settings.view_size,
-            self.spacing,
-            settings.deformation_scale,
-            settings.rotation_degrees,
-            generator,
-        )
+        patch = settings.drawn_patch(image_size, self.spacing, generator)
         blocks = draw_blocks(
             settings.view_size, settings.block_size, settings.mask_ratio, generator
         )
@@ -182,7 +175,7 @@ class MAEObjective(Objective):
         }
 
 
-class MAE(Method[MAESettings]):
+class MAE(PatchRestoration[MAESettings]):
     """Masked autoencoding on the planned skip network.
 
     Source: He et al. 2022; for nnU-Net's networks Wald et al. 2025.
@@ -210,7 +203,6 @@ class MAE(Method[MAESettings]):
 
     def __init__(self, settings: MAESettings, facts: PlanFacts):
         super().__init__(settings, facts)
-        check_view_size("view_size", settings.view_size, facts)
         blocks = settings.block_size
         if len(blocks) != facts.num_axes or min(blocks) < 1:
             raise ValueError(
@@ -222,42 +214,20 @@ class MAE(Method[MAESettings]):
                 f"{list(settings.view_size)}: nothing could be seen; make it smaller"
             )
 
-    @property
-    def largest_view(self) -> int:
-        """Voxels of the patch."""
-        return math.prod(self.settings.view_size)
-
-    @property
-    def num_levels(self) -> int:
-        """One per decoder stage."""
-        return len(self.facts.strides) - 1
-
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """The planned patch and batch; blocks of a tenth of the patch."""
-        return {**patch_defaults(facts), "block_size": block_size_of(facts)}
+        return {**super().defaults(facts, given), "block_size": block_size_of(facts)}
 
     def recipe(self) -> MAERecipe:
         """A patch whose hidden voxels are 0 where that is the image's mean."""
         return MAERecipe(self.settings, self.facts.spacing, self.facts.known_means)
-
-    def build(self, planned: nn.Module) -> RestorationNetwork:
-        """The planned network with a head for images in the place of labels."""
-        return RestorationNetwork(planned, self.facts.num_channels)
-
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """nnU-Net's own: SGD with Nesterov's momentum."""
-        return sgd(network, self.settings, nesterov=True)
 
     def objective(
         self, network: RestorationNetwork, progress: float | None, generator: torch.Generator
     ) -> MAEObjective:
         """The same in training and validation: masks are drawn with the views."""
         return MAEObjective()
-
-    def summarised(self, means: dict[str, float]) -> dict[str, float]:
-        """Adds the error in units of the targets' variance."""
-        return relative_error(means)
 
     def shown(self, num_levels: int) -> Shown:
         """The error, squared and in units of the variance."""

@@ -4,23 +4,21 @@ The planned skip network itself sees a patch of the planned size whose texture i
 intensities are bent and a part of which is painted over, and restores the clean one.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
-from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnunetv2_pcrl.losses.restoration import restoration_error
-from nnunetv2_pcrl.methods.method import About, Method, sgd
+from nnunetv2_pcrl.methods.method import About
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
-from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
-from nnunetv2_pcrl.methods.settings import PatchSettings, patch_defaults
+from nnunetv2_pcrl.methods.patch_restoration import PatchRestoration
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
+from nnunetv2_pcrl.methods.settings import DistortionSettings, PatchSettings
 from nnunetv2_pcrl.monitoring.restoring import (
     errors_by_channel,
-    relative_error,
     shown,
     variance_of,
     warnings,
@@ -30,43 +28,15 @@ from nnunetv2_pcrl.networks.restoration import RestorationNetwork
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.distortion import (
     Distortion,
-    DistortionChances,
     distort_,
     draw_distortion,
 )
-from nnunetv2_pcrl.views.patches import PlacedPatch, draw_patch
+from nnunetv2_pcrl.views.patches import PlacedPatch
 from nnunetv2_pcrl.views.resample import resample
 
 
-class ModelsGenesisSettings(PatchSettings):
+class ModelsGenesisSettings(DistortionSettings, PatchSettings):
     """Everything that Models Genesis depends on besides the data and the plan."""
-
-    p_shuffling: float = Field(
-        0.5, ge=0, le=1, description="chance that voxels change places inside small windows"
-    )
-    shuffled_part: float = Field(
-        0.85,
-        gt=0,
-        lt=1,
-        description="part of a shuffled patch's voxels that windows touch, away from its border",
-    )
-    p_curve: float = Field(
-        0.9, ge=0, le=1, description="chance that intensities are bent along a random curve"
-    )
-    p_painting: float = Field(0.9, ge=0, le=1, description="chance that a part is painted over")
-    p_outer: float = Field(
-        0.8,
-        ge=0,
-        le=1,
-        description="part of the painted patches of which only a few windows are left; of the "
-        "others a few boxes are painted",
-    )
-
-    @property
-    def chances(self) -> DistortionChances:
-        """Of the distortions."""
-        names = [field.name for field in fields(DistortionChances)]
-        return DistortionChances(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -123,14 +93,7 @@ class ModelsGenesisRecipe:
     ) -> DrawnPatch:
         """Draws a patch and its distortion."""
         settings = self.settings
-        patch = draw_patch(
-            image_size,
-            settings.view_size,
-            self.spacing,
-            settings.deformation_scale,
-            settings.rotation_degrees,
-            generator,
-        )
+        patch = settings.drawn_patch(image_size, self.spacing, generator)
         distortion = draw_distortion(settings.view_size, num_channels, settings.chances, generator)
         return DrawnPatch(patch.place, patch.region, distortion)
 
@@ -155,7 +118,7 @@ class ModelsGenesisObjective(Objective):
         }
 
 
-class ModelsGenesis(Method[ModelsGenesisSettings]):
+class ModelsGenesis(PatchRestoration[ModelsGenesisSettings]):
     """Restoration of distorted patches by the planned skip network.
 
     Source: Zhou et al. 2021 (Models Genesis).
@@ -181,49 +144,21 @@ class ModelsGenesis(Method[ModelsGenesisSettings]):
 
     def __init__(self, settings: ModelsGenesisSettings, facts: PlanFacts):
         super().__init__(settings, facts)
-        check_view_size("view_size", settings.view_size, facts)
         if not settings.p_shuffling + settings.p_curve + settings.p_painting > 0:
             raise ValueError(
                 '"p_shuffling", "p_curve" and "p_painting" are all 0: there is nothing to restore. '
                 "Set at least one of them"
             )
 
-    @property
-    def largest_view(self) -> int:
-        """Voxels of the patch."""
-        return math.prod(self.settings.view_size)
-
-    @property
-    def num_levels(self) -> int:
-        """One per decoder stage."""
-        return len(self.facts.strides) - 1
-
-    @classmethod
-    def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The planned patch and batch."""
-        return patch_defaults(facts)
-
     def recipe(self) -> ModelsGenesisRecipe:
         """A patch and its distortion."""
         return ModelsGenesisRecipe(self.settings, self.facts.spacing)
-
-    def build(self, planned: nn.Module) -> RestorationNetwork:
-        """The planned network with a head for images in the place of labels."""
-        return RestorationNetwork(planned, self.facts.num_channels)
-
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """nnU-Net's own: SGD with Nesterov's momentum."""
-        return sgd(network, self.settings, nesterov=True)
 
     def objective(
         self, network: RestorationNetwork, progress: float | None, generator: torch.Generator
     ) -> ModelsGenesisObjective:
         """The same in training and validation: distortions are drawn with the views."""
         return ModelsGenesisObjective()
-
-    def summarised(self, means: dict[str, float]) -> dict[str, float]:
-        """Adds the error in units of the targets' variance."""
-        return relative_error(means)
 
     def shown(self, num_levels: int) -> Shown:
         """The error, squared and in units of the variance, and that of the input."""

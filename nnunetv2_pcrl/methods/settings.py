@@ -1,14 +1,19 @@
 """Settings that every pretraining has, whatever its method."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
+import torch
 from pydantic import Field, field_validator
 
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.settings.base import Settings
 from nnunetv2_pcrl.views.corruption import CorruptionRanges
+from nnunetv2_pcrl.views.distortion import DistortionChances
 from nnunetv2_pcrl.views.pairs import PairRanges
+from nnunetv2_pcrl.views.patches import PlacedPatch, draw_patch
 
 # Of a step, where the plan has fewer: two of a segmentation are few for a loss without labels.
 LEAST_PATCHES = 4
@@ -68,6 +73,50 @@ class PatchSettings(PretrainingSettings):
     deformation_scale: float = Field(
         0.1, ge=0, le=1, description="largest change of scale per axis"
     )
+
+    def drawn_patch(
+        self, image_size: Sequence[int], spacing: tuple[float, ...], generator: torch.Generator
+    ) -> PlacedPatch:
+        """Draws where the patch lies in an image with this spacing, in mm per axis."""
+        return draw_patch(
+            image_size,
+            self.view_size,
+            spacing,
+            self.deformation_scale,
+            self.rotation_degrees,
+            generator,
+        )
+
+
+class DistortionSettings(Settings):
+    """Of methods that restore distorted views: how often a view is distorted."""
+
+    p_shuffling: float = Field(
+        0.5, ge=0, le=1, description="chance that voxels change places inside small windows"
+    )
+    shuffled_part: float = Field(
+        0.85,
+        gt=0,
+        lt=1,
+        description="part of a shuffled view's voxels that windows touch, away from its border",
+    )
+    p_curve: float = Field(
+        0.9, ge=0, le=1, description="chance that intensities are bent along a random curve"
+    )
+    p_painting: float = Field(0.9, ge=0, le=1, description="chance that a part is painted over")
+    p_outer: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="part of the painted views of which only a few windows are left; of the "
+        "others a few boxes are painted",
+    )
+
+    @property
+    def chances(self) -> DistortionChances:
+        """Of the distortions."""
+        names = [field.name for field in fields(DistortionChances)]
+        return DistortionChances(**{name: getattr(self, name) for name in names})
 
 
 class PairSettings(PretrainingSettings):

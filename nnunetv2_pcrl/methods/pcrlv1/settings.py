@@ -1,17 +1,15 @@
 """Settings of PCRLv1, and those that follow from the plan."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, nearest_multiple
-from nnunetv2_pcrl.methods.settings import PairSettings
-from nnunetv2_pcrl.views.distortion import DistortionChances
+from nnunetv2_pcrl.methods.settings import DistortionSettings, PairSettings
 
 
-class PCRLv1Settings(PairSettings):
+class PCRLv1Settings(DistortionSettings, PairSettings):
     """Everything that PCRLv1 depends on besides the data and the plan."""
 
     batch_size: int = Field(16, ge=2, description="images of a step, 64 in 2D")
@@ -30,25 +28,8 @@ class PCRLv1Settings(PairSettings):
     contrast: float = Field(
         0.0, ge=0, le=1, description="largest change of contrast about the mean"
     )
-    p_shuffling: float = Field(
-        0.5, ge=0, le=1, description="chance that voxels change places inside small windows"
-    )
-    shuffled_part: float = Field(
-        0.85,
-        gt=0,
-        lt=1,
-        description="part of a shuffled view's voxels that windows touch, away from its border",
-    )
     p_curve: float = Field(
         0.0, ge=0, le=1, description="chance that intensities are bent along a random curve"
-    )
-    p_painting: float = Field(0.9, ge=0, le=1, description="chance that a part is painted over")
-    p_outer: float = Field(
-        0.8,
-        ge=0,
-        le=1,
-        description="part of the painted views of which only a few windows are left; of the "
-        "others a few boxes are painted",
     )
     queue_size: int = Field(
         1024, ge=1, description="earlier keys that a view is told apart from, the batch at least"
@@ -71,12 +52,6 @@ class PCRLv1Settings(PairSettings):
                 f"{self.batch_size} at least; enlarge it"
             )
         return self
-
-    @property
-    def chances(self) -> DistortionChances:
-        """Of the distortions."""
-        names = [field.name for field in fields(DistortionChances)]
-        return DistortionChances(**{name: getattr(self, name) for name in names})
 
 
 def defaults(facts: PlanFacts, given: Mapping[str, Any]) -> dict[str, Any]:

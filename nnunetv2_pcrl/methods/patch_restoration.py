@@ -1,0 +1,51 @@
+"""What methods share that restore one patch by the planned skip network."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from nnunetv2_pcrl.methods.method import Method, sgd
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
+from nnunetv2_pcrl.methods.settings import PatchSettings, patch_defaults
+from nnunetv2_pcrl.monitoring.restoring import relative_error
+from nnunetv2_pcrl.networks.restoration import RestorationNetwork
+
+P = TypeVar("P", bound=PatchSettings)
+
+
+class PatchRestoration(Method[P]):
+    """A patch of the planned size, and its restoration on the full resolution."""
+
+    def __init__(self, settings: P, facts: PlanFacts):
+        super().__init__(settings, facts)
+        check_view_size("view_size", settings.view_size, facts)
+
+    @property
+    def largest_view(self) -> int:
+        """Voxels of the patch."""
+        return math.prod(self.settings.view_size)
+
+    @property
+    def num_levels(self) -> int:
+        """One per decoder stage."""
+        return len(self.facts.strides) - 1
+
+    @classmethod
+    def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The planned patch and batch."""
+        return patch_defaults(facts)
+
+    def build(self, planned: nn.Module) -> RestorationNetwork:
+        """The planned network with a head for images in the place of labels."""
+        return RestorationNetwork(planned, self.facts.num_channels)
+
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """nnU-Net's own: SGD with Nesterov's momentum."""
+        return sgd(network, self.settings, nesterov=True)
+
+    def summarised(self, means: dict[str, float]) -> dict[str, float]:
+        """Adds the error in units of the targets' variance."""
+        return relative_error(means)
