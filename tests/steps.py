@@ -12,7 +12,8 @@ from nnunetv2_pcrl.methods.pcrlv2.loss import Levels
 from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
 from nnunetv2_pcrl.methods.pcrlv2.objective import PCRLv2Objective, loss_weights
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
-from nnunetv2_pcrl.training.gradient_cache import MicroBatch, accumulate_gradients
+from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients
+from nnunetv2_pcrl.training.micro_batch import MicroBatch
 
 BATCH_SIZE, NUM_LOCAL = 5, 6
 WEIGHTS = loss_weights(1.0, 0.7, 1.0)

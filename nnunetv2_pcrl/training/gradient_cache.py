@@ -12,8 +12,7 @@ may bring all images together. Where a backbone keeps the images of a pass apart
 Source: Gao et al. 2021 (GradCache), here for every level of a pyramid and any populations of views.
 """
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -23,42 +22,10 @@ from torch import Tensor, nn
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
 from nnunetv2_pcrl.networks.heads import global_average_pool
 from nnunetv2_pcrl.training.joint_batch import JointBatch
+from nnunetv2_pcrl.training.micro_batch import MicroBatch, slices
 
 # Pooled features of the passes by name and level.
 _Features = dict[str, dict[int, Tensor]]
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """How much passes a backbone at a time.
-
-    Attributes:
-        voxels: of all views together; at least one view passes.
-    """
-
-    voxels: int
-
-    @classmethod
-    def of_plan(
-        cls, batch_size: int, patch_size: Sequence[int], views: int | None, view_voxels: int
-    ) -> "MicroBatch":
-        """Half the voxels of a segmentation step of the plan.
-
-        Half, so that the views of the whole batch find room beside them: with all of its voxels
-        the step was measured to need slightly more memory than segmentation.
-
-        Args:
-            batch_size, patch_size: of the plan.
-            views: as many voxels as so many of the largest views instead; None for the default.
-            view_voxels: of the largest view.
-        """
-        if views is not None:
-            return cls(views * view_voxels)
-        return cls(batch_size * math.prod(patch_size) // 2)
-
-    def views_of(self, shape: Sequence[int]) -> int:
-        """How many views of shape [C, (D,) H, W] pass at a time, at least one."""
-        return max(1, self.voxels // math.prod(shape[1:]))
 
 
 @dataclass(frozen=True)
@@ -73,17 +40,6 @@ class Precision:
 
     autocast: Callable[[], AbstractContextManager] = nullcontext
     scale: float | Tensor = 1.0
-
-
-def couples_images(backbone: nn.Module) -> bool:
-    """True if a view's features depend on the other views of a pass, or on chance.
-
-    Batch normalisation and dropout do that; passes with and without gradient would then not agree.
-    """
-    return any(
-        isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
-        for module in backbone.modules()
-    )
 
 
 def accumulate_gradients(
@@ -227,7 +183,7 @@ class _Step:
         """Passes views that are compared only, with the gradients of their pooled features."""
         views = each.of(self.batch).flatten(0, 1)
         rows = {level: gradient.flatten(0, 1) for level, gradient in gradients.items()}
-        for part in _slices(len(views), micro_batch.views_of(views.shape[1:])):
+        for part in slices(len(views), micro_batch.views_of(views.shape[1:])):
             with self.precision.autocast():
                 pyramid = self._backbone(each)(views[part], max(rows))
             pull = sum(
@@ -245,7 +201,7 @@ class _Step:
         size = len(views) if micro_batch is None else micro_batch.views_of(shape[2:])
         parts = []
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._learns(each)):
-            for part in _slices(len(views), size):
+            for part in slices(len(views), size):
                 with self.precision.autocast():
                     pyramid = self._backbone(each)(views[part], max(each.levels))
                 parts.append({k: global_average_pool(pyramid[k]) for k in sorted(each.levels)})
@@ -285,8 +241,8 @@ class _Step:
         views = each.of(self.batch)
         num_images = views.shape[1]
         if micro_batch is None:
-            return _slices(num_images, num_images)
-        return _slices(num_images, max(1, micro_batch.views_of(views.shape[2:]) // len(views)))
+            return slices(num_images, num_images)
+        return slices(num_images, max(1, micro_batch.views_of(views.shape[2:]) // len(views)))
 
     def _share(self, part: slice) -> float:
         """Part of the batch's mean that some of this process's images are."""
@@ -304,10 +260,6 @@ class _Step:
 
 def _alone(batch: Batch) -> JointBatch:
     return JointBatch(next(iter(batch.values())).shape[1])
-
-
-def _slices(count: int, size: int) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def _joined(parts: list[dict[int, Tensor]]) -> dict[int, Tensor]:

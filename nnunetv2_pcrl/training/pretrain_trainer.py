@@ -11,9 +11,7 @@ from nnunetv2.utilities.label_handling.label_handling import determine_num_input
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import Tensor, nn
 
-import nnunetv2_pcrl
 from nnunetv2_pcrl.methods.method import Method
-from nnunetv2_pcrl.methods.pretraining import Pretraining
 from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.methods.variants import is_variant, settings_for
@@ -28,22 +26,19 @@ from nnunetv2_pcrl.monitoring.vocabulary import Series, Shown
 from nnunetv2_pcrl.settings.base import check_names
 from nnunetv2_pcrl.settings.plans_file import PRETRAINING, read_section
 from nnunetv2_pcrl.training.gradient_cache import (
-    MicroBatch,
     Precision,
     accumulate_gradients,
-    couples_images,
     evaluate,
     weighted,
 )
+from nnunetv2_pcrl.training.learner import StepLoss
+from nnunetv2_pcrl.training.micro_batch import MicroBatch, couples_images
 from nnunetv2_pcrl.training.monitored_run import monitored_run
 from nnunetv2_pcrl.training.plan_facts import plan_facts
-from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer, StepLoss
+from nnunetv2_pcrl.training.portable_run import described, portable_weights
+from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
 from nnunetv2_pcrl.training.update import means
 from nnunetv2_pcrl.views.drawn import Recipe
-from nnunetv2_pcrl.weights.adaptation_plan import build_adaptation_plan
-from nnunetv2_pcrl.weights.fresh import fixed_seed
-from nnunetv2_pcrl.weights.planned_for import planned_for
-from nnunetv2_pcrl.weights.portable import citations_with
 
 
 class PretrainTrainer(SSLTrainer):
@@ -122,17 +117,6 @@ class PretrainTrainer(SSLTrainer):
         )
         method = cls._method_for(plans_manager, configuration_manager, num_input_channels)
         return method.build(planned)
-
-    def _planned_network(self) -> nn.Module:
-        """The stock network of the plan, initialised as in every other run."""
-        with fixed_seed():
-            return nnUNetTrainer.build_network_architecture(
-                self.plans_manager,
-                self.configuration_manager,
-                self.method.facts.num_channels,
-                self.label_manager.num_segmentation_heads,
-                enable_deep_supervision=True,
-            )
 
     def initialize(self):
         """As the base; then decides how many views pass the backbone at a time."""
@@ -281,37 +265,8 @@ class PretrainTrainer(SSLTrainer):
 
     def described(self) -> dict[str, Any]:
         """How the weights were made, as files say it."""
-        pretraining = Pretraining.of_trainer(type(self).__name__)
-        return {
-            "method": pretraining.method,
-            "variants": list(pretraining.variants),
-            "decoder": self.network.backbone.decoder,
-            "citations": citations_with(self.method.about.citations),
-        }
+        return described(self)
 
     def portable_weights(self) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
         """The backbone as the planned network, and what a reader needs to know of it."""
-        planned = self._planned_network()
-        self.network.backbone.write_into(planned)
-        about = {
-            **self.described(),
-            "made_by": f"nnunetv2_pcrl {nnunetv2_pcrl.__version__}",
-            "nnunet_plans": self.plans_manager.plans,
-            "planned_for": planned_for(self.plans_manager.plans),
-            "configuration": self.configuration_name,
-            "fold": self.fold,
-            "channel_names": self.dataset_json.get("channel_names", {}),
-            "settings": self.settings.as_plain(),
-            "num_epochs": self.num_epochs,
-        }
-        if hasattr(planned, "key_to_encoder"):
-            about["nnssl_adaptation_plan"] = build_adaptation_plan(
-                self.plans_manager.plans,
-                self.configuration_manager.configuration,
-                self.configuration_name,
-                self.method.facts.num_channels,
-                planned.key_to_encoder,
-                planned.key_to_stem,
-                planned.keys_to_in_proj,
-            )
-        return planned.state_dict(), about
+        return portable_weights(self)

@@ -28,7 +28,8 @@ from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.registry import METHODS, method_named
 from nnunetv2_pcrl.methods.variants import settings_for
-from nnunetv2_pcrl.training.gradient_cache import MicroBatch, accumulate_gradients
+from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients
+from nnunetv2_pcrl.training.micro_batch import MicroBatch
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.seeding import seeded_generator
 

@@ -23,13 +23,9 @@ from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.registry import METHODS
 from nnunetv2_pcrl.monitoring.vocabulary import Shown
 from nnunetv2_pcrl.trainers import trainer_named
-from nnunetv2_pcrl.training.gradient_cache import (
-    MicroBatch,
-    Precision,
-    accumulate_gradients,
-    evaluate,
-)
+from nnunetv2_pcrl.training.gradient_cache import Precision, accumulate_gradients, evaluate
 from nnunetv2_pcrl.training.joint_batch import JointBatch
+from nnunetv2_pcrl.training.micro_batch import MicroBatch
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.seeding import seeded_generator
 

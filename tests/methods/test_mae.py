@@ -18,7 +18,8 @@ from nnunetv2_pcrl.methods.mae import (
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.networks.restoration import RestorationNetwork
-from nnunetv2_pcrl.training.gradient_cache import MicroBatch, accumulate_gradients
+from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients
+from nnunetv2_pcrl.training.micro_batch import MicroBatch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -26,8 +26,9 @@ from nnunetv2_pcrl.methods.pcrlv1.views import DrawnViews, Transform, draw_trans
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.trainers import trainer_named
-from nnunetv2_pcrl.training.gradient_cache import MicroBatch, accumulate_gradients, evaluate
+from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients, evaluate
 from nnunetv2_pcrl.training.joint_batch import JointBatch
+from nnunetv2_pcrl.training.micro_batch import MicroBatch
 from nnunetv2_pcrl.views.resample import resample
 from nnunetv2_pcrl.views.seeding import seeded_generator
 from nnunetv2_pcrl.weights.reading import read_weights

@@ -28,8 +28,9 @@ from nnunetv2_pcrl.methods.reprec.objective import (
     token_variance,
 )
 from nnunetv2_pcrl.trainers import trainer_named
-from nnunetv2_pcrl.training.gradient_cache import MicroBatch, accumulate_gradients
+from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients
 from nnunetv2_pcrl.training.joint_batch import JointBatch
+from nnunetv2_pcrl.training.micro_batch import MicroBatch
 from nnunetv2_pcrl.views.seeding import seeded_generator
 from nnunetv2_pcrl.weights.reading import read_weights
 

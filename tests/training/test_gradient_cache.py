@@ -21,13 +21,8 @@ from nnunetv2_pcrl.methods.pcrlv2.objective import (
     PCRLv2Objective,
     loss_weights,
 )
-from nnunetv2_pcrl.training.gradient_cache import (
-    MicroBatch,
-    Precision,
-    accumulate_gradients,
-    couples_images,
-    evaluate,
-)
+from nnunetv2_pcrl.training.gradient_cache import Precision, accumulate_gradients, evaluate
+from nnunetv2_pcrl.training.micro_batch import MicroBatch, couples_images
 
 
 def some_levels(seed: int = 1) -> Levels:

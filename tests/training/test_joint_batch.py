@@ -13,8 +13,9 @@ from torch import nn
 
 from nnunetv2_pcrl.methods.pcrlv2.objective import PCRLv2Objective
 from nnunetv2_pcrl.training import joint_batch
-from nnunetv2_pcrl.training.gradient_cache import MicroBatch, accumulate_gradients, evaluate
+from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients, evaluate
 from nnunetv2_pcrl.training.joint_batch import JointBatch
+from nnunetv2_pcrl.training.micro_batch import MicroBatch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TERMS = ("restoration", "level_restoration", "global_comparison", "local_comparison")

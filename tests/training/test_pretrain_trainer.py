@@ -10,8 +10,9 @@ from prepared_dataset import PreparedDataset, configuration, smooth_image
 from nnunetv2_pcrl import trainers
 from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer
 from nnunetv2_pcrl.trainers import trainer_named as variant
-from nnunetv2_pcrl.training import ssl_trainer
+from nnunetv2_pcrl.training import stepped_run
 from nnunetv2_pcrl.training.pretrain_trainer import PretrainTrainer
+from nnunetv2_pcrl.training.saved_run import SavedRun
 from nnunetv2_pcrl.weights.reading import read_weights
 
 SETTINGS = {
@@ -198,7 +199,7 @@ def test_checkpoints_hold_what_nnunet_stores_and_nothing_that_needs_unpickling(d
     original = torch.save
     torch.save = lambda content, file: stored.update(content)
     try:
-        super(ssl_trainer.SSLTrainer, trainer).save_checkpoint("nowhere")
+        super(SavedRun, trainer).save_checkpoint("nowhere")
     finally:
         torch.save = original
     path = Path(trainer.output_folder) / "checkpoint_final.pth"
@@ -422,7 +423,7 @@ def test_a_loss_that_is_not_finite_is_skipped_and_named_and_ends_the_run_in_time
     assert f"Cases: {', '.join(batch['cases'])}" in log_text(trainer)
     assert trainer.train_step(batch)["loss"] > 0
     with pytest.raises(RuntimeError, match="steps in a row.*initial_lr"):
-        for _ in range(ssl_trainer.MAX_CONSECUTIVE_SKIPPED_STEPS):
+        for _ in range(stepped_run.MAX_CONSECUTIVE_SKIPPED_STEPS):
             trainer.train_step(broken)
 
 

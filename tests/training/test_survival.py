@@ -12,7 +12,7 @@ import torch
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
 from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer, trainer_named
-from nnunetv2_pcrl.training import ssl_trainer
+from nnunetv2_pcrl.training import saved_run
 from nnunetv2_pcrl.training.folder_lock import LOCK_NAME
 from nnunetv2_pcrl.training.pretrain_trainer import PretrainTrainer
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
@@ -455,7 +455,7 @@ def test_where_the_last_checkpoint_is_the_weights_are_the_last_ones_too(make_dat
             raise KeyboardInterrupt
         write_weights(path, *args)
 
-    monkeypatch.setattr(ssl_trainer, "write_weights", killed_before_the_last_file)
+    monkeypatch.setattr(saved_run, "write_weights", killed_before_the_last_file)
     with pytest.raises(KeyboardInterrupt):
         trainer.run_training()
     assert read_weights(folder / "pretrained_weights.pth")["epochs_done"] == 1

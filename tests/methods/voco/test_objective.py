@@ -12,12 +12,8 @@ from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.methods.voco.method import VoCo
 from nnunetv2_pcrl.methods.voco.network import VoCoNetwork
 from nnunetv2_pcrl.methods.voco.objective import FeatureDropout
-from nnunetv2_pcrl.training.gradient_cache import (
-    MicroBatch,
-    Precision,
-    accumulate_gradients,
-    evaluate,
-)
+from nnunetv2_pcrl.training.gradient_cache import Precision, accumulate_gradients, evaluate
+from nnunetv2_pcrl.training.micro_batch import MicroBatch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
