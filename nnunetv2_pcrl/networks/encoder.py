@@ -5,18 +5,25 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.networks.pyramid import encoder_of, not_planned_alike, stage_strides
+from nnunetv2_pcrl.networks.pyramid import (
+    Decoder,
+    PlannedEncoder,
+    encoder_of,
+    not_planned_alike,
+    stage_strides,
+)
 
 
-def encoder_stages(encoder: nn.Module, x: Tensor) -> Iterator[Tensor]:
+def encoder_stages(encoder: PlannedEncoder, x: Tensor) -> Iterator[Tensor]:
     """Feature maps of every stage of a planned encoder, high to low resolution.
 
     Args:
         encoder: of a planned U-Net.
         x: images, shape [B, C, (D,) H, W].
     """
-    if getattr(encoder, "stem", None) is not None:
-        x = encoder.stem(x)
+    stem = getattr(encoder, "stem", None)
+    if stem is not None:
+        x = stem(x)
     for stage in encoder.stages:
         x = stage(x)
         yield x
@@ -30,7 +37,7 @@ class Encoder(nn.Module):
         level_strides: total stride of each level per axis against the input.
     """
 
-    decoder = "none"
+    decoder: Decoder = "none"
 
     def __init__(self, network: nn.Module):
         """Takes the encoder of a planned U-Net; it is shared, not copied."""

@@ -29,7 +29,8 @@ class ProjectionHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Pooled features [B, C] to projections [B, C]; B >= 2."""
-        return self.norm(pooled)
+        projection: Tensor = self.norm(pooled)
+        return projection
 
 
 class PredictionHead(nn.Module):
@@ -49,7 +50,8 @@ class PredictionHead(nn.Module):
 
     def forward(self, projection: Tensor) -> Tensor:
         """Projections [B, C] to predictions [B, C]; B >= 2."""
-        return self.layers(projection)
+        prediction: Tensor = self.layers(projection)
+        return prediction
 
 
 class RestorationHead(nn.Module):
@@ -64,4 +66,5 @@ class RestorationHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, C, (D,) H, W] to [B, image channels, (D,) H, W]."""
-        return self.conv(features)
+        restoration: Tensor = self.conv(features)
+        return restoration

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nnunetv2_pcrl.networks.encoder import encoder_stages
 from nnunetv2_pcrl.networks.pyramid import (
+    Decoder,
     decoder_of,
     encoder_of,
     not_planned_alike,
@@ -29,7 +30,7 @@ class NonSkipUNet(nn.Module):
     Source: Zhou et al. 2023 (PCRLv2) pretrain a U-Net without skip connections.
     """
 
-    decoder = "no_skips"
+    decoder: Decoder = "no_skips"
 
     def __init__(self, network: nn.Module):
         """Builds the variant.
@@ -55,8 +56,8 @@ class NonSkipUNet(nn.Module):
 
     def forward(self, x: Tensor, highest: int | None = None) -> list[Tensor]:
         """The feature pyramid, see `Pyramid`."""
-        for stage in encoder_stages(self.encoder, x):
-            x = stage
+        for features in encoder_stages(self.encoder, x):
+            x = features
         last = len(self.stages) - 1 if highest is None else highest
         pyramid = []
         for transpconv, stage in zip(
@@ -99,7 +100,9 @@ def _with_zero_skip_half(source: dict[str, Tensor], target: dict[str, Tensor]) -
     return widened
 
 
-def _convolutions_over_skip(stage: nn.Module, channels: int, network: nn.Module) -> list[nn.Module]:
+def _convolutions_over_skip(
+    stage: nn.Module, channels: int, network: nn.Module
+) -> list[nn.modules.conv._ConvNd]:
     """Convolutions of a decoder stage that read the upsampled map and the skip together."""
     found = [
         module

@@ -57,7 +57,8 @@ class Projector(nn.Module):
         rows = self.norm(features.flatten(0, 1))
         if factors is not None:
             rows = rows * factors.flatten(0, 1)
-        return self.layers(rows).unflatten(0, features.shape[:2])
+        embeddings: Tensor = self.layers(rows)
+        return torch.unflatten(embeddings, 0, features.shape[:2])
 
 
 def _normalisation(size: int) -> nn.Module:

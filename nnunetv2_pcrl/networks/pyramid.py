@@ -1,6 +1,7 @@
 """The contract of backbones: a feature pyramid, and the way back into the planned network."""
 
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, cast
 
 from torch import Tensor, nn
 
@@ -8,6 +9,42 @@ from torch import Tensor, nn
 Decoder = Literal["skips", "no_skips", "none"]
 
 SUPPORTED = "PlainConvUNet, ResidualEncoderUNet and ResidualUNet (dynamic_network_architectures)"
+
+
+class PlannedEncoder(Protocol):
+    """The encoder of a planned U-Net, as far as it is used here.
+
+    Attributes:
+        stages: modules, high to low resolution; the first one reads the image or the stem.
+        output_channels: channels of each stage.
+        strides: stride of each stage per axis.
+        conv_op: the class of its convolutions.
+    """
+
+    stages: nn.Sequential
+    output_channels: Sequence[int]
+    strides: Sequence[Sequence[int]]
+    conv_op: type[nn.Module]
+
+    def state_dict(self) -> dict[str, Any]:
+        """As of every module."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> object:
+        """As of every module."""
+
+
+class PlannedDecoder(Protocol):
+    """The decoder of a planned U-Net, as far as it is used here.
+
+    Attributes:
+        stages: modules, low to high resolution, each of [upsampled, skip].
+        transpconvs: what upsamples before each stage.
+        seg_layers: what segments after each stage.
+    """
+
+    stages: nn.ModuleList
+    transpconvs: nn.ModuleList
+    seg_layers: nn.ModuleList
 
 
 class Pyramid(Protocol):
@@ -43,7 +80,7 @@ class Pyramid(Protocol):
         """
 
 
-def encoder_of(network: nn.Module) -> nn.Module:
+def encoder_of(network: nn.Module) -> PlannedEncoder:
     """The encoder of a planned U-Net.
 
     Raises:
@@ -52,10 +89,10 @@ def encoder_of(network: nn.Module) -> nn.Module:
     encoder = getattr(network, "encoder", None)
     if not all(hasattr(encoder, name) for name in ("stages", "output_channels", "strides")):
         raise unsupported(network, "it has no encoder of stages")
-    return encoder
+    return cast(PlannedEncoder, encoder)
 
 
-def decoder_of(network: nn.Module) -> nn.Module:
+def decoder_of(network: nn.Module) -> PlannedDecoder:
     """The decoder of a planned U-Net.
 
     Raises:
@@ -64,7 +101,7 @@ def decoder_of(network: nn.Module) -> nn.Module:
     decoder = getattr(network, "decoder", None)
     if not all(hasattr(decoder, name) for name in ("stages", "transpconvs", "seg_layers")):
         raise unsupported(network, "it has no decoder of stages and transposed convolutions")
-    return decoder
+    return cast(PlannedDecoder, decoder)
 
 
 def unsupported(network: nn.Module, reason: str) -> ValueError:
@@ -81,7 +118,7 @@ def not_planned_alike(error: Exception) -> ValueError:
     return ValueError(f"the network was not planned like the backbone: {error}")
 
 
-def stage_strides(strides: list) -> tuple[tuple[int, ...], ...]:
+def stage_strides(strides: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
     """Total stride of every encoder stage per axis, high to low resolution."""
     total = [1] * len(strides[0])
     by_stage = []

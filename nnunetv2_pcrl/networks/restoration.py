@@ -10,6 +10,8 @@ from nnunetv2_pcrl.networks.skip import SkipUNet
 class RestorationNetwork(PretrainingNetwork):
     """The planned skip network with a linear head on its full resolution."""
 
+    backbone: SkipUNet
+
     def __init__(self, planned: nn.Module, num_image_channels: int):
         super().__init__()
         self.backbone = SkipUNet(planned)
@@ -19,4 +21,5 @@ class RestorationNetwork(PretrainingNetwork):
 
     def restored(self, x: Tensor) -> Tensor:
         """Images [B, C, (D,) H, W] as the network restores them."""
-        return self.restoration(self.backbone(x)[-1]).to(x.dtype)
+        restored: Tensor = self.restoration(self.backbone(x)[-1])
+        return restored.to(x.dtype)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from nnunetv2_pcrl.networks.encoder import encoder_stages
 from nnunetv2_pcrl.networks.pyramid import (
+    Decoder,
     decoder_of,
     encoder_of,
     not_planned_alike,
@@ -20,7 +21,7 @@ class SkipUNet(nn.Module):
         level_strides: total stride of each level per axis against the input.
     """
 
-    decoder = "skips"
+    decoder: Decoder = "skips"
 
     def __init__(self, network: nn.Module):
         """Takes the modules of a planned U-Net; they are shared, not copied."""

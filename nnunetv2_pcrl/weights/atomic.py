@@ -10,7 +10,7 @@ _TEMPORARY_NAME = re.compile(r"\..+\.\d+\.tmp")
 
 
 @contextmanager
-def replaced_atomically(path: str | os.PathLike) -> Iterator[Path]:
+def replaced_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a temporary path beside `path`, flushes what is written there and renames it.
 
     A kill or a full disk leaves the old file as it was. If the body raises, the temporary file is
@@ -32,7 +32,7 @@ def replaced_atomically(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
-def check_can_be_made(path: str | os.PathLike) -> None:
+def check_can_be_made(path: str | os.PathLike[str]) -> None:
     """Refuses the path of a new file that would replace something or that has no folder.
 
     Raises:
@@ -47,7 +47,7 @@ def check_can_be_made(path: str | os.PathLike) -> None:
         )
 
 
-def remove_leftovers(folder: str | os.PathLike) -> None:
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
     """Removes the temporary files that killed processes left in a folder.
 
     Call it only where no other process writes into the folder.

@@ -1,5 +1,8 @@
 """What a pretrained file holds, in lines for a person."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from nnunetv2_pcrl.weights.portable import citation_texts
 from nnunetv2_pcrl.weights.remarks import DECODER_TEXTS, notes_on
 from nnunetv2_pcrl.weights.sources import PretrainedSource
@@ -34,5 +37,5 @@ def description(source: PretrainedSource) -> list[str]:
     return lines
 
 
-def _joined(values: tuple | None) -> str | None:
+def _joined(values: Iterable[Any] | None) -> str | None:
     return None if values is None else ", ".join(map(str, values))

@@ -200,12 +200,12 @@ def resolved_configuration(plans: Mapping[str, Any], name: str | None) -> dict[s
     """
     configurations = plans.get("configurations", {})
     chain: list[str] = []
-    while name in configurations:
+    while name is not None and name in configurations:
         if name in chain:
             raise ValueError(
                 f"the configurations {', '.join(chain)} of its plans inherit from one another"
             )
         chain.append(name)
-        name = configurations[name].get("inherits_from")
-        name = name if isinstance(name, str) else None
+        parent = configurations[name].get("inherits_from")
+        name = parent if isinstance(parent, str) else None
     return {k: v for link in reversed(chain) for k, v in configurations[link].items()}

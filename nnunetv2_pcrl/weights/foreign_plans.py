@@ -64,7 +64,9 @@ def check_architecture(architecture: Any) -> None:
 
 def _is_torch_module(name: Any) -> bool:
     match = _MODULE.fullmatch(name) if isinstance(name, str) else None
-    found = match and getattr(nn, match[2], None)
+    if match is None:
+        return False
+    found = getattr(nn, match[2], None)
     return (
         isinstance(found, type)
         and issubclass(found, nn.Module)

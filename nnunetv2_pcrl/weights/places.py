@@ -31,7 +31,7 @@ class Place(NamedTuple):
         side: encoder, decoder, or upsampling for the transposed convolutions.
         resolution: 0 is full resolution, counted in stages.
         branch: main, or projection for the shortcut of a residual block.
-        index: how many convolutions (blocks, for projections) of the stage come before it.
+        rank: how many convolutions (blocks, for projections) of the stage come before it.
         unit: conv or norm.
         tensor: weight, bias, running_mean, ...
     """
@@ -39,7 +39,7 @@ class Place(NamedTuple):
     side: str
     resolution: int
     branch: str
-    index: int
+    rank: int
     unit: str
     tensor: str
 
@@ -84,12 +84,14 @@ def is_alias(name: str) -> bool:
     return _ALIAS.search(name) is not None
 
 
-def _resolution(match: re.Match, highest_level: int) -> int:
+def _resolution(match: re.Match[str], highest_level: int) -> int:
     stage = int(match["stage"] or 0)
     return stage if match["side"] == "encoder" else highest_level - stage
 
 
-def _ranks(convolutions: Iterable[tuple]) -> dict[tuple[str, int], list[tuple[int, ...]]]:
+def _ranks(
+    convolutions: Iterable[tuple[tuple[str, int], tuple[int, ...], str, str]],
+) -> dict[tuple[str, int], list[tuple[int, ...]]]:
     """The convolutions of every stage in their order."""
     orders: dict[tuple[str, int], set[tuple[int, ...]]] = {}
     for stage, order, *_ in convolutions:

@@ -19,19 +19,18 @@ def plain_name(value: Any, what: str) -> str:
         ValueError: if it is no text, is empty, has a separator of folders or control characters in
             it, goes up a folder, or is too long for a file system.
     """
-    is_plain = (
+    if (
         isinstance(value, str)
         and value.strip() not in ("", ".", "..")
         and not {"/", "\\"} & set(value)
         and not any(unicodedata.category(character) in _UNFIT_CATEGORIES for character in value)
         and len(value.encode()) <= MAX_BYTES
+    ):
+        return value
+    raise ValueError(
+        f"{what} {_shown(value)} is no plain file name; rename it to 1 to {MAX_BYTES} "
+        f"characters without / and \\"
     )
-    if not is_plain:
-        raise ValueError(
-            f"{what} {_shown(value)} is no plain file name; rename it to 1 to {MAX_BYTES} "
-            f"characters without / and \\"
-        )
-    return value
 
 
 def plain_number(value: Any, what: str) -> int:

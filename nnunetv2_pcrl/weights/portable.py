@@ -39,7 +39,7 @@ def citations_with(method: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def citation_texts(citations: Iterable[Mapping[str, Any]]) -> list[str]:
     """The texts of citations as nnssl writes them, APA before BibTeX."""
-    texts = []
+    texts: list[str] = []
     for citation in citations:
         for form in ("apa_citations", "bibtex_citations"):
             found = citation.get(form) or ()
@@ -48,7 +48,7 @@ def citation_texts(citations: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def write_weights(
-    path: str | os.PathLike, network_weights: Mapping[str, Tensor], about: Mapping[str, Any]
+    path: str | os.PathLike[str], network_weights: Mapping[str, Tensor], about: Mapping[str, Any]
 ) -> None:
     """Writes the portable file, replacing an older one only when the new one is complete.
 
@@ -65,7 +65,7 @@ def write_weights(
     if about.get("decoder", SKIPS) not in DECODERS:
         raise ValueError(f"decoder must be one of {DECODERS}, got {about['decoder']!r}")
     # Names that share a tensor go on sharing it: a copy each would multiply the file's size.
-    copies: dict[tuple, Tensor] = {}
+    copies: dict[tuple[int, torch.Size, torch.dtype], Tensor] = {}
     weights = {
         name: copies.setdefault((value.data_ptr(), value.shape, value.dtype), _stored(value))
         for name, value in network_weights.items()

@@ -6,7 +6,7 @@ import pickle
 import re
 import shlex
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class IncompleteFileError(ValueError):
         super().__init__(f"{self.reason}. Copy or make it again.")
 
 
-def read_weights(path: str | os.PathLike) -> dict[str, Any]:
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a weights file or checkpoint without running anything that it may contain.
 
     Returns:
@@ -49,8 +49,7 @@ def read_weights(path: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(path)
     content = load_safely(path)
-    weights = content.get("network_weights") if isinstance(content, dict) else None
-    if not is_state_dict(weights):
+    if not isinstance(content, dict) or not is_state_dict(content.get("network_weights")):
         raise ValueError(
             f'{path} is a PyTorch file without "network_weights". Use the pretrained_weights.pth '
             f"of a pretraining, a checkpoint of nnU-Net or nnssl, or convert it: "
@@ -152,6 +151,7 @@ def check_extent(path: Path, content: Any) -> None:
         ValueError: with the file.
     """
     found, pending = 0, [(content, 0)]
+    inner: Collection[Any]
     while pending:
         value, depth = pending.pop()
         if isinstance(value, Mapping):
@@ -191,19 +191,20 @@ def _pickled_part(path: Path) -> bytes:
         return b"".join(archive.read(name) for name in names)
 
 
-def _numpy_numbers() -> list:
+def _numpy_numbers() -> list[Any]:
     """What unpickling numpy's numbers calls, under the names of numpy 1 and 2."""
     kinds = {type(np.dtype(code)) for code in _NUMBERS}
     return [np.dtype, *kinds, *(_scalar(name) for name in ("numpy._core", "numpy.core"))]
 
 
-def _scalar(package: str):
+def _scalar(package: str) -> Callable[..., np.generic]:
     """The function of numpy that makes a number, for numbers only."""
 
-    def scalar(dtype: np.dtype, value: bytes = b""):
+    def scalar(dtype: np.dtype[Any], value: bytes = b"") -> np.generic:
         if dtype.kind not in "biuf":
             raise pickle.UnpicklingError(f"a numpy value of type {dtype}, which is no number")
-        return np.frombuffer(value, dtype)[0]
+        number: np.generic = np.frombuffer(value, dtype)[0]
+        return number
 
     scalar.__module__ = f"{package}.multiarray"
     scalar.__qualname__ = "scalar"

@@ -1,6 +1,7 @@
 """What happened to every tensor of the target network, as data, table and text."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,6 +170,6 @@ def group_of(name: str) -> str:
     return "other"
 
 
-def _first(names, count: int) -> str:
+def _first(names: Iterable[str], count: int) -> str:
     names = list(names)
     return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

@@ -98,7 +98,7 @@ class PretrainedSource:
         return self.method and " ".join([self.method, *self.variants])
 
 
-def read_source(path: str | os.PathLike) -> PretrainedSource:
+def read_source(path: str | os.PathLike[str]) -> PretrainedSource:
     """Reads any pretrained file that fits nnU-Net's U-Nets, without running anything in it.
 
     Raises:

@@ -113,9 +113,10 @@ def transfer_weights(
     for name, target in targets.items():
         try:
             wanted.check(name)
-            if file_names[name] is None:
+            file_name = file_names[name]
+            if file_name is None:
                 raise _MisfitError("the file has no tensor for this place")
-            fitted[name] = _fit(source[file_names[name]], target, places.get(name), wanted)
+            fitted[name] = _fit(source[file_name], target, places.get(name), wanted)
         except _MisfitError as error:
             reasons[name] = str(error)
     _leave_parts_of_left_convolutions(fitted, reasons, places)
@@ -216,13 +217,13 @@ def _leave_parts_of_left_convolutions(
 
 def _check_dimension(source: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
     """A 2D network against a 3D one is worth its own sentence."""
-    kinds = [
+    first, second = (
         next(((n, v) for n, v in tensors.items() if v.ndim in (4, 5) and "encoder." in n), None)
         for tensors in (source, targets)
-    ]
-    if None in kinds or kinds[0][1].ndim == kinds[1][1].ndim:
+    )
+    if first is None or second is None or first[1].ndim == second[1].ndim:
         return
-    (name, have), (_, need) = kinds
+    (name, have), (_, need) = first, second
     raise ValueError(
         f"the pretrained weights are those of a {have.ndim - 2}D network, the planned network is "
         f"{need.ndim - 2}D ({name}: {tuple(have.shape)} against {tuple(need.shape)}). Pretrain "
