@@ -74,6 +74,7 @@ MAY_IMPORT = {
 }
 # What others may know of the methods: the interface and the list, and no method.
 METHOD_INTERFACE = (
+    "image_contrast",
     "method",
     "objective",
     "patch_restoration",

@@ -12,40 +12,21 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.losses.info_nce import nt_xent
-from nnunetv2_pcrl.losses.similarity import feature_spread
+from nnunetv2_pcrl.methods import image_contrast
+from nnunetv2_pcrl.methods.image_contrast import ContrastSettings
 from nnunetv2_pcrl.methods.method import About, Method, adamw
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Pooled
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size, nearest_multiple
-from nnunetv2_pcrl.methods.settings import PairSettings
-from nnunetv2_pcrl.monitoring import checks
-from nnunetv2_pcrl.monitoring.representation import representation_numbers
-from nnunetv2_pcrl.monitoring.vocabulary import (
-    Card,
-    Chart,
-    Column,
-    Line,
-    Pictures,
-    Series,
-    Shown,
-    both_phases,
-    of_every_level,
-    of_level,
-)
+from nnunetv2_pcrl.monitoring.vocabulary import Column, Pictures, Shown
 from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
-from nnunetv2_pcrl.networks.projector import Projector, joined_levels
+from nnunetv2_pcrl.networks.projector import Projector
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.groups import PreparedGroup
 from nnunetv2_pcrl.views.pairs import PlacedPair, draw_pair
 
-# Below it, there is hardly anything to tell an image from.
-SMALL_BATCH = 8
-# Part by which a loss may lie above the lowest one of embeddings that are all apart, and be done.
-SETTLED = 1.1
 
-
-class SimCLRSettings(PairSettings):
+class SimCLRSettings(ContrastSettings):
     """Everything that SimCLR depends on besides the data and the plan."""
 
     batch_size: int = Field(
@@ -64,9 +45,6 @@ class SimCLRSettings(PairSettings):
     contrast: float = Field(
         0.2, ge=0, le=1, description="largest change of contrast about the mean"
     )
-    temperature: float = Field(0.5, gt=0, le=100, description="of the similarities")
-    hidden_size: int = Field(1024, ge=2, description="width of the projector's hidden layers")
-    embedding_size: int = Field(128, ge=2, description="of a view, behind the projector")
 
 
 @dataclass(frozen=True)
@@ -148,29 +126,22 @@ class SimCLRObjective(Objective):
     @property
     def passes(self) -> tuple[Pass, ...]:
         """Both views together."""
-        return (Pass("views", "views", levels=frozenset(range(self.num_levels))),)
+        return (image_contrast.views_pass(self.num_levels),)
 
     def of_batch(self, network: SimCLRNetwork, pooled: Pooled, tables: Batch) -> Numbers:
         """NT-Xent of all images."""
-        first, second = network.projector(joined_levels(pooled["views"]))
-        return {"contrast": nt_xent(first, second, self.temperature)}
+        return image_contrast.contrast(network.projector, pooled["views"], self.temperature)
 
 
 @dataclass(frozen=True)
 class SimCLREvaluation(SimCLRObjective):
     """The same, with the state of the representation."""
 
-    @torch.no_grad()
     def of_batch(self, network: SimCLRNetwork, pooled: Pooled, tables: Batch) -> Numbers:
         """Besides the loss, how well embeddings tell images apart."""
-        first, second = network.projector(joined_levels(pooled["views"]))
-        numbers = {
-            "contrast": nt_xent(first, second, self.temperature),
-            **representation_numbers((first, first), (second, second), second),
-        }
-        for level, features in pooled["views"].items():
-            numbers[of_level("feature_spread", level)] = feature_spread(features[0])
-        return numbers
+        return image_contrast.contrast_and_state(
+            network.projector, pooled["views"], self.temperature
+        )
 
 
 class SimCLR(Method[SimCLRSettings]):
@@ -210,11 +181,6 @@ class SimCLR(Method[SimCLRSettings]):
         """One per encoder stage."""
         return len(self.facts.strides)
 
-    @property
-    def chance(self) -> float:
-        """The loss where all embeddings are the same: ln(2N - 1)."""
-        return math.log(2 * self.settings.batch_size - 1)
-
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Views of 3/4 of the patch; images in 2D are small."""
@@ -228,7 +194,7 @@ class SimCLR(Method[SimCLRSettings]):
 
     def remarks(self) -> dict[str, str]:
         """Too small a batch."""
-        return {kind: f"WARNING: {text}" for kind, text in self._small_batch().items()}
+        return image_contrast.remarks(self.settings)
 
     def recipe(self) -> SimCLRRecipe:
         """Two overlapping views."""
@@ -251,119 +217,22 @@ class SimCLR(Method[SimCLRSettings]):
 
     def summarised(self, means: dict[str, float]) -> dict[str, float]:
         """Adds the loss relative to that of embeddings that are all the same."""
-        if "contrast" not in means:
-            return means
-        return {**means, "contrast_relative": means["contrast"] / self.chance}
+        return image_contrast.relative(means, self.settings)
 
     def shown(self, num_levels: int) -> Shown:
         """The contrast, and the state of the representation."""
-        state = ("cosine_matching", "cosine_other", "retrieval", "effective_rank")
-        spreads = [of_level("feature_spread", level) for level in range(num_levels)]
+        state = image_contrast.state(self.settings, num_levels)
         return Shown(
-            series=(
-                Series("contrast", short="contrast", is_term=True),
-                Series("contrast_relative", ("val",)),
-                *(Series(name, ("val",)) for name in (*state, *spreads)),
-            ),
-            charts=self._charts(num_levels),
-            cards=(
-                Card(
-                    "contrast / ln(2N - 1)",
-                    ("val_contrast_relative",),
-                    text="1: images cannot be told apart.",
-                    short="contrast relative",
-                ),
-                Card(
-                    "views that find their image",
-                    ("val_retrieval",),
-                    form=".0%",
-                    text="Second views whose most similar first view is that of their image.",
-                    short="retrieval",
-                ),
-                Card(
-                    "lowest feature spread of the levels",
-                    tuple(f"val_{name}" for name in spreads),
-                    "min",
-                    text="How much features differ between images, relative to their size.",
-                    short="feature spread at least",
-                ),
-            ),
+            series=(*image_contrast.SERIES, *state.series),
+            charts=(image_contrast.chart(self.settings), *state.charts),
+            cards=(image_contrast.CARD, *state.cards),
             loss="How hard it is to find the other view of an image among all views of the batch.",
         )
-
-    def _charts(self, num_levels: int) -> tuple[Chart, ...]:
-        by_chance = Line("", "chance", -1, "dotted", constant=1 / self.settings.batch_size)
-        return (
-            Chart(
-                "contrast",
-                (
-                    *both_phases("contrast", "contrast", 0),
-                    Line("", "all alike", -1, "dotted", constant=self.chance),
-                    Line("", "all apart", -1, "dotted", constant=self._lowest()),
-                ),
-                from_zero=True,
-                text="Cross entropy of finding the other view. Dotted: ln(2N - 1), where all "
-                "images look alike, and the value where all images are at right angles.",
-                axis="cross entropy",
-            ),
-            Chart(
-                "views that find their image",
-                (Line("val_retrieval", "validation", 0), by_chance),
-                from_zero=True,
-                text="Share of second views whose most similar first view is that of their image.",
-                axis="share",
-            ),
-            Chart(
-                "cosine of two views",
-                (
-                    Line("val_cosine_matching", "one image", 0),
-                    Line("val_cosine_other", "different images", 1),
-                ),
-                text="The gap between the two is what tells images apart.",
-                axis="cosine",
-            ),
-            Chart(
-                "effective rank of embeddings",
-                (Line("val_effective_rank", "validation", 0),),
-                from_zero=True,
-                text="How many directions the embeddings use; 1 or 2 tell hardly anything of an "
-                "image.",
-                axis="directions",
-            ),
-            Chart(
-                "feature spread (0: collapse)",
-                of_every_level("val_feature_spread", num_levels),
-                from_zero=True,
-                levels=True,
-                text="How much features differ between images, relative to their size.",
-                axis="spread",
-            ),
-        )
-
-    def _lowest(self) -> float:
-        """The loss where both views of an image agree, and different images are at right angles."""
-        others = 2 * self.settings.batch_size - 2
-        return math.log1p(others * math.exp(-1 / self.settings.temperature))
-
-    def _small_batch(self) -> dict[str, str]:
-        remedy = 'Set "batch_size" in the plans: memory does not depend on it.'
-        return checks.small_batch(self.settings.batch_size, SMALL_BATCH, remedy)
 
     def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
         """A collapse, a small batch, a contrast at chance or on a plateau."""
         settings = self.settings
-        levels = range(self.num_levels)
-        spreads = [of_level("val_feature_spread", level) for level in levels]
-        remedy = 'A larger "batch_size", another "initial_lr" or a lower "temperature" may help.'
-        watched = checks.Watched(
-            "val_contrast", "the contrast", SETTLED * self._lowest(), constant=self.chance
-        )
-        return {
-            **checks.collapse(logged, spreads, remedy),
-            **self._small_batch(),
-            **checks.comparison_at_chance(logged, ["val_retrieval"], settings.batch_size, remedy),
-            **checks.plateau(logged, watched, settings.num_epochs, remedy),
-        }
+        return image_contrast.warnings(logged, settings, self.num_levels, settings.num_epochs)
 
     def pictures(
         self, network: SimCLRNetwork, drawn: DrawnPair, views: Mapping[str, Tensor]

@@ -318,7 +318,7 @@ def test_a_contrast_at_chance_and_restorations_at_the_mean_are_warned_of():
         "val_contrast": [math.log(16)] * 12,
         "val_retrieval": [0.25] * 12,
         "val_restoration_error": [1.0] * 12,
-        "val_feature_spread": [0.0] * 12,
+        "val_feature_spread_level_0": [0.0] * 12,
     }
     found = method.warnings(logged)
     assert set(found) == {

@@ -125,7 +125,7 @@ def test_the_validation_adds_the_state_of_the_representation():
 
 def test_the_loss_is_said_relative_to_that_of_images_that_are_all_alike():
     method = method_of(batch_size=8)
-    assert method.chance == pytest.approx(2.7081, abs=1e-4)
+    assert method.settings.all_alike == pytest.approx(2.7081, abs=1e-4)
     found = method.summarised({"contrast": math.log(15) / 2})
     assert found["contrast_relative"] == pytest.approx(0.5)
     assert method.summarised({"loss": math.nan}) == {"loss": math.nan}

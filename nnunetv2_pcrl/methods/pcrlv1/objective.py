@@ -12,6 +12,7 @@ from nnunetv2_pcrl.losses.similarity import feature_spread
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Pooled
 from nnunetv2_pcrl.methods.pcrlv1.network import PCRLv1Network, blended
 from nnunetv2_pcrl.monitoring.representation import representation_numbers
+from nnunetv2_pcrl.monitoring.vocabulary import of_level
 
 BOTTLENECK = frozenset({0})
 
@@ -84,5 +85,5 @@ class PCRLv1Evaluation(PCRLv1Objective):
         return {
             "contrast": self._contrast(network, queries, keys),
             **representation_numbers((queries, queries), (keys, keys), keys),
-            "feature_spread": feature_spread(pooled["student"][0][0]),
+            of_level("feature_spread", 0): feature_spread(pooled["student"][0][0]),
         }

@@ -10,6 +10,7 @@ from nnunetv2_pcrl.methods.pcrlv1.network import PCRLv1Network, blended
 from nnunetv2_pcrl.methods.pcrlv1.settings import PCRLv1Settings
 from nnunetv2_pcrl.monitoring import checks
 from nnunetv2_pcrl.monitoring.restoring import errors_by_channel
+from nnunetv2_pcrl.monitoring.telling_apart import TellingApart, Words
 from nnunetv2_pcrl.monitoring.vocabulary import (
     Card,
     Chart,
@@ -24,12 +25,22 @@ from nnunetv2_pcrl.views.boxes import Box
 
 # Relative to a constant answer: at or below, a term may stay where it is.
 SETTLED_CONTRAST, SETTLED_RESTORATION = 0.5, 0.5
-STATE = ("cosine_matching", "cosine_other", "retrieval", "effective_rank", "feature_spread")
+WORDS = Words(
+    finders="keys that find their image",
+    found="Share of the teacher's second views whose most similar first view is that of their "
+    "image.",
+    pair="a query and a key",
+)
 
 
 def chance_of(settings: PCRLv1Settings) -> float:
     """The contrast where all keys look alike: ln(K + 1)."""
     return math.log(settings.queue_size + 1)
+
+
+def state_of(settings: PCRLv1Settings) -> TellingApart:
+    """What is shown of the embeddings: the bottleneck alone is compared."""
+    return TellingApart(1, candidates=settings.batch_size, words=WORDS)
 
 
 def summarised(means: dict[str, float], settings: PCRLv1Settings) -> dict[str, float]:
@@ -47,7 +58,8 @@ def summarised(means: dict[str, float], settings: PCRLv1Settings) -> dict[str, f
 def shown(settings: PCRLv1Settings) -> Shown:
     """What is logged and how it is shown; a contrast without weight is logged alone."""
     contrasts = bool(settings.contrast_weight)
-    compared = (*_contrast_charts(settings), *_state_charts()) if contrasts else ()
+    state = state_of(settings)
+    compared = (_contrast_chart(settings), *state.charts) if contrasts else ()
     return Shown(
         series=(
             Series("contrast", short="contrast", is_term=contrasts),
@@ -56,7 +68,7 @@ def shown(settings: PCRLv1Settings) -> Shown:
             Series("target_variance"),
             Series("contrast_relative", ("val",)),
             Series("restoration_error", ("val",)),
-            *(Series(name, ("val",)) for name in STATE),
+            *state.series,
         ),
         charts=(*_restoration_charts(), *compared),
         cards=(
@@ -66,49 +78,29 @@ def shown(settings: PCRLv1Settings) -> Shown:
                 text="1: as good as restoring the mean; 0: perfect.",
                 short="restoration error",
             ),
-            *(_contrast_cards() if contrasts else ()),
+            *((CONTRAST_CARD, *state.cards) if contrasts else ()),
         ),
         loss="The contrast, and the mean of both restorations, each with its weight.",
     )
 
 
-def _contrast_cards() -> tuple[Card, ...]:
-    return (
-        Card(
-            "contrast / ln(K + 1)",
-            ("val_contrast_relative",),
-            text="1: images cannot be told from the keys of the queue.",
-            short="contrast relative",
-        ),
-        Card(
-            "feature spread of the bottleneck",
-            ("val_feature_spread",),
-            text="How much features differ between images, relative to their size.",
-            short="feature spread",
-        ),
-    )
+CONTRAST_CARD = Card(
+    "contrast / ln(K + 1)",
+    ("val_contrast_relative",),
+    text="1: images cannot be told from the keys of the queue.",
+    short="contrast relative",
+)
 
 
-def _contrast_charts(settings: PCRLv1Settings) -> tuple[Chart, ...]:
+def _contrast_chart(settings: PCRLv1Settings) -> Chart:
     alike = Line("", "all alike", -1, "dotted", constant=chance_of(settings))
-    by_chance = Line("", "chance", -1, "dotted", constant=1 / settings.batch_size)
-    return (
-        Chart(
-            "contrast with the queue",
-            (*both_phases("contrast", "contrast", 0), alike),
-            from_zero=True,
-            text="How hard it is to find an image's own key among those of the queue. The dotted "
-            "line is what equal embeddings cost.",
-            axis="cross entropy",
-        ),
-        Chart(
-            "keys that find their image",
-            (Line("val_retrieval", "validation", 0), by_chance),
-            from_zero=True,
-            text="Share of the teacher's second views whose most similar first view is that of "
-            "their image.",
-            axis="share",
-        ),
+    return Chart(
+        "contrast with the queue",
+        (*both_phases("contrast", "contrast", 0), alike),
+        from_zero=True,
+        text="How hard it is to find an image's own key among those of the queue. The dotted line "
+        "is what equal embeddings cost.",
+        axis="cross entropy",
     )
 
 
@@ -137,34 +129,6 @@ def _restoration_charts() -> tuple[Chart, ...]:
     )
 
 
-def _state_charts() -> tuple[Chart, ...]:
-    return (
-        Chart(
-            "cosine of queries and keys",
-            (
-                Line("val_cosine_matching", "one image", 0),
-                Line("val_cosine_other", "different images", 1),
-            ),
-            text="The gap between the two is what tells images apart.",
-            axis="cosine",
-        ),
-        Chart(
-            "effective rank of queries",
-            (Line("val_effective_rank", "validation", 0),),
-            from_zero=True,
-            text="How many directions the embeddings use; 1 or 2 tell hardly anything of an image.",
-            axis="directions",
-        ),
-        Chart(
-            "feature spread (0: collapse)",
-            (Line("val_feature_spread", "bottleneck", 0),),
-            from_zero=True,
-            text="How much features differ between images, relative to their size.",
-            axis="spread",
-        ),
-    )
-
-
 def warnings(logged: Mapping[str, list], settings: PCRLv1Settings) -> dict[str, str]:
     """What is wrong after the last epoch with what the loss trains."""
     found = {}
@@ -175,8 +139,7 @@ def warnings(logged: Mapping[str, list], settings: PCRLv1Settings) -> dict[str, 
             "val_contrast", "the contrast", SETTLED_CONTRAST * chance, constant=chance
         )
         found |= {
-            **checks.collapse(logged, ["val_feature_spread"], remedy),
-            **checks.comparison_at_chance(logged, ["val_retrieval"], settings.batch_size, remedy),
+            **state_of(settings).warnings(logged, remedy),
             **checks.plateau(logged, watched, settings.num_epochs, remedy),
         }
     remedy = (

@@ -9,6 +9,7 @@ from torch import Tensor
 from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
 from nnunetv2_pcrl.methods.pcrlv2.settings import SMALL_COMPARISON_BATCH, PCRLv2Settings
 from nnunetv2_pcrl.monitoring import checks
+from nnunetv2_pcrl.monitoring.telling_apart import RANK, TellingApart, Words
 from nnunetv2_pcrl.monitoring.vocabulary import (
     LEARNING_RATE,
     Card,
@@ -27,12 +28,25 @@ from nnunetv2_pcrl.views.boxes import Box
 RESTORATIONS = {"restoration": "restoration", "level_restoration": "level"}
 COMPARISONS = {"global_comparison": "global", "local_comparison": "local"}
 # Of the first global view, per level, of every step.
-SPREADS = ("z_std", "feature_spread")
-# Per level, of the validation only: what `representation_numbers` measures.
-STATE = ("cosine_matching", "cosine_other", "retrieval", "effective_rank")
+Z_STD = "z_std"
+WORDS = Words(
+    finders="local views that find their image",
+    found="Share of the small views whose most similar image of the batch is their own.",
+)
 # Of the validation only: of every level and of the full restoration, in units of the variance.
 RESTORATION_ERROR = "restoration_error"
 BETA = "level_restoration_weight"
+
+
+def state_of(num_levels: int, settings: PCRLv2Settings) -> TellingApart:
+    """What is shown of the embeddings, which every level has."""
+    return TellingApart(
+        num_levels,
+        candidates=settings.batch_size,
+        by_level=True,
+        words=WORDS,
+        spread_phases=("train", "val"),
+    )
 
 
 def restoration_error_names(num_levels: int) -> list[str]:
@@ -48,14 +62,14 @@ def shown(num_levels: int, settings: PCRLv2Settings) -> Shown:
         num_levels: levels of the pyramid.
         settings: of the run; terms without weight are logged, and no chart shows them.
     """
-    levels = range(num_levels)
+    levels, state = range(num_levels), state_of(num_levels, settings)
     restores, compares = bool(settings.restoration_weight), bool(settings.comparison_weight)
     series = (
         *(Series(name, short=short, is_term=restores) for name, short in RESTORATIONS.items()),
         *(Series(name, short=short, is_term=compares) for name, short in COMPARISONS.items()),
         Series("target_variance"),
-        *(Series(of_level(name, level)) for name in SPREADS for level in levels),
-        *(Series(of_level(name, level), ("val",)) for name in STATE for level in levels),
+        *(Series(of_level(Z_STD, level)) for level in levels),
+        *state.series,
         *(Series(name, ("val",)) for name in restoration_error_names(num_levels)),
         Series(BETA, ()),
     )
@@ -65,12 +79,14 @@ def shown(num_levels: int, settings: PCRLv2Settings) -> Shown:
         *(restoration[:1] if restores else ()),
         *(comparison if compares else ()),
         *(restoration[1:] if restores else ()),
-        *_state_charts(num_levels, settings.batch_size),
+        _z_std_chart(num_levels),
+        *state.charts,
     )
     loss = "Restoration errors and comparisons, each with its weight."
     if restores:
         loss += " The validation takes beta = 1, so that its epochs can be compared."
-    return Shown(series, charts, _cards(num_levels, restores), schedules, loss)
+    cards = (*((ERROR_CARD,) if restores else ()), _z_std_card(num_levels), *state.cards)
+    return Shown(series, charts, cards, schedules, loss)
 
 
 def _restoration_charts(num_levels: int) -> tuple[Chart, Chart]:
@@ -117,82 +133,33 @@ def _comparison_chart() -> tuple[Chart]:
     )
 
 
-def _state_charts(num_levels: int, batch_size: int) -> tuple[Chart, ...]:
-    by_chance = Line("", "chance", -1, "dotted", constant=1 / batch_size)
-    return (
-        Chart(
-            "z_std (1: healthy, 0: collapse)",
-            of_every_level("val_z_std", num_levels),
-            from_zero=True,
-            levels=True,
-            text="How much embeddings differ between images. Near 0 every image has the same one, "
-            "and nothing is learned.",
-            axis="z_std",
-        ),
-        Chart(
-            "cosine: matching images, others dashed",
-            (
-                *of_every_level("val_cosine_matching", num_levels),
-                *of_every_level("val_cosine_other", num_levels, "dashed", ", other"),
-            ),
-            levels=True,
-            text="Similarity of two views of one image and of different images: the gap between "
-            "solid and dashed is what tells images apart.",
-            axis="cosine",
-            compared="cosine of matching images, mean of the levels",
-        ),
-        Chart(
-            "local views that find their image",
-            (*of_every_level("val_retrieval", num_levels), by_chance),
-            from_zero=True,
-            levels=True,
-            text="Share of the small views whose most similar image of the batch is their own.",
-            axis="share",
-        ),
-        Chart(
-            "effective rank of z",
-            of_every_level("val_effective_rank", num_levels),
-            from_zero=True,
-            levels=True,
-            text="How many directions the embeddings use; 1 or 2 tell hardly anything of an image.",
-            axis="directions",
-        ),
+def _z_std_chart(num_levels: int) -> Chart:
+    return Chart(
+        "z_std (1: healthy, 0: collapse)",
+        of_every_level(f"val_{Z_STD}", num_levels),
+        from_zero=True,
+        levels=True,
+        text="How much embeddings differ between images. Near 0 every image has the same one, and "
+        "nothing is learned.",
+        axis="z_std",
     )
 
 
-def _cards(num_levels: int, restores: bool) -> tuple[Card, ...]:
-    def levels(name: str) -> tuple[str, ...]:
-        return tuple(of_level(f"val_{name}", level) for level in range(num_levels))
+ERROR_CARD = Card(
+    "restoration error / variance",
+    (f"val_{RESTORATION_ERROR}",),
+    text="1: as good as restoring the mean; 0: perfect.",
+    short="restoration error",
+)
 
-    error = Card(
-        "restoration error / variance",
-        (f"val_{RESTORATION_ERROR}",),
-        text="1: as good as restoring the mean; 0: perfect.",
-        short="restoration error",
-    )
-    return (
-        *((error,) if restores else ()),
-        Card(
-            "lowest z_std of the levels",
-            levels("z_std"),
-            "min",
-            text="1: healthy; 0: all images have the same embedding.",
-            short="z_std at least",
-        ),
-        Card(
-            "lowest feature spread of the levels",
-            levels("feature_spread"),
-            "min",
-            text="How much features differ between images, relative to their size.",
-            short="feature spread at least",
-        ),
-        Card(
-            "retrieval, best level",
-            levels("retrieval"),
-            form=".0%",
-            text="Small views that find their own image in the batch.",
-            short="retrieval at best",
-        ),
+
+def _z_std_card(num_levels: int) -> Card:
+    return Card(
+        "lowest z_std of the levels",
+        tuple(of_level(f"val_{Z_STD}", level) for level in range(num_levels)),
+        "min",
+        text="1: healthy; 0: all images have the same embedding.",
+        short="z_std at least",
     )
 
 
@@ -234,19 +201,14 @@ def small_batch_warning(settings: PCRLv2Settings) -> dict[str, str]:
 def _of_comparison(
     logged: Mapping[str, list], num_levels: int, settings: PCRLv2Settings
 ) -> dict[str, str]:
-    def levels(name: str) -> list[str]:
-        return [of_level(f"val_{name}", level) for level in range(num_levels)]
-
+    state, batch_size = state_of(num_levels, settings), settings.batch_size
     remedy = 'A larger "batch_size" or a lower "initial_lr" in the plans may help'
     agreement = checks.Watched("val_global_comparison", "the comparison", -0.5)
-    batch_size = settings.batch_size
+    narrow = f"{remedy}; so do more different images."
     return {
-        **checks.collapse(logged, levels("feature_spread"), f"{remedy}."),
-        **checks.narrow(
-            logged, levels("effective_rank"), batch_size, f"{remedy}; so do more different images."
-        ),
+        **state.warnings(logged, f"{remedy}."),
+        **checks.narrow(logged, state.logged_as(RANK), batch_size, narrow),
         **small_batch_warning(settings),
-        **checks.comparison_at_chance(logged, levels("retrieval"), batch_size, f"{remedy}."),
         **checks.plateau(logged, agreement, settings.num_epochs, f"{remedy}."),
     }
 

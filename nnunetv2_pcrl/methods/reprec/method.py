@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnunetv2_pcrl.methods import image_contrast
 from nnunetv2_pcrl.methods.method import Method, adamw
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
 from nnunetv2_pcrl.methods.reprec import showing
@@ -53,8 +54,7 @@ class RepRec(Method[RepRecSettings]):
 
     def remarks(self) -> dict[str, str]:
         """Too small a batch."""
-        found = showing.small_batch(self.settings)
-        return {kind: f"WARNING: {text}" for kind, text in found.items()}
+        return image_contrast.remarks(self.settings)
 
     def recipe(self) -> RepRecRecipe:
         """Two views and a mask on the grid of the bottleneck."""

@@ -7,13 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nnunetv2_pcrl.losses.info_nce import nt_xent
-from nnunetv2_pcrl.losses.similarity import feature_spread
+from nnunetv2_pcrl.methods import image_contrast
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Pooled
 from nnunetv2_pcrl.methods.reprec.network import RepRecNetwork, tokens_of
-from nnunetv2_pcrl.monitoring.representation import representation_numbers
-from nnunetv2_pcrl.monitoring.vocabulary import of_level
-from nnunetv2_pcrl.networks.projector import joined_levels
 
 
 def representations(features: Tensor) -> Tensor:
@@ -59,9 +55,8 @@ class RepRecObjective(Objective):
     @property
     def passes(self) -> tuple[Pass, ...]:
         """Both views together for the contrast, the masked one for the recovery."""
-        contrast = Pass("views", "views", levels=frozenset(range(self.num_levels)))
         recovery = Pass("masked", "masked", maps=True)
-        wanted = {"contrast": contrast, "recovery": recovery}
+        wanted = {"contrast": image_contrast.views_pass(self.num_levels), "recovery": recovery}
         return tuple(each for term, each in wanted.items() if self.weights.get(term))
 
     def of_views(
@@ -79,22 +74,15 @@ class RepRecObjective(Objective):
 
     def of_batch(self, network: RepRecNetwork, pooled: Pooled, tables: Batch) -> Numbers:
         """The contrast of all images."""
-        first, second = network.projector(joined_levels(pooled["views"]))
-        return {"contrast": nt_xent(first, second, self.temperature)}
+        return image_contrast.contrast(network.projector, pooled["views"], self.temperature)
 
 
 @dataclass(frozen=True)
 class RepRecEvaluation(RepRecObjective):
     """The same, with the state of the representation."""
 
-    @torch.no_grad()
     def of_batch(self, network: RepRecNetwork, pooled: Pooled, tables: Batch) -> Numbers:
         """Besides the contrast, how well embeddings tell images apart."""
-        first, second = network.projector(joined_levels(pooled["views"]))
-        numbers = {
-            "contrast": nt_xent(first, second, self.temperature),
-            **representation_numbers((first, first), (second, second), second),
-        }
-        for level, features in pooled["views"].items():
-            numbers[of_level("feature_spread", level)] = feature_spread(features[0])
-        return numbers
+        return image_contrast.contrast_and_state(
+            network.projector, pooled["views"], self.temperature
+        )

@@ -5,14 +5,14 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from nnunetv2_pcrl.methods.image_contrast import ContrastSettings
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
-from nnunetv2_pcrl.methods.settings import PairSettings
 
 # Channels of an attention head.
 HEAD_WIDTH = 32
 
 
-class RepRecSettings(PairSettings):
+class RepRecSettings(ContrastSettings):
     """Everything that RepRec-style pretraining depends on besides the data and the plan."""
 
     batch_size: int = Field(
@@ -33,9 +33,6 @@ class RepRecSettings(PairSettings):
         description="part of the training in which images are told apart; in the rest masked "
         "representations are recovered",
     )
-    temperature: float = Field(0.5, gt=0, le=100, description="of the similarities")
-    hidden_size: int = Field(1024, ge=2, description="width of the projector's hidden layers")
-    embedding_size: int = Field(128, ge=2, description="of a view, behind the projector")
     mask_ratio: float = Field(0.6, gt=0, lt=1, description="part of the tokens that is hidden")
     predictor_width: int = Field(
         256, ge=HEAD_WIDTH, description="of the transformer; a multiple of 32"

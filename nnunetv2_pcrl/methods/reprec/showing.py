@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nnunetv2_pcrl.methods import image_contrast
 from nnunetv2_pcrl.methods.reprec.network import RepRecNetwork, tokens_of
 from nnunetv2_pcrl.methods.reprec.objective import representations
 from nnunetv2_pcrl.methods.reprec.settings import RepRecSettings
@@ -21,30 +22,18 @@ from nnunetv2_pcrl.monitoring.vocabulary import (
     Series,
     Shown,
     both_phases,
-    of_every_level,
-    of_level,
 )
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.ranges import robust_range
 
-# Below it, there is hardly anything to tell an image from.
-SMALL_BATCH = 8
-# Relative to a constant answer: at or below, a term may stay where it is.
-SETTLED_CONTRAST, SETTLED_RECOVERY = 0.5, 0.5
+# Of the tokens' variance: at or below, the recovery may stay where it is.
+SETTLED_RECOVERY = 0.5
 MOMENTUM = "teacher_momentum"
-STATE = ("cosine_matching", "cosine_other", "retrieval", "effective_rank")
-
-
-def chance_of(settings: RepRecSettings) -> float:
-    """The contrast where all embeddings are the same: ln(2N - 1)."""
-    return math.log(2 * settings.batch_size - 1)
 
 
 def summarised(means: dict[str, float], settings: RepRecSettings) -> dict[str, float]:
     """Adds contrast over ln(2N - 1), and the recovery in units of the tokens' variance."""
-    found = dict(means)
-    if "contrast" in means:
-        found["contrast_relative"] = means["contrast"] / chance_of(settings)
+    found = dict(image_contrast.relative(means, settings))
     if "recovery" in means:
         found["recovery_error"] = means["recovery"] / max(means["token_variance"], 1e-12)
     return found
@@ -52,28 +41,18 @@ def summarised(means: dict[str, float], settings: RepRecSettings) -> dict[str, f
 
 def shown(num_levels: int, settings: RepRecSettings) -> Shown:
     """What is logged and how it is shown."""
-    spreads = [of_level("feature_spread", level) for level in range(num_levels)]
-    chance = Line("", "all alike", -1, "dotted", constant=chance_of(settings))
-    by_chance = Line("", "chance", -1, "dotted", constant=1 / settings.batch_size)
+    state = image_contrast.state(settings, num_levels)
     return Shown(
         series=(
-            Series("contrast", short="contrast", is_term=True),
+            *image_contrast.SERIES,
             Series("recovery", short="recovery", is_term=True),
             Series("token_variance"),
-            Series("contrast_relative", ("val",)),
             Series("recovery_error", ("val",)),
-            *(Series(name, ("val",)) for name in (*STATE, *spreads)),
+            *state.series,
             Series(MOMENTUM, ()),
         ),
         charts=(
-            Chart(
-                "contrast of images",
-                (*both_phases("contrast", "contrast", 0), chance),
-                from_zero=True,
-                text="How hard it is to find the other view of an image among all views of the "
-                "batch; trained in the first part. The dotted line is what equal embeddings cost.",
-                axis="cross entropy",
-            ),
+            image_contrast.chart(settings),
             Chart(
                 "recovery of hidden tokens",
                 (
@@ -82,47 +61,20 @@ def shown(num_levels: int, settings: RepRecSettings) -> Shown:
                 ),
                 from_zero=True,
                 text="Squared difference of recovered and true representations where blocks were "
-                "hidden; trained in the second part. The dotted line is what the mean token of "
-                "each view would cost.",
+                "hidden. The dotted line is what the mean token of each view would cost.",
                 axis="squared error",
             ),
-            Chart(
-                "views that find their image",
-                (Line("val_retrieval", "validation", 0), by_chance),
-                from_zero=True,
-                text="Share of the second views whose most similar first view is that of their "
-                "image.",
-                axis="share",
-            ),
-            Chart(
-                "feature spread (0: collapse)",
-                of_every_level("val_feature_spread", num_levels),
-                from_zero=True,
-                levels=True,
-                text="How much features differ between images, relative to their size.",
-                axis="spread",
-            ),
+            *state.charts,
         ),
         cards=(
-            Card(
-                "contrast / ln(2N - 1)",
-                ("val_contrast_relative",),
-                text="1: images cannot be told apart.",
-                short="contrast relative",
-            ),
+            image_contrast.CARD,
             Card(
                 "error of hidden tokens / variance",
                 ("val_recovery_error",),
                 text="1: as good as the mean token of each view; 0: perfect.",
                 short="recovery error",
             ),
-            Card(
-                "views that find their image",
-                ("val_retrieval",),
-                form=".0%",
-                text="Second views whose most similar first view is that of their image.",
-                short="retrieval",
-            ),
+            *state.cards,
         ),
         schedules=(LEARNING_RATE, Line(MOMENTUM, "teacher's momentum", 1, "dashed")),
         loss=f"The contrast in the first {100 * settings.contrastive_part:.0f} % of the training, "
@@ -130,35 +82,23 @@ def shown(num_levels: int, settings: RepRecSettings) -> Shown:
     )
 
 
-def small_batch(settings: RepRecSettings) -> dict[str, str]:
-    """What is wrong with a small batch; known before the first epoch."""
-    remedy = 'Set "batch_size" in the plans: memory does not depend on it.'
-    return checks.small_batch(settings.batch_size, SMALL_BATCH, remedy)
-
-
 def warnings(
     logged: Mapping[str, list], num_levels: int, settings: RepRecSettings
 ) -> dict[str, str]:
     """What is wrong after the last epoch with the term that is trained at the time."""
-    spreads = [of_level("val_feature_spread", level) for level in range(num_levels)]
-    remedy = 'Another "initial_lr" or a larger "batch_size" may help.'
-    found = {**checks.collapse(logged, spreads, remedy), **small_batch(settings)}
     first = math.ceil(settings.contrastive_part * settings.num_epochs)
     if len(logged["epoch_end_timestamps"]) <= first:
-        lowered = 'A larger "batch_size", another "initial_lr" or a lower "temperature" may help.'
-        chance = chance_of(settings)
-        watched = checks.Watched(
-            "val_contrast", "the contrast", SETTLED_CONTRAST * chance, constant=chance
-        )
-        return {
-            **found,
-            **checks.comparison_at_chance(logged, ["val_retrieval"], settings.batch_size, lowered),
-            **checks.plateau(logged, watched, first, lowered),
-        }
+        return image_contrast.warnings(logged, settings, num_levels, first)
+    spreads = image_contrast.state(settings, num_levels).spreads
+    remedy = 'Another "initial_lr" or a larger "batch_size" may help.'
     recovered = {name: values[first:] for name, values in logged.items()}
-    lowered = 'A lower "mask_ratio", another "initial_lr" or more epochs may help.'
+    lower = 'A lower "mask_ratio", another "initial_lr" or more epochs may help.'
     watched = checks.Watched("val_recovery_error", "the recovery", SETTLED_RECOVERY, constant=1.0)
-    return found | checks.plateau(recovered, watched, settings.num_epochs - first, lowered)
+    return {
+        **checks.collapse(logged, spreads, remedy),
+        **image_contrast.small_batch(settings),
+        **checks.plateau(recovered, watched, settings.num_epochs - first, lower),
+    }
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from nnunetv2_pcrl.methods.voco.settings import VoCoSettings
 from nnunetv2_pcrl.methods.voco.views import DrawnCrops
 from nnunetv2_pcrl.monitoring import checks
 from nnunetv2_pcrl.monitoring.charts import finished, last_finite
+from nnunetv2_pcrl.monitoring.telling_apart import TellingApart, Words
 from nnunetv2_pcrl.monitoring.vocabulary import (
     Card,
     Chart,
@@ -22,8 +23,6 @@ from nnunetv2_pcrl.monitoring.vocabulary import (
     Series,
     Shown,
     both_phases,
-    of_every_level,
-    of_level,
 )
 from nnunetv2_pcrl.networks.heads import global_average_pool
 
@@ -31,6 +30,20 @@ from nnunetv2_pcrl.networks.heads import global_average_pool
 UNORIENTED_READERS = ("SimpleITKIO", "NibabelIO")
 # Part of a constant similarity's cost below which a loss has taught what it can.
 SETTLED = 0.5
+WORDS = Words(
+    finders="queries that find the base crop they overlap most",
+    found="Share of the queries whose most similar base crop is the one they overlap most.",
+    pair="a query and a base crop",
+    matching="most overlap",
+    other="no overlap",
+    things="crops",
+    thing="a place",
+)
+
+
+def state_of(num_levels: int, settings: VoCoSettings) -> TellingApart:
+    """What is shown of the embeddings of crops."""
+    return TellingApart(num_levels, settings.num_bases, words=WORDS, share="placed")
 
 
 def shown(num_levels: int, settings: VoCoSettings) -> Shown:
@@ -42,7 +55,7 @@ def shown(num_levels: int, settings: VoCoSettings) -> Shown:
     """
     has_inter = bool(settings.inter_weight)
     inter = (Series("inter", short="inter", is_term=True),) if has_inter else ()
-    state = ("placed", "cosine_matching", "cosine_other", "effective_rank")
+    state = state_of(num_levels, settings)
     series = (
         Series("intra", short="intra", is_term=bool(settings.intra_weight)),
         *inter,
@@ -50,15 +63,28 @@ def shown(num_levels: int, settings: VoCoSettings) -> Shown:
         Series("positive"),
         Series("negative"),
         *(Series(name, ("val",)) for name in ("positive_of_constant", "negative_of_constant")),
-        *(Series(name, ("val",)) for name in ("intra_of_constant", "intra_relative", *state)),
-        *(Series(of_level("feature_spread", level), ("val",)) for level in range(num_levels)),
+        *(Series(name, ("val",)) for name in ("intra_of_constant", "intra_relative")),
+        *state.series,
     )
     loss = "Overlaps of crops of one image (intra), similarities across images (inter), and base "
     loss += "crops that are not to resemble one another (regulariser), each with its weight."
-    return Shown(series, _charts(num_levels, settings), _cards(num_levels), loss=loss)
+    return Shown(
+        series,
+        (*_charts(settings), *state.charts),
+        (INTRA_CARD, *state.cards),
+        loss=loss,
+    )
 
 
-def _charts(num_levels: int, settings: VoCoSettings) -> tuple[Chart, ...]:
+INTRA_CARD = Card(
+    "intra term / that of constant similarity",
+    ("val_intra_relative",),
+    text="1: crops cannot be told apart; 0: every overlap is told exactly.",
+    short="intra relative",
+)
+
+
+def _charts(settings: VoCoSettings) -> tuple[Chart, ...]:
     others = both_phases("inter", "next image", 0) if settings.inter_weight else ()
     return (
         Chart(
@@ -83,65 +109,6 @@ def _charts(num_levels: int, settings: VoCoSettings) -> tuple[Chart, ...]:
             "how much base crops of one image resemble one another (1: all the same).",
             axis="cost",
         ),
-        Chart(
-            "queries that find the base crop they overlap most",
-            (
-                Line("val_placed", "validation", 0),
-                Line("", "chance", -1, "dotted", constant=1 / settings.num_bases),
-            ),
-            from_zero=True,
-            text="Share of the queries whose most similar base crop is the one they overlap most.",
-            axis="share",
-        ),
-        Chart(
-            "cosine of a query and a base crop",
-            (
-                Line("val_cosine_matching", "most overlap", 0),
-                Line("val_cosine_other", "no overlap", 1),
-            ),
-            text="The gap between the two is what tells places apart.",
-            axis="cosine",
-        ),
-        Chart(
-            "effective rank of the base crops' embeddings",
-            (Line("val_effective_rank", "validation", 0),),
-            from_zero=True,
-            text="How many directions the embeddings use; 1 or 2 tell hardly anything of a place.",
-            axis="directions",
-        ),
-        Chart(
-            "feature spread of base crops (0: collapse)",
-            of_every_level("val_feature_spread", num_levels),
-            from_zero=True,
-            levels=True,
-            text="How much features differ between crops, relative to their size.",
-            axis="spread",
-        ),
-    )
-
-
-def _cards(num_levels: int) -> tuple[Card, ...]:
-    return (
-        Card(
-            "intra term / that of constant similarity",
-            ("val_intra_relative",),
-            text="1: crops cannot be told apart; 0: every overlap is told exactly.",
-            short="intra relative",
-        ),
-        Card(
-            "queries that find their base crop",
-            ("val_placed",),
-            form=".0%",
-            text="Queries whose most similar base crop is the one they overlap most.",
-            short="placed",
-        ),
-        Card(
-            "lowest feature spread of the levels",
-            tuple(of_level("val_feature_spread", level) for level in range(num_levels)),
-            "min",
-            text="How much features differ between crops, relative to their size.",
-            short="feature spread at least",
-        ),
     )
 
 
@@ -156,7 +123,7 @@ def warnings(logged: Mapping[str, list], num_levels: int, settings: VoCoSettings
     Returns:
         Texts, each with a remedy, by kind of warning; empty if all is well.
     """
-    spreads = [of_level("val_feature_spread", level) for level in range(num_levels)]
+    spreads = state_of(num_levels, settings).spreads
     remedy = 'Another "initial_lr", a larger "batch_size" or weaker intensity changes may help'
     found = checks.collapse(logged, spreads, f"{remedy}.")
     constant = last_finite(finished(logged, "val_intra_of_constant"))

@@ -54,9 +54,10 @@ TITLES = [
     "comparison (-1: views agree)",
     "restoration error / variance (1: the mean)",
     "z_std (1: healthy, 0: collapse)",
-    "cosine: matching images, others dashed",
     "local views that find their image",
-    "effective rank of z",
+    "cosine of two views",
+    "effective rank of embeddings",
+    "feature spread (0: collapse)",
     "probe (Dice-like, sampled voxels)",
     "schedules, relative to the first epoch",
     "gradient norm",
@@ -113,8 +114,8 @@ def test_the_epochs_line_says_what_it_always_said():
     terms = "(restoration 0.2500, level 0.2500, global 0.2500, local 0.2500)"
     assert f"epoch 2/10: train_loss 0.2500 {terms} | val_loss 0.2500 {terms} | " in line
     assert (
-        "restoration error 0.2500, z_std at least 0.2500, feature spread at least 0.2500, "
-        "retrieval at best 25%" in line
+        "restoration error 0.2500, z_std at least 0.2500, retrieval at best 25%, "
+        "feature spread at least 0.2500" in line
     )
 
 
