@@ -1,7 +1,7 @@
 """All trainers of the package by name: a method's, for a task, with variants.
 
-<Method>PretrainTrainer, <Method>FinetuneTrainer, <Method>ClassificationTrainer, each followed by
-any _words of variants.
+<Method>PretrainTrainer, <Method>FinetuneTrainer, <Method>ClassificationTrainer and
+<Method>NoduleTrainer, each followed by any _words of variants.
 """
 
 import re
@@ -9,6 +9,7 @@ from functools import cache
 
 from nnunetv2_pcrl.methods.registry import METHODS, method_named
 from nnunetv2_pcrl.tasks.classification.trainer import ClassificationTrainer
+from nnunetv2_pcrl.tasks.nodules.trainer import NoduleTrainer
 from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import FinetuneTrainer
 from nnunetv2_pcrl.training.one_line_errors import install_in_commands
 from nnunetv2_pcrl.training.pretrain_trainer import PretrainTrainer
@@ -17,6 +18,7 @@ BASES = {
     "Pretrain": PretrainTrainer,
     "Finetune": FinetuneTrainer,
     "Classification": ClassificationTrainer,
+    "Nodule": NoduleTrainer,
 }
 _NAME = re.compile(rf"([A-Za-z0-9]+)({'|'.join(BASES)})Trainer((?:_\w+)*)")
 

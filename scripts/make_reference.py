@@ -11,6 +11,7 @@ import io
 import os
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
@@ -21,6 +22,7 @@ from nnunetv2_pcrl.methods.registry import METHODS
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.settings.base import Settings
 from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
+from nnunetv2_pcrl.tasks.nodules.settings import NoduleSettings
 from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,6 +117,14 @@ def own_names(method: type[Method]) -> list[str]:
     ]
 
 
+def _only_in(settings: type[Settings], other: type[Settings]) -> Iterator[str]:
+    """Names of the settings that another section lacks or describes otherwise."""
+    known = other.model_fields
+    for name, field in settings.model_fields.items():
+        if name not in known or field.description != known[name].description:
+            yield name
+
+
 def method_part(method: type[Method]) -> str:
     """Heading, settings and variants of a method."""
     about = method.about
@@ -152,6 +162,9 @@ def settings_page() -> str:
         table(FinetuneSettings, list(FinetuneSettings.model_fields)),
         "## Classification: `classification`",
         table(ClassificationSettings, list(ClassificationSettings.model_fields)),
+        "## Nodules: `nodules`",
+        "What is not listed is as in `classification`.",
+        table(NoduleSettings, [*_only_in(NoduleSettings, ClassificationSettings)]),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     args = build_parser().parse_args(arguments)
     # Here, so that --help is quick.
-    from nnunetv2_pcrl.evaluation.nodules import NoduleTables, evaluate_nodules
+    from nnunetv2_pcrl.tasks.nodules.evaluating import NoduleTables, evaluate_nodules
 
     with exit_with_error():
         if args.resamples < 1 or args.marks_per_scan < 0:

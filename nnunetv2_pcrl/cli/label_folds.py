@@ -39,8 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--classes",
         action="store_true",
-        help="draw by patients and classes of classes.csv, as is done anyway where there is no "
-        "label to segment",
+        help="draw by patients and classes of classes.csv, or by scans with and without nodules of "
+        "candidates.csv, as is done anyway where there is no label to segment",
     )
     add_num_processes(parser, "labels to read at a time")
     return parser
@@ -85,12 +85,10 @@ def _report(dataset: str, appended: "Appended") -> None:
         f"Train any of them, for example with:"
     )
     start = f"  nnUNetv2_train {shlex.quote(dataset)} CONFIG {appended.folds[0].fold}"
-    if appended.of_classes:
-        trainers = ("PCRLv2ClassificationTrainer_fromScratch", "PCRLv2ClassificationTrainer")
-    else:
-        trainers = ("nnUNetTrainer", "PCRLv2FinetuneTrainer")
-    for trainer in trainers:
-        print(f"{start} -tr {trainer}")
+    trainer = f"PCRLv2{appended.role}Trainer"
+    twin = "nnUNetTrainer" if appended.role == "Finetune" else f"{trainer}_fromScratch"
+    for name in (twin, trainer):
+        print(f"{start} -tr {name}")
     for warning in appended.warnings:
         print(f"WARNING: {warning}")
 

@@ -1,7 +1,6 @@
 """classes.csv beside dataset.json: which case is of which class, and who the patient is."""
 
 import csv
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nnunetv2_pcrl.datasets.class_policies import BLANKS, MIXED_ONES, POLICIES
-from nnunetv2_pcrl.datasets.raw import environment_folder, write_table
+from nnunetv2_pcrl.datasets.raw import find_beside, write_table
 
 CLASSES_FILE = "classes.csv"
 # What is known of the cases besides, where a converter wrote it.
@@ -100,13 +99,10 @@ def find_classes(preprocessed: Path) -> Path:
     Raises:
         ValueError: naming the places, if there is none.
     """
-    places = [preprocessed / CLASSES_FILE]
-    if "nnUNet_raw" in os.environ:
-        places.append(environment_folder("nnUNet_raw") / preprocessed.name / CLASSES_FILE)
-    for place in places:
-        if place.is_file():
-            return place
-    raise ValueError(f"There is no {' and no '.join(map(str, places))}. {_COLUMNS}")
+    try:
+        return find_beside(preprocessed, CLASSES_FILE)
+    except ValueError as error:
+        raise ValueError(f"{error} {_COLUMNS}") from error
 
 
 def read_classes(path: Path, policy: str = "ignore", blank: str = "unknown") -> ClassTable:

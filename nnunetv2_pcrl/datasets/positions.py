@@ -57,14 +57,15 @@ class Positions:
         )
 
 
-def read_positions(path: Path, value: str) -> Positions:
+def read_positions(path: Path, value: str | None = None) -> Positions:
     """Reads a table with the columns seriesuid (or identifier), coordX, coordY, coordZ and a value.
 
     Further columns are passed over.
 
     Args:
         path: CSV file.
-        value: column of the values: `DIAMETER`, `CLASS` or `PROBABILITY`.
+        value: column of the values: `DIAMETER`, `CLASS` or `PROBABILITY`; None for positions only,
+            whose values are 0.
 
     Raises:
         ValueError: naming the line, if a column is missing or a number cannot be read.
@@ -76,16 +77,19 @@ def read_positions(path: Path, value: str) -> Positions:
         lines = csv.reader(file)
         header = [name.strip() for name in next(lines, [])]
         scan_column = next((name for name in SCAN_COLUMNS if name in header), SCAN_COLUMNS[0])
-        wanted = (scan_column, *COORDINATES, value)
+        columns = COORDINATES if value is None else (*COORDINATES, value)
+        wanted = (scan_column, *columns)
         missing = [name for name in wanted if name not in header]
         if missing:
             raise ValueError(
                 f"{path} has no column {', '.join(missing)}, only {', '.join(header) or 'nothing'}."
-                f" It needs {', '.join((SCAN_COLUMNS[0], *COORDINATES, value))}."
+                f" It needs {', '.join((SCAN_COLUMNS[0], *columns))}."
             )
         places = [header.index(name) for name in wanted]
         rows = list(_rows(lines, places, path))
-    numbers = np.array([row[1] for row in rows], dtype=np.float64).reshape(len(rows), 4)
+    numbers = np.zeros((len(rows), len(COORDINATES) + 1))
+    if rows:
+        numbers[:, : len(columns)] = [row[1] for row in rows]
     odd = np.flatnonzero(~np.isfinite(numbers).all(1))
     if len(odd):
         raise ValueError(

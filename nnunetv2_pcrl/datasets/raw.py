@@ -78,6 +78,25 @@ def environment_folder(variable: str) -> Path:
     return Path(value)
 
 
+def find_beside(preprocessed: Path, name: str) -> Path:
+    """A table beside dataset.json: that of the preprocessed data comes before that of the raw.
+
+    Args:
+        preprocessed: folder of the data set in nnUNet_preprocessed.
+        name: of the file.
+
+    Raises:
+        ValueError: naming the places, if there is none.
+    """
+    places = [preprocessed / name]
+    if "nnUNet_raw" in os.environ:
+        places.append(environment_folder("nnUNet_raw") / preprocessed.name / name)
+    for place in places:
+        if place.is_file():
+            return place
+    raise ValueError(f"There is no {' and no '.join(map(str, places))}.")
+
+
 def check_may_write(folder: Path, maker: str, labels: Mapping[str, Any] = UNLABELLED) -> None:
     """Lets a maker of data sets write into new folders and into those that it made itself.
 

@@ -15,9 +15,9 @@ from nnunetv2_pcrl.evaluation.comparison import (
     first_metric,
     values_of,
 )
-from nnunetv2_pcrl.evaluation.looks import Look, add_title, save, tidy
 from nnunetv2_pcrl.evaluation.metric import ALL_CASES, MEAN, Metric
 from nnunetv2_pcrl.evaluation.statistics import case_means, on_shared_runs
+from nnunetv2_pcrl.monitoring.looks import Look, add_title, save, tidy
 
 CASES_AGAINST_TWIN = "cases_against_twin"
 # Inches.

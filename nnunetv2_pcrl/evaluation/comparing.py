@@ -24,7 +24,6 @@ from nnunetv2_pcrl.evaluation.convergence import (
     draw_convergence,
     read_curve,
 )
-from nnunetv2_pcrl.evaluation.looks import looks_of, paths_of
 from nnunetv2_pcrl.evaluation.markdown import as_markdown
 from nnunetv2_pcrl.evaluation.measured import Measured
 from nnunetv2_pcrl.evaluation.over_labels import draw_over_labels, over_labels_name
@@ -37,6 +36,7 @@ from nnunetv2_pcrl.evaluation.trainers import short_names
 from nnunetv2_pcrl.evaluation.write_up import write_up
 from nnunetv2_pcrl.experiments.runs import SUMMARY, TrainingRun
 from nnunetv2_pcrl.experiments.states import weights_used
+from nnunetv2_pcrl.monitoring.looks import looks_of, paths_of
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 CASE_PICTURES = "cases_with_{}_labels.png"

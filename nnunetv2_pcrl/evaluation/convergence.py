@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from nnunetv2_pcrl.evaluation.comparison import Comparison
-from nnunetv2_pcrl.evaluation.looks import Look, add_legend, add_title, legend_height, save, tidy
 from nnunetv2_pcrl.evaluation.measured import Measured
 from nnunetv2_pcrl.evaluation.metric import Metric
 from nnunetv2_pcrl.evaluation.reader import Curve
 from nnunetv2_pcrl.experiments.runs import FINAL_CHECKPOINT, TrainingRun
+from nnunetv2_pcrl.monitoring.looks import Look, add_legend, add_title, legend_height, save, tidy
 from nnunetv2_pcrl.weights.reading import load_safely
 
 COLUMNS = 3

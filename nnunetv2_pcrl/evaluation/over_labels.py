@@ -15,9 +15,9 @@ from nnunetv2_pcrl.evaluation.comparison import (
     first_metric,
     values_of,
 )
-from nnunetv2_pcrl.evaluation.looks import Look, add_legend, add_title, legend_height, save, tidy
 from nnunetv2_pcrl.evaluation.metric import MEAN, Metric
 from nnunetv2_pcrl.evaluation.statistics import Values, paired_values, run_means
+from nnunetv2_pcrl.monitoring.looks import Look, add_legend, add_title, legend_height, save, tidy
 
 # Trainers stand beside one another within this part of the gap between two numbers of labels.
 DODGE = 0.5

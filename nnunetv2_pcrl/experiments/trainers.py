@@ -11,9 +11,9 @@ from typing import Any
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
-from nnunetv2_pcrl.settings.plans_file import CLASSIFICATION, FINETUNE
-from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
-from nnunetv2_pcrl.tasks.classification.trainer import ClassificationTrainer
+from nnunetv2_pcrl.settings.plans_file import FINETUNE
+from nnunetv2_pcrl.tasks.encoder.settings import EncoderSettings
+from nnunetv2_pcrl.tasks.encoder.trainer import EncoderTrainer
 from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import FinetuneTrainer
 from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
 from nnunetv2_pcrl.trainers import trainer_names
@@ -87,11 +87,12 @@ def planned_trainers(
 
 def _settings_of(
     trainer_class: type, sections: Mapping[str, Mapping[str, Any]]
-) -> FinetuneSettings | ClassificationSettings:
+) -> FinetuneSettings | EncoderSettings:
     """As the trainer will read them; other trainers than ours start from scratch."""
-    if issubclass(trainer_class, ClassificationTrainer):
-        values = {**sections.get(CLASSIFICATION, {}), **trainer_class.variant}
-        return ClassificationSettings.from_values(values, CLASSIFICATION)
+    if issubclass(trainer_class, EncoderTrainer):
+        task = trainer_class.task
+        values = {**sections.get(task.section, {}), **trainer_class.variant}
+        return task.settings.from_values(values, task.section)
     if issubclass(trainer_class, FinetuneTrainer):
         return FinetuneSettings.from_section(
             {**sections.get(FINETUNE, {}), **trainer_class.variant}

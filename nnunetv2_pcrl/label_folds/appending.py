@@ -16,7 +16,7 @@ from nnunetv2_pcrl.label_folds.results import (
     check_seed,
     check_unchanged,
 )
-from nnunetv2_pcrl.label_folds.sources import Classes, label_source
+from nnunetv2_pcrl.label_folds.sources import label_source
 from nnunetv2_pcrl.label_folds.splits import read_splits
 from nnunetv2_pcrl.label_folds.subsets import order_through
 from nnunetv2_pcrl.label_folds.table import LabelFold
@@ -30,13 +30,13 @@ class Appended:
         folds: all label folds of the data set, by number.
         num_new: how many of them, at the end, are new.
         warnings: labels that a new one lacks.
-        of_classes: whether their labels are classes, and not segmentations.
+        role: in the names of trainers that learn from their labels.
     """
 
     folds: tuple[LabelFold, ...]
     num_new: int
     warnings: tuple[str, ...]
-    of_classes: bool
+    role: str
 
 
 def append_label_folds(
@@ -74,7 +74,7 @@ def append_label_folds(
         if (of_fold, count, repeat) not in there
     ]
     if not missing:
-        return Appended(known, 0, (), isinstance(source, Classes))
+        return Appended(known, 0, (), source.role)
     check_numbers_are_free(dataset_results, range(len(splits), len(splits) + len(missing)))
     training = {of_fold: sorted(set(splits[of_fold]["train"])) for of_fold, _, _ in missing}
     labels = source.labels(sorted(set().union(*training.values())))
@@ -94,7 +94,7 @@ def append_label_folds(
         new.append(fold)
     folds = (*known, *new)
     write_folds(preprocessed, splits, table_of(seed, folds, splits))
-    return Appended(folds, len(new), tuple(warnings), isinstance(source, Classes))
+    return Appended(folds, len(new), tuple(warnings), source.role)
 
 
 def _lacking(

@@ -1,11 +1,12 @@
-"""Where labels of cases come from: segmentations, or classes.csv."""
+"""Where labels of cases come from: segmentations, classes.csv, or candidates.csv."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
+from nnunetv2_pcrl.datasets.candidates import CANDIDATES, read_candidates, scan_classes
 from nnunetv2_pcrl.datasets.classes import CLASSES_FILE, ClassTable, find_classes, read_classes
-from nnunetv2_pcrl.datasets.raw import DATASET_JSON, read_json
+from nnunetv2_pcrl.datasets.raw import DATASET_JSON, find_beside, read_json
 from nnunetv2_pcrl.label_folds.class_folds import class_labels, patient_folds, stratified_order
 from nnunetv2_pcrl.label_folds.presence import labels_by_case
 from nnunetv2_pcrl.label_folds.splits import SPLITS_NAME, Split, make_splits
@@ -13,7 +14,13 @@ from nnunetv2_pcrl.label_folds.subsets import cover_first, draw_order
 
 
 class LabelSource(ABC):
-    """What label folds need to know of labels."""
+    """What label folds need to know of labels.
+
+    Attributes:
+        role: in the names of trainers that learn from them.
+    """
+
+    role: str
 
     @abstractmethod
     def make_splits(self) -> list[Split]:
@@ -32,6 +39,8 @@ class LabelSource(ABC):
 
 class Segmentations(LabelSource):
     """Label images, as nnU-Net has them."""
+
+    role = "Finetune"
 
     def __init__(self, preprocessed: Path, num_threads: int):
         """Reads nothing yet.
@@ -58,11 +67,11 @@ class Segmentations(LabelSource):
 
 
 class Classes(LabelSource):
-    """classes.csv: patients stay together, and every subset has about the classes' shares."""
+    """A table of classes: patients stay together, every subset has about the classes' shares."""
 
-    def __init__(self, table: ClassTable):
-        """Takes the preprocessed cases of which a class is known."""
-        self._table = table
+    def __init__(self, table: ClassTable, role: str = "Classification"):
+        """Takes the preprocessed cases of which a class is known, and who learns from them."""
+        self._table, self.role = table, role
 
     def make_splits(self) -> list[Split]:
         """Folds grouped by patient."""
@@ -94,6 +103,8 @@ class Classes(LabelSource):
 def label_source(preprocessed: Path, by_classes: bool, num_threads: int) -> LabelSource:
     """The labels of a data set: classes where that is asked for, or where there is nothing else.
 
+    Where there is no classes.csv, the nodules among the candidates of a scan are its only class.
+
     Args:
         preprocessed: folder of the data set in nnUNet_preprocessed.
         by_classes: whether classes are asked for although there may be segmentations.
@@ -107,10 +118,20 @@ def label_source(preprocessed: Path, by_classes: bool, num_threads: int) -> Labe
         values = read_json(preprocessed / DATASET_JSON).get("labels", {}).values()
         if any(value != 0 for value in values):
             return segmentations
-        try:
-            find_classes(preprocessed)
-        except ValueError:
-            return segmentations
+    there = sorted({path.stem for path in preprocessed.glob("*/*.pkl")})
+    has_candidates = _is_beside(preprocessed, CANDIDATES)
+    if has_candidates and not _is_beside(preprocessed, CLASSES_FILE):
+        return Classes(scan_classes(read_candidates(preprocessed), there), "Nodule")
+    if not (by_classes or _is_beside(preprocessed, CLASSES_FILE)):
+        return segmentations
     table = read_classes(find_classes(preprocessed)).known()
-    there = {path.stem for path in preprocessed.glob("*/*.pkl")}
-    return Classes(table.of([case for case in table.identifiers if case in there]))
+    known = set(table.identifiers)
+    return Classes(table.of([case for case in there if case in known]))
+
+
+def _is_beside(preprocessed: Path, name: str) -> bool:
+    try:
+        find_beside(preprocessed, name)
+    except ValueError:
+        return False
+    return True

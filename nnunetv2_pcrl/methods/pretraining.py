@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nnunetv2_pcrl.methods.registry import method_named
 
-ROLES = ("Pretrain", "Finetune", "Classification")
+ROLES = ("Pretrain", "Finetune", "Classification", "Nodule")
 _TRAINER = re.compile(rf"(\w+?)({'|'.join(ROLES)})Trainer")
 
 

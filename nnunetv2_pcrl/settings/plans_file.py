@@ -13,8 +13,9 @@ SECTIONS = "nnunetv2_pcrl"
 PRETRAINING = "pretraining"
 FINETUNE = "finetune"
 CLASSIFICATION = "classification"
+NODULES = "nodules"
 # Those of the methods are theirs.
-COMMON_SECTIONS = (PRETRAINING, FINETUNE, CLASSIFICATION)
+COMMON_SECTIONS = (PRETRAINING, FINETUNE, CLASSIFICATION, NODULES)
 _OLD_SECTION = "pcrlv2"
 
 

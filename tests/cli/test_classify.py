@@ -100,7 +100,7 @@ def test_what_is_missing_is_named_with_what_is_there(dataset, folders, tmp_path)
         SystemExit, match="There is no .*fold_1.*Folds with that checkpoint: fold_0"
     ):
         run()
-    with pytest.raises(SystemExit, match="classifications of Dataset999_Prepared: PCRLv2Classific"):
+    with pytest.raises(SystemExit, match="trainings of Dataset999_Prepared: PCRLv2Classific"):
         run("-f", "0", "-p", "otherPlans")
     with pytest.raises(SystemExit, match="There is no image named CASE_0000.nii.gz in .*empty"):
         run("-f", "0", i=str(tmp_path / "empty"))

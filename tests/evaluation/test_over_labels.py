@@ -4,10 +4,10 @@ from matplotlib.collections import LineCollection
 from nnunetv2_pcrl.evaluation import over_labels
 from nnunetv2_pcrl.evaluation.amounts import amounts_of
 from nnunetv2_pcrl.evaluation.comparison import Comparison, compare
-from nnunetv2_pcrl.evaluation.looks import looks_of
 from nnunetv2_pcrl.evaluation.metric import MEAN, Metric
 from nnunetv2_pcrl.evaluation.over_labels import draw_over_labels
 from nnunetv2_pcrl.label_folds.table import LabelFold
+from nnunetv2_pcrl.monitoring.looks import looks_of
 
 # Three repeats with 5 labelled cases, two with 20.
 FOLDS = [LabelFold(5 + n, 0, (5, 20)[n // 3], 0.1, n % 3) for n in range(5)]

@@ -131,7 +131,7 @@ def append(dataset, nnunet_folders, **request):
 
 def test_without_labels_to_segment_label_folds_are_those_of_the_classes(dataset, nnunet_folders):
     appended = append(dataset, nnunet_folders, counts=(4, 12), folds=(0, 1), repeats=2)
-    assert appended.of_classes
+    assert appended.role == "Classification"
     splits = json.loads((dataset / "splits_final.json").read_text())
     table = table_of(40, 2)
     assert splits[:5] == patient_folds(table)
@@ -148,6 +148,21 @@ def test_without_labels_to_segment_label_folds_are_those_of_the_classes(dataset,
     assert not appended.warnings
 
 
+def test_scans_with_candidates_are_drawn_with_and_without_nodules(dataset, nnunet_folders):
+    (dataset / "classes.csv").unlink()
+    rows = [f"case_{n:03d},0,0,0,{int(n % 4 == 0)}" for n in range(36)]
+    text = "\n".join(["identifier,coordX,coordY,coordZ,class", *rows])
+    (dataset / "candidates.csv").write_text(text)
+    appended = append(dataset, nnunet_folders, counts=(2, 8), folds=(0,), repeats=3)
+    assert appended.role == "Nodule" and not appended.warnings
+    splits = json.loads((dataset / "splits_final.json").read_text())
+    # Scans without candidates are in a fold as well.
+    assert sum(len(split["val"]) for split in splits[:5]) == 40
+    for fold in appended.folds:
+        with_nodule = [int(case[-3:]) % 4 == 0 for case in splits[fold.fold]["train"]]
+        assert 0 < sum(with_nodule) < len(with_nodule)
+
+
 def test_draws_of_classes_differ(dataset, nnunet_folders):
     appended = append(dataset, nnunet_folders, counts=(8,), folds=(0,), repeats=3)
     splits = json.loads((dataset / "splits_final.json").read_text())
@@ -160,10 +175,10 @@ def test_a_data_set_with_both_is_drawn_by_classes_only_if_asked_for(nnunet_folde
     root = nnunet_folders / "nnUNet_preprocessed"
     folder = write_labelled(root, NAME, values, {"background": 0, "organ": 1})
     write_classes(folder / "classes.csv", table_of(20, 2))
-    assert not append(folder, nnunet_folders, counts=(3,)).of_classes
+    assert append(folder, nnunet_folders, counts=(3,)).role == "Finetune"
     (folder / "splits_final.json").unlink()
     (folder / "label_folds.json").unlink()
-    assert append(folder, nnunet_folders, counts=(3,), by_classes=True).of_classes
+    assert append(folder, nnunet_folders, counts=(3,), by_classes=True).role == "Classification"
 
 
 def test_a_training_case_without_a_known_class_is_named(dataset, nnunet_folders):

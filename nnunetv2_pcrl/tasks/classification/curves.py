@@ -7,7 +7,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from nnunetv2_pcrl.datasets.classes import ClassTable
-from nnunetv2_pcrl.tasks.classification.scores import Scores
+from nnunetv2_pcrl.tasks.encoder.scores import Scores
 
 COLOUR, GREY = "#0072B2", "#777777"
 # Inches.

@@ -17,8 +17,8 @@ from nnunetv2_pcrl.datasets.raw import write_json
 from nnunetv2_pcrl.monitoring.report_style import STYLE
 from nnunetv2_pcrl.tasks.classification.curves import draw_curves
 from nnunetv2_pcrl.tasks.classification.pictures import Pictures
-from nnunetv2_pcrl.tasks.classification.scores import METRICS, ClassScore, Scores, scores_of
 from nnunetv2_pcrl.tasks.classification.wrong_cases import draw_most_wrong, most_wrong
+from nnunetv2_pcrl.tasks.encoder.scores import METRICS, ClassScore, Scores, scores_of
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 SUMMARY_NAME, PAGE_NAME = "summary.json", "report.html"
@@ -37,6 +37,8 @@ def write_evaluation(
     predicted: np.ndarray,
     pictures: Pictures,
     about: Mapping[str, Any],
+    more: Mapping[str, Any] | None = None,
+    more_figures: Mapping[str, Figure] | None = None,
 ) -> Scores:
     """Writes scores and report into a folder that is there.
 
@@ -46,6 +48,8 @@ def write_evaluation(
         predicted: probabilities, shape [N, K].
         pictures: of the cases.
         about: what a reader should know of the predictions, for both files.
+        more: further entries of the summary.
+        more_figures: first of the report, by title.
     """
     scores = scores_of(table, predicted)
     lists = Counter(name or "none" for name in table.lists)
@@ -55,9 +59,10 @@ def write_evaluation(
         "cases of official list": dict(sorted(lists.items())) if set(lists) != {"none"} else None,
     }
     facts = {name: value for name, value in facts.items() if value is not None}
-    write_json(folder / SUMMARY_NAME, {**scores.as_plain(), "about": facts})
+    write_json(folder / SUMMARY_NAME, {**scores.as_plain(), **(more or {}), "about": facts})
     wrong = draw_most_wrong(most_wrong(table, predicted), pictures)
     figures = {
+        **(more_figures or {}),
         "Curves": draw_curves(table, predicted, scores),
         "Most wrong cases": wrong,
     }

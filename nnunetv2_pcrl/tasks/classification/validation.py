@@ -12,7 +12,7 @@ from nnunetv2_pcrl.tasks.classification.predictions import (
     Predictions,
     write_predictions,
 )
-from nnunetv2_pcrl.tasks.classification.split import ClassSplit
+from nnunetv2_pcrl.tasks.encoder.split import ClassSplit
 from nnunetv2_pcrl.training.monitored_run import run_of
 
 FOLDER_NAME = "validation"

@@ -1,11 +1,7 @@
 """Balanced batches: every one holds nodules, though there are five hundred others for each."""
 
-import itertools
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
@@ -65,40 +61,3 @@ class BalancedOrder:
             order = torch.randperm(len(indices), generator=generator)
             self._shuffled[value] = turn, indices[order]
         return int(self._shuffled[value][1][place])
-
-
-class BalancedBatches(Sampler[list[int]]):
-    """Batches of candidates in their balanced order, as a `batch_sampler`."""
-
-    def __init__(
-        self, order: BalancedOrder, batch_size: int, num_batches: int, first_batch: int = 0
-    ):
-        """Checks that the ratio can be kept.
-
-        Args:
-            order: of the candidates.
-            batch_size: candidates per batch; a multiple of one nodule and its others.
-            num_batches: of an iteration.
-            first_batch: that the first iteration begins with; the next goes on where it ends.
-
-        Raises:
-            ValueError: if the batch size is no such multiple.
-        """
-        if batch_size < 1 or batch_size % order.group:
-            raise ValueError(
-                f"A batch of {batch_size} is no multiple of {order.group}, one nodule with "
-                f"{order.group - 1} others. Use "
-                f"{max(1, round(batch_size / order.group)) * order.group}."
-            )
-        self._order, self._batch_size, self._num_batches = order, batch_size, num_batches
-        self._numbers = itertools.count(first_batch * batch_size)
-
-    def __len__(self) -> int:
-        """Batches of an iteration."""
-        return self._num_batches
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """Places of the candidates of each batch."""
-        for _ in range(self._num_batches):
-            numbers = itertools.islice(self._numbers, self._batch_size)
-            yield [self._order.row(number) for number in numbers]

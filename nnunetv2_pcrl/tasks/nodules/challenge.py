@@ -6,5 +6,6 @@ RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 MARKS_PER_SCAN = 100
 # Bootstrap samples of scans.
 NUM_RESAMPLES = 1000
-# The published table of findings that are neither nodules nor false positives.
+# The published tables of nodules, and of findings that are neither nodules nor false positives.
+ANNOTATIONS = "annotations.csv"
 EXCLUDED = "annotations_excluded.csv"

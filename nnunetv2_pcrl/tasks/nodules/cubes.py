@@ -1,6 +1,7 @@
 """Cubes of a fixed size around points of preprocessed cases, without interpolation."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,6 +9,31 @@ from torch import Tensor
 
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import PreprocessedCase
+
+
+@dataclass(frozen=True)
+class ImageInMemory:
+    """A preprocessed image that is no file; read like a `PreprocessedCase`.
+
+    Attributes:
+        image: shape [C, D, H, W].
+    """
+
+    image: Tensor
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the image."""
+        return self.image.shape[0]
+
+    @property
+    def image_size(self) -> tuple[int, ...]:
+        """Voxels per axis, (D, H, W)."""
+        return tuple(self.image.shape[1:])
+
+    def read(self, box: Box) -> Tensor:
+        """The voxels of a box, shape [C, *box.size]."""
+        return self.image[(slice(None), *box.slices)]
 
 
 def cube_size(size_mm: float, spacing_mm: Sequence[float], multiple: int = 1) -> tuple[int, ...]:
@@ -34,7 +60,9 @@ def cube_size(size_mm: float, spacing_mm: Sequence[float], multiple: int = 1) ->
     return tuple(-(-num // multiple) * multiple for num in voxels)
 
 
-def cut_cube(case: PreprocessedCase, voxel: np.ndarray, size: Sequence[int]) -> Tensor:
+def cut_cube(
+    case: PreprocessedCase | ImageInMemory, voxel: np.ndarray, size: Sequence[int]
+) -> Tensor:
     """The cube whose voxel `size // 2` is the one that holds the given point.
 
     Args:

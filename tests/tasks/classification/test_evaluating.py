@@ -11,9 +11,9 @@ from nnunetv2_pcrl.datasets.classes import ClassTable
 from nnunetv2_pcrl.tasks.classification.curves import draw_curves
 from nnunetv2_pcrl.tasks.classification.evaluating import scores_in_words, write_evaluation
 from nnunetv2_pcrl.tasks.classification.pictures import PreprocessedPictures, RawPictures
-from nnunetv2_pcrl.tasks.classification.ranking import average_precision
-from nnunetv2_pcrl.tasks.classification.scores import scores_of
 from nnunetv2_pcrl.tasks.classification.wrong_cases import draw_most_wrong, most_wrong
+from nnunetv2_pcrl.tasks.encoder.ranking import average_precision
+from nnunetv2_pcrl.tasks.encoder.scores import scores_of
 
 NAN = math.nan
 

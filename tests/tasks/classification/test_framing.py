@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from nnunetv2_pcrl.tasks.classification.framing import Framing, framing_of
-from nnunetv2_pcrl.tasks.classification.predicting import case_logits
 from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
+from nnunetv2_pcrl.tasks.encoder.predicting import case_logits
 from nnunetv2_pcrl.views.boxes import Box
 
 PATCHES = {"2d": (8, 12), "3d": (8, 8, 12), "anisotropic": (2, 12, 8)}

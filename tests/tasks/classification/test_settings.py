@@ -4,10 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from nnunetv2_pcrl.tasks.classification.settings import (
-    ClassificationSettings,
-    settings_of_variant,
-)
+from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
 
 
 @pytest.mark.parametrize(
@@ -47,7 +44,7 @@ def test_settings_are_the_same_after_they_were_stored():
     ],
 )
 def test_words_of_trainer_names(word, expected):
-    assert settings_of_variant(word) == expected
+    assert ClassificationSettings.of_word(word) == expected
 
 
 @pytest.mark.parametrize(

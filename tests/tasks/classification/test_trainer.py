@@ -12,7 +12,7 @@ from classified_dataset import classified_dataset
 from ranks import run_on_ranks
 
 from nnunetv2_pcrl.datasets.classes import ClassTable, read_classes, write_classes
-from nnunetv2_pcrl.tasks.classification.loss import summed_loss
+from nnunetv2_pcrl.tasks.encoder.loss import summed_loss
 from nnunetv2_pcrl.trainers import PCRLv2ClassificationTrainer
 from nnunetv2_pcrl.trainers import trainer_named as variant
 from nnunetv2_pcrl.weights.portable import write_weights
@@ -111,8 +111,9 @@ def test_it_learns_what_an_image_shows(preprocessed):
 def test_it_begins_with_the_prevalences_and_standardised_features(dataset):
     trainer = started(dataset)
     table = trainer.split.train
-    streams = trainer._streams()
-    images = torch.cat([b["image"] for b in streams.some_images(table, len(table))])
+    streams = trainer._streams(trainer.reader())
+    order = trainer.order_of(table)
+    images = torch.cat([b["image"] for b in streams.some_images(table, order, len(table))])
     network = trainer.network.eval()
     with torch.no_grad():
         features = network.standardise(network.pooled(images))
@@ -392,7 +393,7 @@ def test_a_cascade_is_refused(preprocessed):
     configurations = dataset.plans["configurations"]
     configurations["3d_lowres"] = {"inherits_from": "3d_fullres", "next_stage": "cascade"}
     configurations["cascade"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
-    with pytest.raises(ValueError, match="Classification with cascade is not possible"):
+    with pytest.raises(ValueError, match="ClassificationTrainer with cascade is not possible"):
         dataset.trainer(PCRLv2ClassificationTrainer, "cascade", 0)
 
 

@@ -1,9 +1,9 @@
-"""The balanced order of candidates, and batches of it."""
+"""The balanced order of candidates."""
 
 import pytest
 import torch
 
-from nnunetv2_pcrl.tasks.nodules.batches import BalancedBatches, BalancedOrder
+from nnunetv2_pcrl.tasks.nodules.batches import BalancedOrder
 
 LABELS = torch.tensor([1.0] * 5 + [0.0] * 24)
 every_ratio = pytest.mark.parametrize("negatives", [1, 2, 3])
@@ -12,11 +12,10 @@ every_ratio = pytest.mark.parametrize("negatives", [1, 2, 3])
 @every_ratio
 def test_batches_keep_the_ratio_and_see_all_of_a_class_equally_often(negatives):
     batch_size = 2 * (1 + negatives)
-    batches = BalancedBatches(BalancedOrder(LABELS, negatives, seed=0), batch_size, 60)
-    drawn = list(batches)
-    assert len(drawn) == len(batches) == 60
-    assert all(int(LABELS[batch].sum()) == 2 and len(batch) == batch_size for batch in drawn)
-    counts = torch.bincount(torch.tensor(sum(drawn, [])), minlength=29)
+    order = BalancedOrder(LABELS, negatives, seed=0)
+    drawn = torch.tensor([order.row(number) for number in range(60 * batch_size)])
+    assert (LABELS[drawn].view(60, batch_size).sum(1) == 2).all()
+    counts = torch.bincount(drawn, minlength=29)
     for value in (0, 1):
         of_class = counts[LABELS.eq(value)]
         assert of_class.max() - of_class.min() <= 1
@@ -38,14 +37,6 @@ def test_turns_are_shuffled_anew():
     assert len(turns) > 1 and all(sorted(turn) == [0, 1, 2, 3, 4] for turn in turns)
 
 
-def test_batches_go_on_where_an_iteration_ends_and_where_a_training_stopped():
-    order = BalancedOrder(LABELS, 1, seed=0)
-    whole = list(BalancedBatches(order, 4, 6))
-    halves = BalancedBatches(order, 4, 3)
-    assert [*halves, *halves] == whole
-    assert list(BalancedBatches(order, 4, 3, first_batch=3)) == whole[3:]
-
-
 @pytest.mark.parametrize(
     ("labels", "negatives", "message"),
     [
@@ -58,9 +49,3 @@ def test_batches_go_on_where_an_iteration_ends_and_where_a_training_stopped():
 def test_an_order_that_cannot_be_kept_is_refused(labels, negatives, message):
     with pytest.raises(ValueError, match=message):
         BalancedOrder(torch.tensor(labels), negatives, seed=0)
-
-
-@pytest.mark.parametrize(("batch_size", "negatives"), [(5, 1), (1, 3), (0, 3)])
-def test_a_batch_that_breaks_the_ratio_is_refused(batch_size, negatives):
-    with pytest.raises(ValueError, match="no multiple of .* Use 4"):
-        BalancedBatches(BalancedOrder(LABELS, negatives, seed=0), batch_size, 1)

@@ -8,8 +8,8 @@ import torch
 from planned_networks import ARCHITECTURES, FEATURES, GEOMETRIES, planned_network, random_images
 from torch import nn
 
-from nnunetv2_pcrl.tasks.classification.loss import summed_loss
-from nnunetv2_pcrl.tasks.classification.network import Classifier, Standardisation, prior_logits
+from nnunetv2_pcrl.tasks.encoder.loss import summed_loss
+from nnunetv2_pcrl.tasks.encoder.network import Classifier, Standardisation, prior_logits
 
 every_geometry = pytest.mark.parametrize("geometry", GEOMETRIES)
 

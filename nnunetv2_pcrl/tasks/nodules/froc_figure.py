@@ -1,13 +1,12 @@
 """The FROC curve of nodules, with its bootstrap interval."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from nnunetv2_pcrl.evaluation.looks import COLOURS, add_title, save, tidy
+from nnunetv2_pcrl.monitoring.looks import COLOURS, add_title, tidy
 
 FROC = "froc"
 HEIGHT = 4.8
@@ -19,9 +18,8 @@ def draw_froc(
     limits: np.ndarray,
     marked: Sequence[float],
     title: str,
-    folder: Path,
-) -> list[Path]:
-    """Draws sensitivity over false positives per scan; the paths written.
+) -> Figure:
+    """Sensitivity over false positives per scan.
 
     Args:
         rates: false positives per scan, rising, shape [N].
@@ -29,7 +27,6 @@ def draw_froc(
         limits: lower and upper limit of the 95 % interval, shape [2, N].
         marked: rates of which the score is the mean; they get ticks and points.
         title: above the curve, in one or two lines.
-        folder: for the picture.
     """
     figure = Figure(figsize=(7.2, HEIGHT))
     figure.subplots_adjust(left=0.1, right=0.97, top=1 - 0.75 / HEIGHT, bottom=0.13)
@@ -48,4 +45,4 @@ def draw_froc(
     ax.set_ylabel("sensitivity", fontsize=11)
     tidy(ax)
     add_title(figure, title, 0.1, 12)
-    return save(figure, folder, FROC)
+    return figure

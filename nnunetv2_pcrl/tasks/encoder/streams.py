@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nnunetv2_pcrl.datasets.classes import ClassTable
-from nnunetv2_pcrl.tasks.classification.samples import (
+from nnunetv2_pcrl.tasks.encoder.samples import (
     AllInputs,
-    CaseReader,
+    Order,
     OwnNumbers,
+    Reader,
     TrainingSamples,
     loader_of,
 )
@@ -27,14 +28,14 @@ class InputStreams:
     """What all streams of a training have in common.
 
     Attributes:
-        reader: of the preprocessed cases.
+        reader: of the cases.
         joint_batch: how several processes share a batch.
         seed: of all draws.
         num_workers: background workers, 0 to work in this process.
         is_pinned: whether batches go to a GPU.
     """
 
-    reader: CaseReader
+    reader: Reader
     joint_batch: JointBatch
     seed: int
     num_workers: int
@@ -43,11 +44,12 @@ class InputStreams:
     def training(
         self,
         table: ClassTable,
+        order: Order,
         augment: Callable[[Tensor, tuple[int, ...]], Tensor],
         first_step: int,
     ) -> Iterator[dict]:
         """Batches without end, from that of the given step on, which is counted over all epochs."""
-        samples = TrainingSamples(self.reader, table, augment, self.seed)
+        samples = TrainingSamples(self.reader, table, order, augment, self.seed)
         batch = self.joint_batch
         numbers = OwnNumbers(batch.num_images, batch.own, first_step)
         return iter(self._loader(samples, self.num_workers, numbers))
@@ -59,9 +61,9 @@ class InputStreams:
         num_workers = self.num_workers and max(1, self.num_workers // 4)
         return self._loader(AllInputs(self.reader.inputs, own), num_workers)
 
-    def some_images(self, table: ClassTable, count: int) -> DataLoader:
+    def some_images(self, table: ClassTable, order: Order, count: int) -> DataLoader:
         """One input of each of so many cases, as they are, the same for every process."""
-        samples = TrainingSamples(self.reader, table, lambda image, _: image, self.seed)
+        samples = TrainingSamples(self.reader, table, order, lambda image, _: image, self.seed)
         return self._loader(samples, 0, range(min(count, len(table))))
 
     def some_cases(self, table: ClassTable, most: int) -> ClassTable:

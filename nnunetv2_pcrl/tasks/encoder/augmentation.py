@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -11,8 +12,7 @@ from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor
 
-from nnunetv2_pcrl.settings.plans_file import CLASSIFICATION
-from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
+from nnunetv2_pcrl.tasks.encoder.settings import EncoderSettings
 from nnunetv2_pcrl.views.seeding import seeded_generator
 from nnunetv2_pcrl.weights.channels import channel_names_of
 
@@ -86,35 +86,71 @@ class Augmentation:
             return self.transforms(**given)["image"]
 
 
-def augmentation_of(trainer: nnUNetTrainer, settings: ClassificationSettings) -> Augmentation:
+@dataclass(frozen=True)
+class Liberties:
+    """How far training images are turned and mirrored.
+
+    Attributes:
+        rotation: range of angles, radians.
+        is_flat: whether slices are turned in their plane only, as nnU-Net does with thick ones.
+        drawn_size: voxels per axis of which nothing is missing after turning and scaling.
+        mirror_axes: axes of the plan.
+    """
+
+    rotation: tuple[float, float]
+    is_flat: bool
+    drawn_size: tuple[int, ...]
+    mirror_axes: tuple[int, ...]
+
+    @classmethod
+    def of_nnunet(cls, size: Sequence[int]) -> "Liberties":
+        """Those that nnU-Net takes with images of a size."""
+        # It asks a trainer for nothing else.
+        stand_in = SimpleNamespace(
+            configuration_manager=SimpleNamespace(patch_size=tuple(size)),
+            print_to_log_file=lambda text: None,
+        )
+        rotation, is_flat, drawn_size, mirror_axes = (
+            nnUNetTrainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size(stand_in)
+        )
+        drawn_size = tuple(int(n) for n in drawn_size)
+        return cls(rotation, bool(is_flat), drawn_size, tuple(mirror_axes))
+
+
+def augmentation_of(
+    trainer: nnUNetTrainer, settings: EncoderSettings, size: Sequence[int], section: str
+) -> Augmentation:
     """nnU-Net's augmentation for the trainer's plan, as far as the settings leave it.
+
+    Args:
+        trainer: whose data are augmented.
+        settings: of the training.
+        size: voxels per axis of what the network sees.
+        section: of the settings in the plans file, for messages.
 
     Raises:
         ValueError: if the settings name an axis that the plan does not have.
     """
-    plan = trainer.configuration_manager
-    rotation, is_flat, _, mirror_axes = (
-        trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
-    )
-    num_axes = len(plan.patch_size)
+    plan, liberties = trainer.configuration_manager, Liberties.of_nnunet(size)
+    rotation, mirror_axes = liberties.rotation, liberties.mirror_axes
     if are_films(channel_names_of(trainer.dataset_json) or ()):
         rotation, mirror_axes = rotation_range(FILM_ROTATION_DEGREES), ()
     if settings.max_rotation_degrees is not None:
         rotation = rotation_range(settings.max_rotation_degrees)
     if settings.mirror_axes is not None:
         mirror_axes = settings.mirror_axes
-        if any(axis not in range(num_axes) for axis in mirror_axes):
+        if any(axis not in range(len(size)) for axis in mirror_axes):
             raise ValueError(
-                f'"mirror_axes" {list(mirror_axes)} (settings in section "{CLASSIFICATION}") names '
-                f"an axis that a plan of {num_axes} axes does not have; they are 0 to "
-                f"{num_axes - 1}."
+                f'"mirror_axes" {list(mirror_axes)} (settings in section "{section}") names '
+                f"an axis that a plan of {len(size)} axes does not have; they are 0 to "
+                f"{len(size) - 1}."
             )
     transforms = trainer.get_training_transforms(
-        plan.patch_size,
+        size,
         rotation,
         None,
         mirror_axes,
-        is_flat,
+        liberties.is_flat,
         use_mask_for_norm=plan.use_mask_for_norm,
     )
     return Augmentation(transforms, any(plan.use_mask_for_norm))

@@ -6,7 +6,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
+from nnunetv2_pcrl.tasks.encoder.settings import EncoderSettings
 
 
 class WarmUpCosine(LRScheduler):
@@ -43,7 +43,7 @@ class WarmUpCosine(LRScheduler):
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
 
-def adamw(network: nn.Module, settings: ClassificationSettings) -> AdamW:
+def adamw(network: nn.Module, settings: EncoderSettings) -> AdamW:
     """The optimiser of everything that learns; a linear probe leaves the encoder out.
 
     nnU-Net's log shows the rate of the first group, the linear layer.
@@ -58,7 +58,7 @@ def adamw(network: nn.Module, settings: ClassificationSettings) -> AdamW:
     return optimizer
 
 
-def take_rates(optimizer: Optimizer, settings: ClassificationSettings) -> None:
+def take_rates(optimizer: Optimizer, settings: EncoderSettings) -> None:
     """Gives the optimiser the rates of the settings, also after it was loaded with others."""
     rates = (settings.head_lr, settings.initial_lr)
     for group, rate in zip(optimizer.param_groups, rates, strict=False):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnunetv2_pcrl.datasets.classes import ClassTable
-from nnunetv2_pcrl.tasks.classification.ranking import auroc, average_precision
+from nnunetv2_pcrl.tasks.encoder.ranking import auroc, average_precision
 
 METRICS = {"auroc": auroc, "average_precision": average_precision}
 NUM_REPLICATES, REPLICATES_AT_ONCE = 1000, 100

@@ -1,7 +1,9 @@
-"""What a person sees of a classification in training: progress.png, its record, the log's line."""
+"""What a person sees of such a training: progress.png, its record, the log's line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
@@ -13,7 +15,6 @@ from nnunetv2_pcrl.monitoring.pretraining_monitor import EXPECTED_PROGRESS_S, SH
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
 from nnunetv2_pcrl.monitoring.vocabulary import Card, Chart, Line, Shown
-from nnunetv2_pcrl.tasks.classification.split import ClassSplit
 from nnunetv2_pcrl.tasks.start import citations_of
 from nnunetv2_pcrl.training.monitored_run import command_of, data_of, run_of
 
@@ -31,8 +32,26 @@ OWN_NAMES = (
 MOST_CLASSES = 8
 
 
-def classification_shown(names: tuple[str, ...]) -> Shown:
-    """What a classification shows: loss, and how well each class is told from the others.
+@dataclass(frozen=True)
+class Described:
+    """What a training is, for its record.
+
+    Attributes:
+        method: in words.
+        classes: names of what is told apart.
+        training, validation: cases.
+        data: further facts by name.
+    """
+
+    method: str
+    classes: tuple[str, ...]
+    training: Sequence[str]
+    validation: Sequence[str]
+    data: Mapping[str, Any]
+
+
+def classes_shown(names: tuple[str, ...]) -> Shown:
+    """What is shown: loss, and how well each class is told from the others.
 
     Args:
         names: of the classes.
@@ -78,18 +97,18 @@ def epoch_text(logged: Mapping[str, list], num_epochs: int) -> str:
     )
 
 
-class ClassificationProgress:
+class EncoderProgress:
     """Draws and records a training after every epoch; its failures do not end the training."""
 
-    def __init__(self, trainer: nnUNetTrainer, split: ClassSplit):
+    def __init__(self, trainer: nnUNetTrainer, described: Described):
         """Watches a trainer that is about to train, in the first process.
 
         Args:
             trainer: with `settings`.
-            split: its cases.
+            described: what it is.
         """
-        self._trainer, self._split = trainer, split
-        self._shown = classification_shown(split.train.names)
+        self._trainer, self._described = trainer, described
+        self._shown = classes_shown(described.classes)
         self._guard = Guard(trainer.print_to_log_file)
         self._pace = Pace(SHARE_OF_PICTURES, EXPECTED_PROGRESS_S)
 
@@ -108,16 +127,18 @@ class ClassificationProgress:
                         Path(trainer.output_folder) / "progress.png",
                         f"{title}: {done} of {trainer.num_epochs} epochs",
                     )
-            train, val = self._split.train, self._split.val
+            described = self._described
+            training, validation = list(described.training), list(described.validation)
             record = {
-                "method": "classification with the planned encoder",
+                "method": described.method,
                 "run": run,
                 "command": command_of(trainer),
-                "cases": {"training": train.identifiers, "validation": val.identifiers},
+                "cases": {"training": training, "validation": validation},
                 "data": {
-                    "training cases": len(train),
-                    "validation cases": len(val),
-                    "classes": list(train.names),
+                    "training cases": len(training),
+                    "validation cases": len(validation),
+                    "classes": list(described.classes),
+                    **described.data,
                     **data_of(trainer),
                 },
                 "settings": trainer.settings.as_plain(),

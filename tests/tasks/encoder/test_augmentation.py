@@ -10,7 +10,7 @@ from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.utils.nnunet_masking import MaskImageTransform
 from classified_dataset import classified_dataset
 
-from nnunetv2_pcrl.tasks.classification.augmentation import (
+from nnunetv2_pcrl.tasks.encoder.augmentation import (
     Augmentation,
     are_films,
     augmentation_of,
@@ -43,7 +43,7 @@ def augmentation(preprocessed, channel="ultrasound", dim=2, mask=False, **settin
     name = "2d" if dim == 2 else "3d_fullres"
     dataset.plans["configurations"][name]["use_mask_for_norm"] = [mask]
     trainer = dataset.trainer(PCRLv2ClassificationTrainer, name)
-    return augmentation_of(trainer, trainer.settings)
+    return augmentation_of(trainer, trainer.settings, trainer.input_size(), "classification")
 
 
 def parts_of(augmented, kind):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from nnunetv2_pcrl.tasks.classification.ranking import auroc, average_precision
+from nnunetv2_pcrl.tasks.encoder.ranking import auroc, average_precision
 
 SCORES = np.array([0.1, 0.4, 0.35, 0.8])
 LABELS = np.array([0, 0, 1, 1])

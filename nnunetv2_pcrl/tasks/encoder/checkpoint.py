@@ -1,4 +1,4 @@
-"""What a checkpoint of a classification holds beside nnU-Net's entries, and how it is read."""
+"""What a checkpoint of these trainings holds beside nnU-Net's entries, and how it is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor
 
 from nnunetv2_pcrl.datasets.classes import ClassTable
-from nnunetv2_pcrl.settings.plans_file import CLASSIFICATION
-from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
+from nnunetv2_pcrl.tasks.encoder.settings import EncoderSettings
+from nnunetv2_pcrl.tasks.encoder.task import Task
 from nnunetv2_pcrl.tasks.start import unwrapped
 from nnunetv2_pcrl.weights.reading import load_safely
 
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """A classification as its checkpoint describes it.
+    """A training as its checkpoint describes it.
 
     Attributes:
         names: of the classes.
@@ -30,7 +30,7 @@ class TrainedClassifier:
 
     names: tuple[str, ...]
     kind: str
-    settings: ClassificationSettings
+    settings: EncoderSettings
     plans: dict[str, Any]
     dataset_json: dict[str, Any]
     configuration: str
@@ -41,7 +41,7 @@ def checkpoint_of(trainer: nnUNetTrainer, classes: ClassTable) -> dict[str, Any]
     """The checkpoint of a trainer after its current epoch; tensors and plain values only.
 
     Args:
-        trainer: in training.
+        trainer: in training, with `task` and `settings`.
         classes: what it learns.
     """
     scaler = trainer.grad_scaler
@@ -58,6 +58,7 @@ def checkpoint_of(trainer: nnUNetTrainer, classes: ClassTable) -> dict[str, Any]
         "inference_allowed_mirroring_axes": trainer.inference_allowed_mirroring_axes,
         "classes": list(classes.names),
         "class_kind": classes.kind,
+        "section": trainer.task.section,
         "settings": trainer.settings.as_plain(),
     }
 
@@ -73,29 +74,33 @@ def check_classes(checkpoint: Mapping[str, Any], classes: ClassTable) -> None:
     learned = (list(checkpoint["classes"]), checkpoint["class_kind"])
     if learned != (list(classes.names), classes.kind):
         raise ValueError(
-            f"The checkpoint has learned the {learned[1]} classes {learned[0]}, classes.csv has "
+            f"The checkpoint has learned the {learned[1]} classes {learned[0]}, the table has "
             f"the {classes.kind} classes {list(classes.names)}: put the former table back, or "
             f"train anew without --c."
         )
 
 
-def read_classifier(path: Path) -> TrainedClassifier:
+def read_classifier(path: Path, task: Task) -> TrainedClassifier:
     """Reads a checkpoint without running anything that it may contain.
 
+    Args:
+        path: of the checkpoint.
+        task: that it must be of.
+
     Raises:
-        ValueError: if there is none, or if it is not of a classification.
+        ValueError: if there is none, or if it is of another training.
     """
     content = load_safely(path)
-    if not isinstance(content, dict) or "class_kind" not in content:
+    if not isinstance(content, dict) or content.get("section") != task.section:
         raise ValueError(
-            f"{path} is no checkpoint of a classification. Train one with nnUNetv2_train and -tr "
-            f"PCRLv2ClassificationTrainer."
+            f"{path} is no checkpoint of {task.title}. Train one with nnUNetv2_train and -tr "
+            f"{task.trainer_name}."
         )
     arguments = content["init_args"]
     return TrainedClassifier(
         tuple(content["classes"]),
         content["class_kind"],
-        ClassificationSettings.from_values(content["settings"], CLASSIFICATION),
+        task.settings.from_values(content["settings"], task.section),
         arguments["plans"],
         arguments["dataset_json"],
         arguments["configuration"],

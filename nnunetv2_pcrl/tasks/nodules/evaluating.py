@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from nnunetv2_pcrl.datasets.positions import (
     DIAMETER,
@@ -14,9 +15,10 @@ from nnunetv2_pcrl.datasets.positions import (
     read_scans,
 )
 from nnunetv2_pcrl.datasets.raw import write_json, write_table
-from nnunetv2_pcrl.evaluation.froc_figure import draw_froc
+from nnunetv2_pcrl.monitoring.looks import save
 from nnunetv2_pcrl.tasks.nodules.challenge import EXCLUDED, RATES
 from nnunetv2_pcrl.tasks.nodules.froc import froc, interval, resampled_sensitivities
+from nnunetv2_pcrl.tasks.nodules.froc_figure import FROC, draw_froc
 from nnunetv2_pcrl.tasks.nodules.hits import Judgement, judge
 from nnunetv2_pcrl.tasks.nodules.report import summary_of
 
@@ -88,8 +90,8 @@ def evaluate_nodules(
     files = {"scores": tables.scores, "annotations": tables.annotations, "excluded": excluded}
     sources = {name: path and str(path) for name, path in files.items()}
     write_json(folder / SUMMARY, {**summary, "marks_per_scan": marks_per_scan, **sources})
-    paths = (folder / SUMMARY, *_write_curve(judgement, summary, num_resamples, folder))
-    return NoduleEvaluation(summary, excluded, remarks, paths)
+    _, paths = write_curve(judgement, summary, num_resamples, folder)
+    return NoduleEvaluation(summary, excluded, remarks, (folder / SUMMARY, *paths))
 
 
 def _scans(
@@ -114,10 +116,17 @@ def _scans(
     return scans, tuple(remarks)
 
 
-def _write_curve(
+def write_curve(
     judgement: Judgement, summary: dict[str, Any], num_resamples: int, folder: Path
-) -> list[Path]:
-    """The curve as a table and as a picture."""
+) -> tuple[Figure, list[Path]]:
+    """Writes the curve as a table and as a picture; the picture, and the paths written.
+
+    Args:
+        judgement: of all scans.
+        summary: of it.
+        num_resamples: bootstrap samples of the scans.
+        folder: that is there.
+    """
     curve = froc(judgement)
     rows = zip(curve.thresholds, curve.false_positives, curve.sensitivities, strict=True)
     header = ("threshold", "false_positives_per_scan", "sensitivity")
@@ -129,4 +138,5 @@ def _write_curve(
         f"CPM {summary['cpm']:.3f} (95 % interval {low:.3f} to {high:.3f})\n"
         f"{summary['num_nodules']} nodules in {summary['num_scans']} scans"
     )
-    return [folder / CURVE, *draw_froc(rates, curve.at(rates), limits, RATES, title, folder)]
+    figure = draw_froc(rates, curve.at(rates), limits, RATES, title)
+    return figure, [folder / CURVE, *save(figure, folder, FROC)]

@@ -1,77 +1,67 @@
 """Training images by number, and all inputs of cases, as batches."""
 
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from nnunetv2_pcrl.datasets.classes import ClassTable
-from nnunetv2_pcrl.tasks.classification.framing import Framing
-from nnunetv2_pcrl.views.boxes import Box
-from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
 # Tells these draws apart from others of the same seed.
 ORDER_STREAM, IMAGE_STREAM = 21, 22
 
 
-@dataclass(frozen=True)
-class CaseReader:
-    """Reads inputs of preprocessed cases.
-
-    Attributes:
-        folder: preprocessed data of the configuration.
-        framing: of the inputs.
-    """
-
-    folder: str | os.PathLike
-    framing: Framing
+class Reader(Protocol):
+    """Reads what the network sees of a case."""
 
     def drawn(self, identifier: str, generator: torch.Generator) -> Tensor:
-        """One input of a case, shape [C, *patch]."""
-        case = self._opened(identifier)
-        return self._read(case, self.framing.drawn_box(case.image_size, generator))
+        """One input of a case, for training, shape [C, ...]."""
 
-    def inputs(self, identifier: str) -> Iterator[Tensor]:
-        """All inputs of a case, each of shape [C, *patch]."""
-        case = self._opened(identifier)
-        for box in self.framing.boxes(case.image_size):
-            yield self._read(case, box)
-
-    def _opened(self, identifier: str) -> PreprocessedCase:
-        try:
-            return PreprocessedCase(self.folder, identifier)
-        except UnusableCaseError as error:
-            raise _unusable(identifier, error) from error
-
-    def _read(self, case: PreprocessedCase, box: Box) -> Tensor:
-        try:
-            return self.framing.framed(case.read(box))
-        except UnusableCaseError as error:
-            raise _unusable(case.identifier, error) from error
+    def inputs(self, identifier: str) -> Iterator[tuple[str, Tensor]]:
+        """All inputs of a case, each of shape [C, *input], with what its logits belong to."""
 
 
-def _unusable(identifier: str, error: UnusableCaseError) -> ValueError:
-    return ValueError(
-        f"Case {identifier} cannot be used: {error}. Preprocess it again, or take it out of "
-        f"classes.csv."
-    )
+class Order(Protocol):
+    """Which case a sample shows, by the number of the sample."""
+
+    def row(self, number: int) -> int:
+        """The case of a sample, as its place in the table."""
+
+
+class ShuffledOrder:
+    """Every case comes once before any comes again."""
+
+    def __init__(self, num_cases: int, seed: int):
+        """Draws nothing yet.
+
+        Args:
+            num_cases: in the table.
+            seed: of the draws.
+        """
+        self._num_cases, self._seed = num_cases, seed
+
+    def row(self, number: int) -> int:
+        """The case of a sample, as its place in the table."""
+        turn, place = divmod(number, self._num_cases)
+        generator = seeded_generator(self._seed, ORDER_STREAM, turn)
+        return int(torch.randperm(self._num_cases, generator=generator)[place])
 
 
 class TrainingSamples(Dataset):
     """Augmented inputs by number; number i is a function of the seed and i, whoever makes it.
 
-    Every case comes once before any comes again. Keys: `image` [C, *patch], `target` [K].
+    Keys: `image` [C, *input], `target` [K].
     """
 
     def __init__(
         self,
-        reader: CaseReader,
+        reader: Reader,
         table: ClassTable,
+        order: Order,
         augment: Callable[[Tensor, tuple[int, ...]], Tensor],
         seed: int,
     ):
@@ -80,29 +70,23 @@ class TrainingSamples(Dataset):
         Args:
             reader: of the cases.
             table: the training cases with their classes.
+            order: of the cases.
             augment: takes an input and the numbers that decide its draws.
             seed: of all draws.
         """
         self.reader = reader
         self.table = table
+        self.order = order
         self.augment = augment
         self.seed = seed
 
     def __getitem__(self, number: int) -> dict:
         """The sample of that number."""
-        row = self.row(number)
+        row = self.order.row(number)
         numbers = (self.seed, IMAGE_STREAM, number)
         image = self.reader.drawn(self.table.identifiers[row], seeded_generator(*numbers))
         target = torch.from_numpy(self.table.targets[row]).float()
         return {"image": self.augment(image, numbers), "target": target}
-
-    def row(self, number: int) -> int:
-        """The case of a sample, as its place in the table."""
-        turn, place = divmod(number, len(self.table))
-        order = torch.randperm(
-            len(self.table), generator=seeded_generator(self.seed, ORDER_STREAM, turn)
-        )
-        return int(order[place])
 
 
 class OwnNumbers:
@@ -125,16 +109,20 @@ class OwnNumbers:
 
 
 class AllInputs(IterableDataset):
-    """All inputs of cases, one after another. Keys: `case`, `image` [C, *patch].
+    """All inputs of cases, one after another. Keys: `case`, `image` [C, *input].
 
     Background workers share the cases.
     """
 
-    def __init__(self, inputs_of: Callable[[str], Iterator[Tensor]], identifiers: Sequence[str]):
+    def __init__(
+        self,
+        inputs_of: Callable[[str], Iterator[tuple[str, Tensor]]],
+        identifiers: Sequence[str],
+    ):
         """Reads nothing yet.
 
         Args:
-            inputs_of: gives the inputs of a case.
+            inputs_of: gives the inputs of a case, each with what its logits belong to.
             identifiers: of the cases.
         """
         self._inputs_of, self._identifiers = inputs_of, identifiers
@@ -144,8 +132,8 @@ class AllInputs(IterableDataset):
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for identifier in self._identifiers[first::step]:
-            for image in self._inputs_of(identifier):
-                yield {"case": identifier, "image": image}
+            for name, image in self._inputs_of(identifier):
+                yield {"case": name, "image": image}
 
 
 def loader_of(

@@ -5,9 +5,9 @@ import math
 import pytest
 from planned_networks import planned_network
 
-from nnunetv2_pcrl.tasks.classification.network import Classifier
-from nnunetv2_pcrl.tasks.classification.schedule import WarmUpCosine, adamw, take_rates
 from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
+from nnunetv2_pcrl.tasks.encoder.network import Classifier
+from nnunetv2_pcrl.tasks.encoder.schedule import WarmUpCosine, adamw, take_rates
 
 
 @pytest.fixture

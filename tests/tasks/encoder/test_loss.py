@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nnunetv2_pcrl.tasks.classification.loss import probabilities, summed_loss
+from nnunetv2_pcrl.tasks.encoder.loss import probabilities, summed_loss
 
 NAN = math.nan
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from nnunetv2_pcrl.datasets.classes import ClassTable
+from nnunetv2_pcrl.tasks.classification.case_reader import CaseReader
 from nnunetv2_pcrl.tasks.classification.framing import Framing
-from nnunetv2_pcrl.tasks.classification.samples import (
+from nnunetv2_pcrl.tasks.encoder.samples import (
     AllInputs,
-    CaseReader,
     OwnNumbers,
+    ShuffledOrder,
     TrainingSamples,
     loader_of,
 )
@@ -37,8 +38,12 @@ def noisy(image, numbers):
     return image + torch.rand(image.shape, generator=generator) / 10
 
 
+def samples_of(reader, table, seed=0) -> TrainingSamples:
+    return TrainingSamples(reader, table, ShuffledOrder(len(table), seed), noisy, seed)
+
+
 def test_every_case_comes_once_before_any_comes_again_with_its_own_target(reader, table):
-    samples = TrainingSamples(reader, table, noisy, seed=0)
+    samples = samples_of(reader, table)
     for first in (0, 5, 10):
         shown = [samples[first + n] for n in range(5)]
         numbers = [int(sample["image"].mean()) for sample in shown]
@@ -49,19 +54,16 @@ def test_every_case_comes_once_before_any_comes_again_with_its_own_target(reader
 
 
 def test_a_sample_is_a_function_of_seed_and_number(reader, table):
-    samples, again = (TrainingSamples(reader, table, noisy, seed=1) for _ in range(2))
+    samples, again = (samples_of(reader, table, seed=1) for _ in range(2))
     assert torch.equal(samples[7]["image"], again[7]["image"])
-    orders = {
-        seed: [TrainingSamples(reader, table, noisy, seed).row(n) for n in range(15)]
-        for seed in (1, 2)
-    }
+    orders = {seed: [ShuffledOrder(5, seed).row(n) for n in range(15)] for seed in (1, 2)}
     assert orders[1] != orders[2]
     assert orders[1][:5] != orders[1][5:10]
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_batches_go_on_where_an_earlier_run_stopped_whoever_makes_them(reader, table, num_workers):
-    samples = TrainingSamples(reader, table, noisy, seed=0)
+    samples = samples_of(reader, table)
 
     def batches(first, count, workers):
         numbers = OwnNumbers(3, range(3), first)

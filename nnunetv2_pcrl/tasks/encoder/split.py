@@ -1,14 +1,13 @@
-"""Which cases a classification trains and validates on, and what a person should know of them."""
+"""Which cases a training of classes learns from and validates on, and what to know of them."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_pcrl.datasets.classes import ClassTable, find_classes, read_classes
+from nnunetv2_pcrl.datasets.classes import ClassTable
 from nnunetv2_pcrl.label_folds.class_folds import patients_in_both, write_patient_folds
 from nnunetv2_pcrl.label_folds.splits import SPLITS_NAME, read_splits
-from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
 
 FOLD_ALL = "all"
 
@@ -25,19 +24,6 @@ class ClassSplit:
     train: ClassTable
     val: ClassTable
     remarks: tuple[str, ...]
-
-
-def read_table(preprocessed: Path, settings: ClassificationSettings) -> ClassTable:
-    """The classes of a data set, with what the settings make of uncertain and empty fields.
-
-    Args:
-        preprocessed: folder of the data set in nnUNet_preprocessed.
-        settings: of the classification.
-
-    Raises:
-        ValueError: if there is no table, or if it is damaged.
-    """
-    return read_classes(find_classes(preprocessed), settings.uncertain, settings.blank)
 
 
 def split_cases(

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from nnunetv2_pcrl.datasets.classes import ClassTable
-from nnunetv2_pcrl.tasks.classification.scores import mean_of_defined, quick_scores, scores_of
+from nnunetv2_pcrl.tasks.encoder.scores import mean_of_defined, quick_scores, scores_of
 
 NAN = math.nan
 
