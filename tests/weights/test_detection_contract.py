@@ -7,6 +7,8 @@ pretrained one repeated and divided by their number.
 """
 
 import pydoc
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from prepared_dataset import configuration, plans
 from nnunetv2_pcrl.weights.adaptation_plan import build_adaptation_plan
 from nnunetv2_pcrl.weights.portable import write_weights
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "detection.md"
 VOLUMES = ("3d", "anisotropic")
 # Read by name to build the encoder; the first three are looked up as Python objects.
 ENCODER_KEYS = (
@@ -96,6 +99,22 @@ def test_every_key_that_is_read_is_there_with_its_type(portable):
     assert architecture["arch_kwargs"]["dropout_op"] is None
     (pretraining,) = plan["pretrain_plan"]["configurations"].values()
     assert len(pretraining["patch_size"]) == 3
+
+
+def test_the_page_names_the_entries_that_are_read_and_what_stands_in_them(portable):
+    _, content = portable
+    text = PAGE.read_text(encoding="utf-8").partition("## What is read of the file")[2]
+    named = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", text, re.MULTILINE))
+    assert len(named) == 8
+    found = {}
+    for path in named:
+        entry = content
+        for key in path.split("."):
+            entry = entry[key]
+        found[path.rpartition(".")[2]] = entry
+    for key in ("key_to_stem", "key_to_encoder", "arch_class_name"):
+        (said,) = (text for path, text in named.items() if path.endswith(key))
+        assert said.startswith(f"`{found[key]}`")
 
 
 @pytest.mark.parametrize("num_channels", [1, 2])

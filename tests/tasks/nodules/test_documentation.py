@@ -53,6 +53,8 @@ def run(line: str, *more: str) -> None:
 def downloads(nnunet_folders, monkeypatch):
     """Four scans in two subsets, each with a bright nodule and a dark candidate."""
     monkeypatch.chdir(nnunet_folders)
+    # Planning needs a worker.
+    monkeypatch.setenv("nnUNet_n_proc_DA", "1")
     source = nnunet_folders / "DOWNLOADS" / "LUNA16"
     random = np.random.default_rng(0)
     candidates, nodules = [[*POSITION, "class"]], [[*POSITION, "diameter_mm"]]
@@ -76,7 +78,6 @@ def downloads(nnunet_folders, monkeypatch):
 
 @pytest.mark.slow
 def test_the_page_runs_from_the_download_to_the_score(downloads, one_thread, monkeypatch):
-    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     prepared, results = (
         downloads / name / "Dataset016_LUNA16" for name in ("nnUNet_preprocessed", "nnUNet_results")
     )
@@ -84,6 +85,7 @@ def test_the_page_runs_from_the_download_to_the_score(downloads, one_thread, mon
     convert, prepare = preparing.strip().splitlines()
     run(convert, "-np", "1", "--subset")
     run(prepare, "-np", "1")
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     shrink(prepared / f"{PLANS}.json")
     pretrain, train, _, predict = training.replace("\\\n", "").strip().splitlines()
     for line in (pretrain, train):
