@@ -112,6 +112,8 @@ class ViewSamples(Dataset):
         self.recipe = recipe
         self.position = position
         self.places = places or range(batch_size)
+        # The batch that was asked for last, and its cases.
+        self._picked: tuple[int, list[int]] = (-1, [])
 
     def numbers(self) -> Iterator[int]:
         """Numbers of the wanted samples, without end."""
@@ -146,16 +148,22 @@ class ViewSamples(Dataset):
 
     def _candidates(self, number: int, generator: torch.Generator) -> Iterator[str]:
         """The case of a sample, by a permutation per batch, and others for the case it fails."""
-        num_cases = len(self.identifiers)
         batch, place = divmod(number, self.batch_size)
-        order = seeded_generator(self.position.seed, self.position.stream, 0, batch)
-        permutations = -(-self.batch_size // num_cases)
-        picks = torch.cat([torch.randperm(num_cases, generator=order) for _ in range(permutations)])
-        left = list(range(num_cases))
-        for attempt in range(min(num_cases, MAX_CASES_PER_SAMPLE)):
-            pick = int(picks[place]) if attempt == 0 else left[integer(0, len(left) - 1, generator)]
-            left.remove(pick)
-            yield self.identifiers[pick]
+        first = self._picks(batch)[place]
+        yield self.identifiers[first]
+        left = [case for case in range(len(self.identifiers)) if case != first]
+        for _ in range(min(len(left), MAX_CASES_PER_SAMPLE - 1)):
+            yield self.identifiers[left.pop(integer(0, len(left) - 1, generator))]
+
+    def _picks(self, batch: int) -> list[int]:
+        """The cases of a batch's samples, drawn once for all of them."""
+        if self._picked[0] != batch:
+            num_cases = len(self.identifiers)
+            order = seeded_generator(self.position.seed, self.position.stream, 0, batch)
+            permutations = range(-(-self.batch_size // num_cases))
+            picks = [torch.randperm(num_cases, generator=order) for _ in permutations]
+            self._picked = batch, torch.cat(picks).tolist()
+        return self._picked[1]
 
     def _read_region(self, identifier: str, generator: torch.Generator) -> tuple[Tensor, Drawn]:
         """Draws views of a case until those that must vary do, and reads their region."""
