@@ -13,6 +13,7 @@ import torch
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunetv2_pcrl.monitoring.progress_bar import EpochBar
+from nnunetv2_pcrl.networks.compiled import compile_stages
 from nnunetv2_pcrl.training.batch_memory import check_batch_fits, is_out_of_memory
 from nnunetv2_pcrl.training.cases import check_split_is_possible
 from nnunetv2_pcrl.training.cosine import CosineLRScheduler
@@ -50,9 +51,12 @@ class SSLTrainer(SteppedRun):
         with self._without_reducer():
             super().initialize()
         self.joint_batch.broadcast(self.network)
+        if super()._do_i_compile():
+            self.print_to_log_file("Using torch.compile...")
+            compile_stages(self.network)
 
     def _do_i_compile(self):
-        """No: a step calls the parts of the network, which compiling the whole does not reach."""
+        """Not the network as a whole: a step calls its parts, which are compiled instead."""
         return False
 
     def _set_batch_size_and_oversample(self):

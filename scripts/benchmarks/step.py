@@ -1,14 +1,18 @@
-"""Memory and time of every method's step against a segmentation step of the same plan.
+"""Memory and time of every method's step against a segmentation step and against PCRLv2's.
 
     python scripts/benchmarks/step.py [--methods PCRLv2 MAE] [--plan plain|residual] [--batch 16]
+    python scripts/benchmarks/step.py --device cuda --amp --patch 128 128 128 --features 32
 
-Each step runs in a process of its own: the peak is that of the process (CPU) or of the allocator
-(CUDA), less what was in use before the first step. Times are medians over the repeats; on a shared
-machine only the ratios mean anything. --compile and --channels_last measure each method with and
-without; --naive measures the step that has everything in one graph.
+One table over all methods. On a CPU each step runs in a process of its own, and its memory is the
+peak of that process less what was in use before the first step. On a GPU it is the allocator's
+peak, weights and views included. Times are medians over the repeats, behind steps that warm up; on
+a CPU they are those of the process and not of the clock, which other work would lengthen. Only the
+ratios mean anything. --compiled and --channels_last measure each step with and without; --naive
+measures the step that has everything in one graph.
 """
 
 import argparse
+import gc
 import json
 import resource
 import statistics
@@ -16,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
@@ -28,14 +33,17 @@ from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.registry import METHODS, method_named
 from nnunetv2_pcrl.methods.variants import settings_for
-from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients
+from nnunetv2_pcrl.networks.compiled import compile_stages
+from nnunetv2_pcrl.training.gradient_cache import Precision, accumulate_gradients
+from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.micro_batch import MicroBatch
-from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.training.update import update
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
 PLAN_BATCH = 2
 NUM_STAGES = 5
 SEGMENTATION = "segmentation"
+REFERENCE = "PCRLv2"
 CHANGES = ("naive", "compiled", "channels_last")
 
 
@@ -69,9 +77,30 @@ def planned_network(plan: str, features: int) -> nn.Module:
     return ResidualEncoderUNet(n_blocks_per_stage=blocks, n_conv_per_stage_decoder=1, **common)
 
 
-def segmentation_step(args: argparse.Namespace) -> Callable[[], None]:
+class Mixed:
+    """Mixed precision of a step as nnU-Net has it, or none."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.device, self.is_wanted = args.device, args.amp
+        self.scaler = torch.amp.GradScaler(args.device) if args.amp else None
+
+    def autocast(self) -> AbstractContextManager:
+        """The context of forward passes: half precision on a GPU, bfloat16 on a CPU."""
+        return torch.autocast(self.device) if self.is_wanted else nullcontext()
+
+    @property
+    def scale(self) -> float | Tensor:
+        """Factor of the loss."""
+        one = torch.ones((), device=self.device)
+        return 1.0 if self.scaler is None else self.scaler.scale(one)
+
+
+def segmentation_step(args: argparse.Namespace, change: str) -> Callable[[], None]:
     """One step of stock nnU-Net training, deep supervision included."""
     network = planned_network(args.plan, args.features).to(args.device)
+    if change == "compiled":
+        network.compile()
+    changed(network, change)
     loss = DC_and_CE_loss(
         {"batch_dice": False, "smooth": 1e-5, "do_bg": False},
         {},
@@ -85,11 +114,14 @@ def segmentation_step(args: argparse.Namespace) -> Callable[[], None]:
         torch.randint(0, 3, (PLAN_BATCH, 1, *(s // 2**i for s in args.patch)), device=args.device)
         for i in range(NUM_STAGES - 1)
     ]
+    mixed, alone = Mixed(args), JointBatch(PLAN_BATCH)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss(network(images), targets).backward()
-        optimizer.step()
+        with mixed.autocast():
+            value = loss(network(images), targets)
+        (mixed.scale * value).backward()
+        update(network, optimizer, mixed.scaler, alone)
 
     return step
 
@@ -101,24 +133,31 @@ def pretraining_step(args: argparse.Namespace, name: str, change: str) -> Callab
     method = kind(settings_for(kind, facts, given), facts)
     network = method.build(planned_network(args.plan, args.features)).to(args.device)
     if change == "compiled":
-        network.backbone.compile()
-    elif change == "channels_last":
-        network.to(memory_format=torch.channels_last_3d)
+        compile_stages(network)
+    changed(network, change)
     optimizer = method.optimizer(network)
     views = views_of(method, args)
     micro_batch = None
     if change != "naive":
         micro_batch = MicroBatch.of_plan(PLAN_BATCH, args.patch, None, method.largest_view)
     generator = torch.Generator().manual_seed(0)
+    mixed, alone = Mixed(args), JointBatch(method.settings.batch_size)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         objective = method.objective(network, 0.5, generator)
-        accumulate_gradients(network, views, objective, micro_batch)
-        optimizer.step()
+        precision = Precision(mixed.autocast, mixed.scale)
+        accumulate_gradients(network, views, objective, micro_batch, precision)
+        update(network, optimizer, mixed.scaler, alone)
         method.after_update(network, 0.5)
 
     return step
+
+
+def changed(network: nn.Module, change: str) -> None:
+    """Sets the memory format, if that is the change."""
+    if change == "channels_last":
+        network.to(memory_format=torch.channels_last_3d)
 
 
 def views_of(method: Method, args: argparse.Namespace) -> dict[str, Tensor]:
@@ -128,38 +167,73 @@ def views_of(method: Method, args: argparse.Namespace) -> dict[str, Tensor]:
     made: dict[str, list[Tensor]] = {}
     for number in range(method.settings.batch_size):
         drawn = recipe.draw(size, 1, seeded_generator(1, number))
-        region: Box = drawn.region
-        for name, values in drawn.prepared().make(image[(slice(None), *region.slices)]).items():
+        region = image[(slice(None), *drawn.region.slices)].to(args.device)
+        for name, values in drawn.prepared().make(region).items():
             made.setdefault(name, []).append(values)
-    return {name: torch.stack(values, dim=1).to(args.device) for name, values in made.items()}
+    return {name: torch.stack(values, dim=1) for name, values in made.items()}
 
 
-def measure(args: argparse.Namespace) -> dict[str, float]:
+def measure(args: argparse.Namespace, kind: str) -> dict[str, float]:
     """Runs one kind of step in this process.
 
     Returns:
         Peak memory of the steps in MiB and median seconds of a step.
     """
-    if args.device == "cpu":
-        torch.set_num_threads(args.threads)
-    name, _, change = args.only.partition(":")
-    step = segmentation_step(args) if name == SEGMENTATION else None
-    step = step or pretraining_step(args, name, change)
     on_gpu = args.device == "cuda"
-    before = torch.cuda.memory_allocated() if on_gpu else _resident_peak()
+    if on_gpu:
+        # As nnU-Net trains.
+        torch.backends.cudnn.benchmark = True
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+    else:
+        torch.set_num_threads(args.threads)
+    name, _, change = kind.partition(":")
+    if name == SEGMENTATION:
+        step = segmentation_step(args, change)
+    else:
+        step = pretraining_step(args, name, change)
+    clock = time.perf_counter if on_gpu else time.process_time
+    before = before if on_gpu else _resident_peak()
     seconds = []
-    for _ in range(args.repeats + 1):
-        begin = time.perf_counter()
+    for _ in range(args.warmup + args.repeats):
+        begin = clock()
         step()
         if on_gpu:
             torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(clock() - begin)
     peak = torch.cuda.max_memory_allocated() if on_gpu else _resident_peak()
-    return {"mib": (peak - before) / 2**20, "seconds": statistics.median(seconds[1:] or seconds)}
+    return {"mib": (peak - before) / 2**20, "seconds": statistics.median(seconds[args.warmup :])}
+
+
+def measured_apart(kind: str) -> dict[str, float]:
+    """As `measure`, in a process of its own."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--only", kind]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _resident_peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def table(results: dict[str, dict[str, float]]) -> str:
+    """All steps, each against the segmentation step and against PCRLv2's, if that was measured."""
+    against = [name for name in (SEGMENTATION, REFERENCE) if name in results]
+    lines = [
+        f"| step | MiB | s | {' | '.join(f'memory, time / {name}' for name in against)} |",
+        "|---" * (3 + len(against)) + "|",
+    ]
+    for kind, found in results.items():
+        ratios = [
+            ", ".join(f"{found[k] / results[name][k]:.2f}" for k in ("mib", "seconds"))
+            for name in against
+        ]
+        lines.append(
+            f"| {kind} | {found['mib']:.0f} | {found['seconds']:.3f} | {' | '.join(ratios)} |"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -174,26 +248,25 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--warmup", type=int, default=1, help="steps that are not counted")
+    parser.add_argument("--amp", action="store_true", help="mixed precision")
     parser.add_argument("--naive", action="store_true", help="also everything in one graph")
     parser.add_argument("--compiled", action="store_true", help="also with torch.compile")
     parser.add_argument("--channels_last", action="store_true", help="also in that memory format")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.only:
-        print(json.dumps(measure(args)))
+        print(json.dumps(measure(args, args.only)))
         return
     changes = ["", *(change for change in CHANGES if getattr(args, change))]
-    kinds = [SEGMENTATION, *(f"{n}:{c}".rstrip(":") for n in args.methods for c in changes)]
-    print(f"{'step':<26} {'MiB':>7} {'s':>7}  memory  time  (of a segmentation step)")
+    kinds = [f"{n}:{c}".rstrip(":") for n in (SEGMENTATION, *args.methods) for c in changes]
     results = {}
     for kind in kinds:
-        command = [sys.executable, __file__, *sys.argv[1:], "--only", kind]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found = results[kind] = json.loads(done.stdout.splitlines()[-1])
-        memory, seconds = (found[k] / results[SEGMENTATION][k] for k in ("mib", "seconds"))
-        print(
-            f"{kind:<26} {found['mib']:7.0f} {found['seconds']:7.2f}  {memory:6.2f} {seconds:5.1f}"
-        )
+        if kind == f"{SEGMENTATION}:naive":
+            continue
+        results[kind] = measure(args, kind) if args.device == "cuda" else measured_apart(kind)
+        print(f"{kind}: {results[kind]['seconds']:.3f} s, {results[kind]['mib']:.0f} MiB")
+    print(table(results))
 
 
 if __name__ == "__main__":

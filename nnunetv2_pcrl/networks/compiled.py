@@ -1,0 +1,55 @@
+"""torch.compile for what a step passes: the stages of every pyramid, one by one and in place."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# With gradient, without and in evaluation; views of several sizes, parts of a batch, a single view.
+MAX_GRAPHS_PER_STAGE = 32
+
+
+def compile_stages(network: nn.Module, **options: Any) -> None:
+    """Has torch compile the stages of all pyramids of a network when they are first called.
+
+    A step passes any level, with and without gradient. As a whole, a backbone would be compiled
+    again for each of them; its stages are the same for all. Names of weights stay, and copies of
+    the network are not compiled.
+
+    Args:
+        network: the network, teachers included; a pyramid is what has `write_into`.
+        options: of `torch.compile`.
+    """
+    limit = torch._dynamo.config.cache_size_limit
+    torch._dynamo.config.cache_size_limit = max(limit, MAX_GRAPHS_PER_STAGE)
+    for pyramid in network.modules():
+        if hasattr(pyramid, "write_into"):
+            for stage in stages_of(pyramid):
+                # What nn.Module.compile sets, and what copies and pickles leave out.
+                stage._compiled_call_impl = torch.compile(_own_code(stage), **options)
+
+
+def stages_of(pyramid: nn.Module) -> list[nn.Module]:
+    """What a pyramid passes, in any order: stem and stages of the encoder, those of a decoder."""
+    stem = getattr(pyramid.encoder, "stem", None)
+    return [
+        *([] if stem is None else [stem]),
+        *pyramid.encoder.stages,
+        *getattr(pyramid, "transpconvs", ()),
+        *getattr(pyramid, "stages", ()),
+    ]
+
+
+def _own_code(stage: nn.Module) -> Callable[[Tensor], Tensor]:
+    """A function that passes the stage, with code that is no other's.
+
+    torch keeps what it has compiled with the code. Stages that share it would search each other's
+    graphs at every call, and soon have more than torch keeps, which it then no longer compiles.
+    """
+
+    def passed(x: Tensor) -> Tensor:
+        return stage.forward(x)
+
+    passed.__code__ = passed.__code__.replace()
+    return passed

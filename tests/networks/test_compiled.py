@@ -1,0 +1,127 @@
+"""Backbones whose stages torch compiles: the same features, names and copies, few graphs."""
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import pytest
+import torch
+from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
+from torch import nn
+
+from nnunetv2_pcrl.networks.compiled import compile_stages, stages_of
+from nnunetv2_pcrl.networks.encoder import Encoder
+from nnunetv2_pcrl.networks.momentum import copy_without_gradient
+from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
+from nnunetv2_pcrl.networks.skip import SkipUNet
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class CountedGraphs:
+    """A backend of torch.compile that runs graphs as they are."""
+
+    def __init__(self):
+        self.number = 0
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list) -> Callable:
+        self.number += 1
+        return graph.forward
+
+
+def planned(architecture: type[nn.Module] = PlainConvUNet) -> nn.Module:
+    torch.manual_seed(0)
+    is_plain = architecture is PlainConvUNet
+    return architecture(
+        input_channels=1,
+        n_stages=3,
+        features_per_stage=[4, 8, 8],
+        conv_op=nn.Conv2d,
+        kernel_sizes=3,
+        strides=[1, 2, 2],
+        num_classes=2,
+        n_conv_per_stage_decoder=1,
+        conv_bias=True,
+        norm_op=nn.InstanceNorm2d,
+        norm_op_kwargs={"affine": True},
+        nonlin=nn.LeakyReLU,
+        deep_supervision=True,
+        **{"n_conv_per_stage" if is_plain else "n_blocks_per_stage": 1},
+    )
+
+
+class Network(nn.Module):
+    """A student and its teacher."""
+
+    def __init__(self, backbone: nn.Module):
+        super().__init__()
+        self.backbone = backbone
+        self.teacher = copy_without_gradient(backbone)
+
+
+def ways(network: Network) -> list[list[torch.Tensor]]:
+    """What a step asks of a network: any level, with and without gradient, parts of a batch."""
+    found = []
+    for size, count in ((16, 7), (8, 5)):
+        generator = torch.Generator().manual_seed(size)
+        views = torch.randn(count, 1, size, size, generator=generator)
+        for highest in (None, 0, 1):
+            for part in (views[:3], views[3:5], views):
+                found.append(network.backbone(part, highest))
+                with torch.no_grad():
+                    found.append(network.teacher(part, highest))
+                    if highest is not None:
+                        found.append(network.backbone(part, highest))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("pyramid", "architecture"),
+    [(NonSkipUNet, PlainConvUNet), (SkipUNet, ResidualEncoderUNet), (Encoder, PlainConvUNet)],
+)
+def test_every_stage_is_compiled_a_few_times_and_gives_the_same_features(pyramid, architecture):
+    network = Network(pyramid(planned(architecture)))
+    expected = ways(network)
+    graphs = CountedGraphs()
+    compile_stages(network, backend=graphs)
+    for ours, wanted in zip(ways(network), expected, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, wanted, strict=True))
+    once, stages = graphs.number, len(stages_of(network.backbone))
+    # Student and teacher; with and without gradient, a first size and then any.
+    assert 2 * stages <= once <= 3 * 3 * stages
+    ways(network)
+    assert graphs.number == once
+
+
+def test_gradients_are_those_of_the_network_as_it_is():
+    network = NonSkipUNet(planned())
+    compiled = copy.deepcopy(network)
+    compile_stages(compiled, backend=CountedGraphs())
+    views = torch.randn(3, 1, 16, 16)
+    for each in (network, compiled):
+        sum((level**2).mean() for level in each(views)).backward()
+    for parameter, other in zip(network.parameters(), compiled.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, other.grad)
+
+
+def test_names_stay_and_copies_are_not_compiled():
+    network = NonSkipUNet(planned())
+    names = list(network.state_dict())
+    graphs = CountedGraphs()
+    compile_stages(network, backend=graphs)
+    assert list(network.state_dict()) == names
+    for other in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        other(torch.randn(2, 1, 16, 16))
+    assert graphs.number == 0
+    target = planned()
+    network.write_into(target)
+    assert torch.equal(
+        target.encoder.stages[0][0].convs[0].conv.weight,
+        network.encoder.stages[0][0].convs[0].conv.weight,
+    )
+
+
+def test_no_stage_is_forgotten():
+    network = SkipUNet(planned(ResidualEncoderUNet))
+    inside = {id(p) for stage in stages_of(network) for p in stage.parameters()}
+    assert inside == {id(p) for p in network.parameters()}
