@@ -107,6 +107,7 @@ class WatchedMethod:
             ),
             (doubled - image)[0].abs(),
             (matrix,) if self.has_matrix else (),
+            box_names={"parts": ("a", "b")},
         )
 
 

@@ -39,25 +39,27 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
 
 
 def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -> Tensor:
-    """Each query is to find its own key among itself and the keys of a queue.
+    """Each query is to find its own key among those of the batch and of a queue.
 
-    For every query q with its key k it is
-    -log(exp(q k / t) / (exp(q k / t) + sum over the queue of exp(q n / t))), averaged over the
-    queries. No image of a batch sees another one. Computed in single precision at least.
+    For every query q_i with its key k_i it is
+    -log(exp(q_i k_i / t) / sum of exp(q_i n / t) over all k_j and all n of the queue),
+    averaged over the queries. Computed in single precision at least.
 
     Args:
         queries: of length 1, [N, F].
         keys: of length 1, of the same images, [N, F]; receive no gradient.
-        queue: earlier keys, of length 1, [K, F]; receive no gradient.
+        queue: earlier keys, of length 1, [K, F], K >= 0; receive no gradient.
         temperature: t, above 0.
 
     Returns:
-        Scalar >= 0; ln(K + 1) where all keys look alike.
+        Scalar >= 0; ln(K + N) where all keys look alike.
 
     Raises:
         ValueError: if shapes do not fit together, or t is not above 0.
 
-    Source: He et al. 2020 (MoCo).
+    Source: He et al. 2020 (MoCo), there without the keys of other images of the batch. These are
+    of the same teacher and the same normalisation as an image's own key; keys of earlier steps
+    can be told from it by their age alone.
     """
     if queries.shape != keys.shape or queries.ndim != 2 or queue.shape[1:] != keys.shape[1:]:
         raise ValueError(
@@ -68,11 +70,10 @@ def info_nce(queries: Tensor, keys: Tensor, queue: Tensor, temperature: float) -
         raise ValueError(f"the temperature of a contrast must be above 0, got {temperature}")
     # Autocast would take the product of matrices to half precision.
     with torch.autocast(queries.device.type, enabled=False):
-        queries, keys, queue = (
+        queries, candidates = (
             rows.to(torch.promote_types(rows.dtype, torch.float32))
-            for rows in (queries, keys.detach(), queue.detach())
+            for rows in (queries, torch.cat([keys.detach(), queue.detach().to(keys.dtype)]))
         )
-        own = (queries * keys).sum(dim=1, keepdim=True)
-        logits = torch.cat([own, queries @ queue.to(queries.dtype).T], dim=1) / temperature
-        targets = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
-        return F.cross_entropy(logits, targets)
+        logits = queries @ candidates.to(queries.dtype).T / temperature
+        own = torch.arange(len(queries), device=queries.device)
+        return F.cross_entropy(logits, own)

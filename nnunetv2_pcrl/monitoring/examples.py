@@ -182,7 +182,7 @@ def panel_rows(
         name, *directions = cut.plane.words or ("",)
         channel = channels[group[0]] if len(group) == 1 and len(channels) > 1 else ""
         label = (", ".join(filter(None, (name, channel))), *directions)
-        source, rectangles = cut.source()
+        source, rectangles = cut.source(pictures.box_names)
         difference = None
         if pictures.difference is not None:
             difference = cut.panel(Column(pictures.difference_title, pictures.difference))
@@ -238,8 +238,8 @@ class _Cut:
         error = sum(errors) / len(errors) if errors else None
         return Panel(column.title, _picture(flat), self.plane.aspect(voxel), error)
 
-    def source(self) -> tuple[Panel, tuple[Rectangle, ...]]:
-        """The whole image's slice, and where the views lie in it."""
+    def source(self, names: Mapping[str, tuple[str, ...]]) -> tuple[Panel, tuple[Rectangle, ...]]:
+        """The whole image's slice, and where the views, some of them named, lie in it."""
         cut, centre, size = self.plane.cut, self._centre, self.example.case.image_size
         start, extent = [0] * 3, list(size)
         start[cut], extent[cut] = centre[cut], 1
@@ -247,11 +247,12 @@ class _Cut:
         flat = self.plane.through(slab.numpy(), 0)
         rectangles = []
         for kind, boxes in self.example.drawn.boxes.items():
-            for flat_box in boxes:
+            named = names.get(kind, ("",) * len(boxes))
+            for flat_box, name in zip(boxes, named, strict=True):
                 box = self.example.in_volume(flat_box)
                 place = self.plane.rectangle(box.start, box.size, size)
                 is_cut = box.start[cut] <= centre[cut] < box.stop[cut]
-                rectangles.append(Rectangle(kind, *place, is_cut))
+                rectangles.append(Rectangle(kind, *place, is_cut, name))
         aspect = self.plane.aspect(self._lifted)
         return Panel("source and views", _picture(flat), aspect), tuple(rectangles)
 

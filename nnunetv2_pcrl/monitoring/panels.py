@@ -54,12 +54,14 @@ class Rectangle:
         kind: of view, for a person.
         start, size: in pixels, rows first.
         is_cut: whether the shown slice passes the box.
+        name: of the view, to be found in a table; empty for none.
     """
 
     kind: str
     start: tuple[int, int]
     size: tuple[int, int]
     is_cut: bool
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _read_row(stored: np.lib.npyio.NpzFile, number: int, row: dict) -> PanelRow:
         source,
         tuple(row["source_window"]),
         tuple(
-            Rectangle(r["kind"], tuple(r["start"]), tuple(r["size"]), r["is_cut"])
+            Rectangle(**{**r, "start": tuple(r["start"]), "size": tuple(r["size"])})
             for r in row["rectangles"]
         ),
         tuple(panels),

@@ -27,7 +27,7 @@ EXAMPLE_GAP = 0.26
 LEAST_ROW, MOST_ROW = 0.75, 2.4
 # Of kinds of views, in their order: bright on grey, and far from one another.
 COLOURS = ("#ff9d2e", "#4fb3ff", "#9dff5c", "#ff6ad5", "#ffe14d")
-MOST_WRITTEN_VALUES = 64
+MOST_WRITTEN_VALUES, LEAST_WRITTEN_VALUE = 64, 0.05
 
 
 def draw_pictures(rows: Sequence[PanelRow], epoch: int, path: str | os.PathLike) -> None:
@@ -143,12 +143,13 @@ class _Page:
         counts = {kind: sum(r.kind == kind for r in row.rectangles) for kind in self._kinds}
         for rectangle in row.rectangles:
             line = 2.2 if counts[rectangle.kind] == 1 else 1.5
+            left = x + rectangle.start[1] * width / columns
+            top = y + rectangle.start[0] * height / rows
+            if rectangle.name:
+                _draw_name(ax, rectangle.name, left, top, self._colour(rectangle.kind))
             ax.add_patch(
                 Patch(
-                    (
-                        x + rectangle.start[1] * width / columns,
-                        y + rectangle.start[0] * height / rows,
-                    ),
+                    (left, top),
                     rectangle.size[1] * width / columns,
                     rectangle.size[0] * height / rows,
                     fill=False,
@@ -180,6 +181,21 @@ class _Page:
         if any(len(row.label) > 1 for row in self._rows):
             scale += "; directions are the source's: views may be mirrored and turned"
         ax.text(0.1, y + 0.22, scale, fontsize=9, va="center", color="#444444")
+
+
+def _draw_name(ax: Axes, name: str, left: float, top: float, colour: str) -> None:
+    """What a table calls a view, inside its upper left corner."""
+    ax.text(
+        left + 0.03,
+        top + 0.02,
+        name,
+        fontsize=7.5,
+        weight="bold",
+        color=colour,
+        va="top",
+        path_effects=[Stroke(linewidth=2, foreground="black"), Normal()],
+        zorder=4,
+    )
 
 
 def _coloured(image: np.ndarray, low: float, high: float, is_difference: bool) -> np.ndarray:
@@ -230,7 +246,8 @@ def _draw_matrix(ax: Axes, matrix: MatrixPanel, left: float, top: float, height:
     for (row, column), value in np.ndenumerate(matrix.values):
         x, y = left + margin + column * width, top + margin + row * drawn
         ax.add_patch(Patch((x, y), width, drawn, color=colours[row, column], linewidth=0))
-        if is_written:
+        # What rounds to nothing is seen by its colour, and would hide what does not.
+        if is_written and value >= LEAST_WRITTEN_VALUE:
             ink = "black" if value > 0.6 else "white"
             ax.text(
                 x + width / 2, y + drawn / 2, f"{value:.1f}", fontsize=7, color=ink,

@@ -5,7 +5,7 @@ charts and report need to know no method.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -217,6 +217,8 @@ class Pictures:
         matrices: tables beside them.
         window_of: number of the column whose range of values all columns are shown in.
         difference_title: of the difference.
+        box_names: what boxes of views are called in tables, by kind, in the order of the draw;
+            they are written into the source picture.
     """
 
     box: Box
@@ -225,3 +227,4 @@ class Pictures:
     matrices: tuple[Matrix, ...] = ()
     window_of: int = 0
     difference_title: str = "|restoration - target|"
+    box_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

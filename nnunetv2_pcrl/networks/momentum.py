@@ -1,6 +1,7 @@
 """Teachers: copies of a module that follow it slowly and get no gradient."""
 
 import copy
+import math
 from typing import TypeVar
 
 import torch
@@ -39,3 +40,15 @@ def move(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
             value.lerp_(other.to(value.dtype), 1 - momentum)
         else:
             value.copy_(other)
+
+
+def rising_momentum(first: float, done: float) -> float:
+    """From its first value to 1 by a half cosine: the teacher settles as the training ends.
+
+    Args:
+        first: in [0, 1].
+        done: part of the way, in [0, 1].
+
+    Source: Grill et al. 2020 (BYOL).
+    """
+    return 1 - (1 - first) * (1 + math.cos(math.pi * done)) / 2

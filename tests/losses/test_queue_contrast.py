@@ -17,8 +17,11 @@ def rows(count: int, seed: int, size: int = 6) -> torch.Tensor:
 @pytest.mark.parametrize(("size", "expected"), [(16384, 9.7041), (15, 2.7726)])
 def test_where_all_keys_look_alike_it_is_the_logarithm_of_their_number(size, expected):
     same = rows(1, 0).expand(3, -1)
-    loss = info_nce(same, same, same[:1].expand(size, -1), 0.2)
+    loss = info_nce(same[:1], same[:1], same[:1].expand(size, -1), 0.2)
     assert float(loss) == pytest.approx(expected, abs=5e-5)
+    # Keys of other images of the batch count as those of the queue.
+    of_three = info_nce(same, same, same[:1].expand(size - 2, -1), 0.2)
+    torch.testing.assert_close(of_three, loss)
 
 
 def test_an_own_key_that_agrees_among_keys_at_right_angles():
@@ -28,12 +31,13 @@ def test_an_own_key_that_agrees_among_keys_at_right_angles():
     assert float(info_nce(query, query, queue, 0.2)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_it_is_the_literal_formula():
-    queries, keys, queue = rows(4, 1), rows(4, 2), rows(7, 3)
+@pytest.mark.parametrize("size", [0, 7])
+def test_it_is_the_literal_formula(size):
+    queries, keys, queue = rows(4, 1), rows(4, 2), rows(7, 3)[:size]
     terms = []
     for query, key in zip(queries, keys, strict=True):
-        own = torch.exp(query @ key / 0.3)
-        terms.append(-torch.log(own / (own + torch.exp(queue @ query / 0.3).sum())))
+        everything = sum(torch.exp(other @ query / 0.3) for other in (*keys, *queue))
+        terms.append(-torch.log(torch.exp(query @ key / 0.3) / everything))
     torch.testing.assert_close(info_nce(queries, keys, queue, 0.3), torch.stack(terms).mean())
 
 
@@ -43,9 +47,12 @@ def test_queries_alone_get_gradient():
     assert queries.grad.any() and keys.grad is None and queue.grad is None
 
 
-def test_an_image_sees_no_other_image_of_its_batch():
+def test_keys_of_other_images_of_the_batch_are_as_those_of_the_queue():
     queries, keys, queue = rows(4, 1), rows(4, 2), rows(5, 3)
-    alone = [info_nce(queries[n : n + 1], keys[n : n + 1], queue, 0.2) for n in range(4)]
+    alone = []
+    for n in range(4):
+        others = torch.cat([keys[:n], keys[n + 1 :], queue])
+        alone.append(info_nce(queries[n : n + 1], keys[n : n + 1], others, 0.2))
     torch.testing.assert_close(info_nce(queries, keys, queue, 0.2), torch.stack(alone).mean())
 
 

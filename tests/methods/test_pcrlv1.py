@@ -37,7 +37,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 GEOMETRIES = ("2d", "3d", "anisotropic")
 SMALL = {"queue_size": 15, "embedding_size": 8}
-CLEAN = {"p_shuffling": 0.0, "p_painting": 0.0, "blur_sigma": 0.0}
+CLEAN = {
+    "p_shuffling": 0.0,
+    "p_painting": 0.0,
+    "num_cut_outs": 0,
+    "blur_sigma": 0.0,
+    "log_gamma": 0.0,
+    "contrast": 0.0,
+}
 
 
 def region_of(image: torch.Tensor, drawn: DrawnViews) -> torch.Tensor:
@@ -184,9 +191,11 @@ def test_encoder_and_decoder_learn_and_nothing_is_registered_twice(geometry):
 
 def test_a_queue_wraps_and_forgets_the_oldest_keys():
     queue = KeyQueue(5, 2)
+    assert len(queue.known) == 0
     for step in range(3):
         queue.remember(torch.full((3, 2), float(step + 1)))
         queue.advance()
+        assert len(queue.known) == min(5, 3 * (step + 1)) and queue.known.all()
     # 3 + 3 + 3 keys on 5 places.
     assert queue.keys[:, 0].tolist() == [2.0, 3.0, 3.0, 3.0, 2.0]
     assert int(queue.position) == 4
@@ -203,9 +212,22 @@ def test_keys_of_a_step_are_no_negatives_of_their_own_step():
     assert int(case.network.queue.position) == BATCH_SIZE
     assert torch.equal(case.network.queue.keys[BATCH_SIZE:], before[BATCH_SIZE:])
     assert not torch.equal(case.network.queue.keys[:BATCH_SIZE], before[:BATCH_SIZE])
-    torch.testing.assert_close(
-        case.network.queue.keys.norm(dim=1), torch.ones(15, dtype=torch.float64)
-    )
+    known = case.network.queue.known
+    torch.testing.assert_close(known.norm(dim=1), torch.ones(BATCH_SIZE, dtype=torch.float64))
+
+
+def test_places_that_no_key_has_come_to_are_no_negatives():
+    case = small_case()
+    first = accumulate_gradients(case.network, case.batch, objective_of(case), None)
+    case.network.queue.keys.normal_()
+    again = accumulate_gradients(case.network, case.batch, objective_of(case), None)
+    assert float(again["contrast"]) == float(first["contrast"])
+    # Nothing but the batch is there: four keys that look alike would cost ln 4.
+    watched = evaluate(case.network, case.batch, objective_of(case, None), None)
+    assert float(watched["contrast_of_alike"]) == pytest.approx(math.log(BATCH_SIZE))
+    case.method.after_update(case.network, 0.25)
+    watched = evaluate(case.network, case.batch, objective_of(case, None), None)
+    assert float(watched["contrast_of_alike"]) == pytest.approx(math.log(2 * BATCH_SIZE))
 
 
 def test_the_teacher_moves_after_the_update_and_neither_it_nor_the_queue_in_a_validation():
@@ -216,12 +238,15 @@ def test_the_teacher_moves_after_the_update_and_neither_it_nor_the_queue_in_a_va
     network.queue.advance()
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
-    case.method.after_update(network, 0.25)
+    case.method.after_update(network, 0.5)
+    part = 0.95
+    assert case.method.schedules(0.5) == {"teacher_momentum": pytest.approx(part)}
     for name, value in network.teacher.state_dict().items():
         student = before[f"backbone.{name}"]
-        torch.testing.assert_close(value, 0.9 * before[f"teacher.{name}"] + 0.1 * student)
+        torch.testing.assert_close(value, part * before[f"teacher.{name}"] + (1 - part) * student)
     for name, value in network.teacher_projection.state_dict().items():
-        own = 0.9 * before[f"teacher_projection.{name}"] + 0.1 * before[f"projection.{name}"]
+        student = before[f"projection.{name}"]
+        own = part * before[f"teacher_projection.{name}"] + (1 - part) * student
         torch.testing.assert_close(value, own)
 
 
@@ -310,15 +335,30 @@ def test_settings_that_cannot_work_are_refused(settings, message):
         method_on(PCRLv1, facts_of("2d"), **settings)
 
 
+def test_images_are_cut_out_and_volumes_painted():
+    plane, volume = (method_on(PCRLv1, facts_of(geometry)).settings for geometry in ("2d", "3d"))
+    assert (plane.num_cut_outs, plane.p_painting, plane.p_shuffling) == (3, 0, 0)
+    assert (volume.num_cut_outs, volume.p_painting, volume.p_shuffling) == (0, 0.9, 0.5)
+    hole = {**CLEAN, "num_cut_outs": 1, "cut_out_part": 0.25}
+    method = method_on(PCRLv1, facts_of("2d"), **hole)
+    image = image_of(method.facts)
+    drawn = method.recipe().draw(image.shape[1:], 1, seeded_generator(0))
+    made = drawn.prepared().make(region_of(image, drawn))
+    clean = resample(region_of(image, drawn), drawn.prepared().group.lines)
+    size = math.prod(method.settings.view_size)
+    changed = (made["views"] != clean).flatten(1).sum(dim=1)
+    assert changed.tolist() == [size // 16] * 2
+
+
 def test_a_contrast_at_chance_and_restorations_at_the_mean_are_warned_of():
     method = method_on(PCRLv1, facts_of("2d"), queue_size=15)
     logged = {
         "lrs": [0.01] * 12,
         "epoch_end_timestamps": [1.0] * 12,
-        "val_contrast": [math.log(16)] * 12,
+        "val_contrast": [math.log(19)] * 12,
         "val_retrieval": [0.25] * 12,
         "val_restoration_error": [1.0] * 12,
-        "val_feature_spread_level_0": [0.0] * 12,
+        **{f"val_feature_spread_level_{level}": [0.0] * 12 for level in range(4)},
     }
     found = method.warnings(logged)
     assert set(found) == {
@@ -327,14 +367,15 @@ def test_a_contrast_at_chance_and_restorations_at_the_mean_are_warned_of():
         "the contrast on a plateau",
         "stuck at the mean",
     }
-    assert "(2.773)" in found["the contrast on a plateau"]
+    assert "(2.944)" in found["the contrast on a plateau"]
     without = method_on(PCRLv1, facts_of("2d"), contrast_weight=0.0)
     assert set(without.warnings(logged)) == {"stuck at the mean"}
 
 
 def test_numbers_are_told_relative_to_constant_answers():
-    method = method_on(PCRLv1, facts_of("2d"), queue_size=15)
-    means = {"contrast": math.log(16) / 2, "restoration": 0.5, "target_variance": 2.0}
+    method = method_on(PCRLv1, facts_of("2d"))
+    means = {"contrast": math.log(16) / 2, "contrast_of_alike": math.log(16)}
+    means |= {"restoration": 0.5, "target_variance": 2.0}
     found = method.summarised(means)
     assert found["contrast_relative"] == pytest.approx(0.5)
     assert found["restoration_error"] == 0.25

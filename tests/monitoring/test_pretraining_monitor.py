@@ -56,6 +56,7 @@ def test_pictures_and_progress_and_record_are_made_of_any_data(tmp_path, write_c
         np.testing.assert_allclose(doubled.image, 2 * target.image, rtol=1e-6)
         np.testing.assert_allclose(row.difference.image, abs(target.image), rtol=1e-6)
         assert [r.kind for r in row.rectangles] == ["the view", "parts", "parts"]
+        assert [r.name for r in row.rectangles] == ["", "a", "b"]
         # What the source shows inside the view's box is the target.
         (row_start, column_start), (height, width) = row.rectangles[0].start, row.rectangles[0].size
         inside = row.source.image[row_start : row_start + height, column_start:][:, :width]

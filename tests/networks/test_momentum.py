@@ -3,7 +3,7 @@ import torch
 from planned_networks import planned_network, random_images
 from torch import nn
 
-from nnunetv2_pcrl.networks.momentum import copy_without_gradient, move
+from nnunetv2_pcrl.networks.momentum import copy_without_gradient, move, rising_momentum
 from nnunetv2_pcrl.networks.skip import SkipUNet
 
 
@@ -73,3 +73,8 @@ def test_a_momentum_outside_0_and_1_is_refused(momentum):
     student, teacher = student_and_teacher()
     with pytest.raises(ValueError, match=r"must be in \[0, 1\], got"):
         move(teacher, student, momentum)
+
+
+def test_a_momentum_rises_to_one_by_a_half_cosine():
+    assert [rising_momentum(0.9, done) for done in (0.0, 0.5, 1.0)] == pytest.approx([0.9, 0.95, 1])
+    assert rising_momentum(1.0, 0.3) == 1

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.method import Method, adamw
 from nnunetv2_pcrl.methods.pcrlv1 import showing
 from nnunetv2_pcrl.methods.pcrlv1.about import ABOUT
 from nnunetv2_pcrl.methods.pcrlv1.network import PCRLv1Network
@@ -16,7 +16,7 @@ from nnunetv2_pcrl.methods.pcrlv1.settings import PCRLv1Settings, defaults
 from nnunetv2_pcrl.methods.pcrlv1.views import QUARTER_TURNS, DrawnViews, PCRLv1Recipe
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
 from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
-from nnunetv2_pcrl.networks.momentum import move
+from nnunetv2_pcrl.networks.momentum import move, rising_momentum
 
 
 class PCRLv1(Method[PCRLv1Settings]):
@@ -62,6 +62,10 @@ class PCRLv1(Method[PCRLv1Settings]):
         num_bits = self.facts.num_axes + (QUARTER_TURNS if self.is_square else 0)
         return PCRLv1Network(planned, self.facts.num_channels, num_bits, self.settings)
 
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """AdamW: the contrast's gradient is a hundred times that of the restorations."""
+        return adamw(network, self.settings)
+
     def objective(
         self, network: PCRLv1Network, progress: float | None, generator: torch.Generator
     ) -> PCRLv1Objective:
@@ -73,26 +77,34 @@ class PCRLv1(Method[PCRLv1Settings]):
             "mixed_restoration": settings.restoration_weight / 2,
         }
         kind = PCRLv1Evaluation if progress is None else PCRLv1Objective
-        return kind(weights, settings.temperature)
+        return kind(weights, settings.temperature, self.num_levels)
+
+    def teacher_momentum(self, progress: float) -> float:
+        """From its setting to 1."""
+        return rising_momentum(self.settings.teacher_momentum, progress)
 
     def after_update(self, network: PCRLv1Network, progress: float) -> None:
         """The step's keys go into the queue, and the teacher follows the student."""
         network.queue.advance()
-        momentum = self.settings.teacher_momentum
+        momentum = self.teacher_momentum(progress)
         move(network.teacher.encoder, network.backbone.encoder, momentum)
         move(network.teacher_projection, network.projection, momentum)
 
+    def schedules(self, progress: float) -> dict[str, float]:
+        """The teacher's momentum."""
+        return {showing.MOMENTUM: self.teacher_momentum(progress)}
+
     def summarised(self, means: dict[str, float]) -> dict[str, float]:
         """Contrast and restoration relative to what a constant answer costs."""
-        return showing.summarised(means, self.settings)
+        return showing.summarised(means)
 
     def shown(self, num_levels: int) -> Shown:
         """Contrast, restorations and the state of the representation."""
-        return showing.shown(self.settings)
+        return showing.shown(num_levels, self.settings)
 
     def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
         """Of what the loss trains: a collapse, chance, plateaus, restorations stuck at the mean."""
-        return showing.warnings(logged, self.settings)
+        return showing.warnings(logged, self.num_levels, self.settings)
 
     def pictures(
         self, network: PCRLv1Network, drawn: DrawnViews, views: Mapping[str, Tensor]

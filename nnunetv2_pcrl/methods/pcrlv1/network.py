@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from nnunetv2_pcrl.methods.pcrlv1.settings import PCRLv1Settings
 from nnunetv2_pcrl.networks.encoder import Encoder, encoder_stages
-from nnunetv2_pcrl.networks.heads import ProjectionHead, RestorationHead
+from nnunetv2_pcrl.networks.heads import RestorationHead
 from nnunetv2_pcrl.networks.momentum import copy_without_gradient
 from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
+from nnunetv2_pcrl.networks.projector import Projector
 from nnunetv2_pcrl.networks.pyramid import stage_strides
 from nnunetv2_pcrl.networks.skip import SkipUNet
 
@@ -56,44 +57,46 @@ class Gate(nn.Module):
         return features * factors.view(*factors.shape, *[1] * (features.ndim - 2))
 
 
-class Projection(nn.Module):
-    """Pooled features to embeddings of length 1: BN, C -> F -> ReLU -> F.
+class Projection(Projector):
+    """Pooled features of all stages to embeddings of length 1.
 
-    Behind an instance normalisation pooled features hardly differ between images. Without the
-    normalisation over the batch, all images would look alike to the projection.
+    Behind an instance normalisation the pooled bottleneck alone hardly says which image it is.
     """
 
-    def __init__(self, channels: int, embedding_size: int):
-        super().__init__()
-        self.layers = nn.Sequential(
-            ProjectionHead(channels),
-            nn.Linear(channels, embedding_size),
-            nn.ReLU(),
-            nn.Linear(embedding_size, embedding_size),
-        )
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        """Pooled features [B, C] of one population of views to [B, F]; B >= 2."""
-        return F.normalize(self.layers(pooled), dim=1)
+    def forward(self, features: Tensor, factors: Tensor | None = None) -> Tensor:
+        """Pooled features [V, B, C] of one population of views to [V, B, F], V * B >= 2."""
+        return F.normalize(super().forward(features, factors), dim=2)
 
 
 class KeyQueue(nn.Module):
     """The newest keys of earlier steps, the oldest of which give way.
 
     Attributes:
-        keys: of length 1, [K, F]; random ones before the first K have come.
+        keys: of length 1, [K, F]; 0 where none has come yet.
         position: where the next key goes.
+        count: of keys that have come, K at most.
     """
 
     keys: Tensor
     position: Tensor
+    count: Tensor
 
     def __init__(self, size: int, embedding_size: int):
         super().__init__()
-        self.register_buffer("keys", F.normalize(torch.randn(size, embedding_size), dim=1))
+        self.register_buffer("keys", torch.zeros(size, embedding_size))
         self.register_buffer("position", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
         # Of the step that is being computed. No state: a checkpoint is written between two steps.
         self._fresh: Tensor | None = None
+
+    @property
+    def known(self) -> Tensor:
+        """The keys that have come, [count, F]. They are told apart from nothing else.
+
+        Random keys in the place of those to come would teach all images the same embedding, as it
+        is the easiest to tell from them.
+        """
+        return self.keys[: int(self.count)]
 
     def remember(self, keys: Tensor) -> None:
         """Keeps the keys [N, F] of this step, of all processes, until it has updated the weights.
@@ -111,6 +114,7 @@ class KeyQueue(nn.Module):
         places = (self.position + steps) % len(self.keys)
         self.keys[places] = self._fresh.to(self.keys.dtype)
         self.position.copy_((self.position + len(self._fresh)) % len(self.keys))
+        self.count.copy_((self.count + len(self._fresh)).clamp_max(len(self.keys)))
         self._fresh = None
 
 
@@ -119,7 +123,7 @@ class PCRLv1Network(PretrainingNetwork):
 
     Attributes:
         backbone: the student, planned encoder and decoder.
-        projection: of the student's pooled bottleneck.
+        projection: of the student's pooled stages.
         gate: of the bottleneck by a transform's code.
         restoration: of the decoder's last map.
         teacher: a slow copy of the encoder, a pyramid, without gradient.
@@ -133,7 +137,9 @@ class PCRLv1Network(PretrainingNetwork):
         super().__init__()
         self.backbone = EncodedUNet(planned)
         lowest, *_, highest = self.backbone.level_channels
-        self.projection = Projection(lowest, settings.embedding_size)
+        self.projection = Projection(
+            sum(self.backbone.level_channels), settings.hidden_size, settings.embedding_size
+        )
         self.gate = Gate(num_bits, lowest)
         conv_op = self.backbone.encoder.conv_op
         self.restoration = RestorationHead(conv_op, highest, num_image_channels)

@@ -13,8 +13,7 @@ from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Poo
 from nnunetv2_pcrl.methods.pcrlv1.network import PCRLv1Network, blended
 from nnunetv2_pcrl.monitoring.representation import representation_numbers
 from nnunetv2_pcrl.monitoring.vocabulary import of_level
-
-BOTTLENECK = frozenset({0})
+from nnunetv2_pcrl.networks.projector import joined_levels
 
 
 @dataclass(frozen=True)
@@ -24,19 +23,22 @@ class PCRLv1Objective(Objective):
     Attributes:
         weights: of the terms.
         temperature: of the contrast.
+        num_levels: stages of the encoder; the contrast reads all of them.
 
     Source: Zhou et al. 2021 (PCRLv1), without its mixtures of images.
     """
 
     weights: Mapping[str, float]
     temperature: float
+    num_levels: int
 
     @property
     def passes(self) -> tuple[Pass, ...]:
         """The teacher's keys, then the student: its passes bring the restorations."""
+        levels = frozenset(range(self.num_levels))
         return (
-            Pass("keys", "views", 1, BOTTLENECK, backbone="teacher"),
-            Pass("student", "views", 0, BOTTLENECK, maps=True),
+            Pass("keys", "views", 1, levels, backbone="teacher"),
+            Pass("student", "views", 0, levels, maps=True),
         )
 
     def of_views(
@@ -67,11 +69,11 @@ class PCRLv1Objective(Objective):
     def _embedded(self, network: PCRLv1Network, pooled: Pooled) -> tuple[Tensor, Tensor]:
         """The student's embeddings of the first views, the teacher's of the second ones."""
         with torch.no_grad():
-            keys = network.teacher_projection(pooled["keys"][0][0])
-        return network.projection(pooled["student"][0][0]), keys
+            keys = network.teacher_projection(joined_levels(pooled["keys"]))[0]
+        return network.projection(joined_levels(pooled["student"]))[0], keys
 
     def _contrast(self, network: PCRLv1Network, queries: Tensor, keys: Tensor) -> Tensor:
-        return info_nce(queries, keys, network.queue.keys, self.temperature)
+        return info_nce(queries, keys, network.queue.known, self.temperature)
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,13 @@ class PCRLv1Evaluation(PCRLv1Objective):
     def of_batch(self, network: PCRLv1Network, pooled: Pooled, tables: Batch) -> Numbers:
         """Besides the contrast, how well embeddings tell images apart."""
         queries, keys = self._embedded(network, pooled)
+        num_candidates = len(network.queue.known) + len(keys)
         return {
             "contrast": self._contrast(network, queries, keys),
+            "contrast_of_alike": keys.new_tensor(num_candidates).log(),
             **representation_numbers((queries, queries), (keys, keys), keys),
-            of_level("feature_spread", 0): feature_spread(pooled["student"][0][0]),
+            **{
+                of_level("feature_spread", level): feature_spread(features[0])
+                for level, features in pooled["student"].items()
+            },
         }

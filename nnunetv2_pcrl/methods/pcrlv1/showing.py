@@ -12,6 +12,7 @@ from nnunetv2_pcrl.monitoring import checks
 from nnunetv2_pcrl.monitoring.restoring import errors_by_channel
 from nnunetv2_pcrl.monitoring.telling_apart import TellingApart, Words
 from nnunetv2_pcrl.monitoring.vocabulary import (
+    LEARNING_RATE,
     Card,
     Chart,
     Column,
@@ -25,6 +26,7 @@ from nnunetv2_pcrl.views.boxes import Box
 
 # Relative to a constant answer: at or below, a term may stay where it is.
 SETTLED_CONTRAST, SETTLED_RESTORATION = 0.5, 0.5
+MOMENTUM = "teacher_momentum"
 WORDS = Words(
     finders="keys that find their image",
     found="Share of the teacher's second views whose most similar first view is that of their "
@@ -34,41 +36,43 @@ WORDS = Words(
 
 
 def chance_of(settings: PCRLv1Settings) -> float:
-    """The contrast where all keys look alike: ln(K + 1)."""
-    return math.log(settings.queue_size + 1)
+    """The contrast where all keys look alike and the queue is full: ln(K + N)."""
+    return math.log(settings.queue_size + settings.batch_size)
 
 
-def state_of(settings: PCRLv1Settings) -> TellingApart:
-    """What is shown of the embeddings: the bottleneck alone is compared."""
-    return TellingApart(1, candidates=settings.batch_size, words=WORDS)
+def state_of(num_levels: int, settings: PCRLv1Settings) -> TellingApart:
+    """What is shown of the embeddings."""
+    return TellingApart(num_levels, candidates=settings.batch_size, words=WORDS)
 
 
-def summarised(means: dict[str, float], settings: PCRLv1Settings) -> dict[str, float]:
-    """Adds contrast over ln(K + 1), and the restoration in units of the targets' variance."""
+def summarised(means: dict[str, float]) -> dict[str, float]:
+    """Adds contrast over that of keys alike, and restoration in units of the targets' variance."""
     if "contrast" not in means:
         return means
     variance = max(means["target_variance"], 1e-12)
     return {
         **means,
-        "contrast_relative": means["contrast"] / chance_of(settings),
+        "contrast_relative": means["contrast"] / means["contrast_of_alike"],
         "restoration_error": means["restoration"] / variance,
     }
 
 
-def shown(settings: PCRLv1Settings) -> Shown:
+def shown(num_levels: int, settings: PCRLv1Settings) -> Shown:
     """What is logged and how it is shown; a contrast without weight is logged alone."""
     contrasts = bool(settings.contrast_weight)
-    state = state_of(settings)
-    compared = (_contrast_chart(settings), *state.charts) if contrasts else ()
+    state = state_of(num_levels, settings)
+    compared = (CONTRAST_CHART, *state.charts) if contrasts else ()
     return Shown(
         series=(
             Series("contrast", short="contrast", is_term=contrasts),
             Series("restoration", short="restoration", is_term=True),
             Series("mixed_restoration", short="mixed", is_term=True),
             Series("target_variance"),
+            Series("contrast_of_alike", ("val",)),
             Series("contrast_relative", ("val",)),
             Series("restoration_error", ("val",)),
             *state.series,
+            Series(MOMENTUM, ()),
         ),
         charts=(*_restoration_charts(), *compared),
         cards=(
@@ -80,28 +84,28 @@ def shown(settings: PCRLv1Settings) -> Shown:
             ),
             *((CONTRAST_CARD, *state.cards) if contrasts else ()),
         ),
+        schedules=(LEARNING_RATE, Line(MOMENTUM, "teacher's momentum", 1, "dashed")),
         loss="The contrast, and the mean of both restorations, each with its weight.",
     )
 
 
 CONTRAST_CARD = Card(
-    "contrast / ln(K + 1)",
+    "contrast / that of keys alike",
     ("val_contrast_relative",),
-    text="1: images cannot be told from the keys of the queue.",
+    text="1: an image cannot be told from those of the batch and the queue.",
     short="contrast relative",
 )
-
-
-def _contrast_chart(settings: PCRLv1Settings) -> Chart:
-    alike = Line("", "all alike", -1, "dotted", constant=chance_of(settings))
-    return Chart(
-        "contrast with the queue",
-        (*both_phases("contrast", "contrast", 0), alike),
-        from_zero=True,
-        text="How hard it is to find an image's own key among those of the queue. The dotted line "
-        "is what equal embeddings cost.",
-        axis="cross entropy",
-    )
+CONTRAST_CHART = Chart(
+    "contrast with batch and queue",
+    (
+        *both_phases("contrast", "contrast", 0),
+        Line("val_contrast_of_alike", "all alike", -1, "dotted"),
+    ),
+    from_zero=True,
+    text="How hard it is to find an image's own key among those of the batch and the queue. The "
+    "dotted line is what equal embeddings cost: it rises until the queue is full.",
+    axis="cross entropy",
+)
 
 
 def _restoration_charts() -> tuple[Chart, ...]:
@@ -129,7 +133,9 @@ def _restoration_charts() -> tuple[Chart, ...]:
     )
 
 
-def warnings(logged: Mapping[str, list], settings: PCRLv1Settings) -> dict[str, str]:
+def warnings(
+    logged: Mapping[str, list], num_levels: int, settings: PCRLv1Settings
+) -> dict[str, str]:
     """What is wrong after the last epoch with what the loss trains."""
     found = {}
     if settings.contrast_weight:
@@ -139,7 +145,7 @@ def warnings(logged: Mapping[str, list], settings: PCRLv1Settings) -> dict[str, 
             "val_contrast", "the contrast", SETTLED_CONTRAST * chance, constant=chance
         )
         found |= {
-            **state_of(settings).warnings(logged, remedy),
+            **state_of(num_levels, settings).warnings(logged, remedy),
             **checks.plateau(logged, watched, settings.num_epochs, remedy),
         }
     remedy = (

@@ -17,7 +17,7 @@ from nnunetv2_pcrl.methods.reprec.objective import RepRecEvaluation, RepRecObjec
 from nnunetv2_pcrl.methods.reprec.settings import RepRecSettings, defaults
 from nnunetv2_pcrl.methods.reprec.views import DrawnViews, RepRecRecipe
 from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
-from nnunetv2_pcrl.networks.momentum import move
+from nnunetv2_pcrl.networks.momentum import move, rising_momentum
 
 
 class RepRec(Method[RepRecSettings]):
@@ -90,7 +90,7 @@ class RepRec(Method[RepRecSettings]):
             return 0.0
         part = self.settings.contrastive_part
         done = (progress - part) / (1 - part)
-        return 1 - (1 - self.settings.teacher_momentum) * (1 + math.cos(math.pi * done)) / 2
+        return rising_momentum(self.settings.teacher_momentum, done)
 
     def after_update(self, network: RepRecNetwork, progress: float) -> None:
         """The teacher follows the encoder."""

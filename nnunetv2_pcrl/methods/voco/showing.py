@@ -183,6 +183,7 @@ def pictures(
             Matrix("true overlap", overlaps, queries, names),
             Matrix("similarity", predicted, queries, names),
         ),
+        box_names={"base crops": names, "queries": queries},
     )
 
 

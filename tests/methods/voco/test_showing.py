@@ -127,4 +127,9 @@ def test_pictures_show_the_query_its_base_crops_and_both_tables(words):
     assert any(torch.equal(found.columns[2].image, base) for base in made["bases"])
     boxes = drawn.boxes
     assert list(boxes) == ["base crops", "queries"]
+    # Tables and the source picture call them alike.
+    assert found.box_names == {"base crops": true.columns, "queries": true.rows}
+    assert {kind: len(names) for kind, names in found.box_names.items()} == {
+        kind: len(of_kind) for kind, of_kind in boxes.items()
+    }
     assert Box.union(*boxes["base crops"]).contains(Box.union(*boxes["queries"]))
