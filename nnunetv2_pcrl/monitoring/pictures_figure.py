@@ -1,6 +1,7 @@
 """pictures.png: what is learned of fixed views, e.g. input, target, restorations, differences."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ LABEL = 2.1
 HEAD = 0.95
 FOOT = 0.6
 EXAMPLE_GAP = 0.26
+# Height of a line of notes, and the mean width of its letters.
+NOTE, LETTER = 0.17, 0.068
 LEAST_ROW, MOST_ROW = 0.75, 2.4
 # Of kinds of views, in their order: bright on grey, and far from one another.
 COLOURS = ("#ff9d2e", "#4fb3ff", "#9dff5c", "#ff6ad5", "#ffe14d")
@@ -71,7 +74,8 @@ class _Page:
         ]
         self.width = max(self._lefts[-1] + CELL + 0.1, 9.0)
         gaps = [self._gap(number) for number in range(len(rows))]
-        self.height = HEAD + sum(self._heights) + sum(gaps) + FOOT
+        notes = NOTE * (len(self._notes) - 1)
+        self.height = HEAD + sum(self._heights) + sum(gaps) + FOOT + notes
 
     def _gap(self, number: int) -> float:
         rows = self._rows
@@ -175,12 +179,18 @@ class _Page:
             x += 0.38 + 0.075 * len(kind) + 0.3
         if any(not r.is_cut for row in self._rows for r in row.rectangles):
             ax.text(x, y, "dotted: not in this slice", fontsize=9, va="center", color="#444444")
-        scale = "range: 1st to 99th percentile, the source by its own, the others by the target's"
+        for number, line in enumerate(self._notes):
+            ax.text(0.1, y + 0.22 + number * NOTE, line, fontsize=9, va="center", color="#444444")
+
+    @property
+    def _notes(self) -> list[str]:
+        """How to read the pictures, in lines as wide as the page."""
+        text = "range: 1st to 99th percentile, the source by its own, all others by one of them"
         if self._rows[0].difference is not None:
-            scale += "; difference: black = 0, bright = half of that range"
+            text += "; difference: black = 0, bright = half of that range"
         if any(len(row.label) > 1 for row in self._rows):
-            scale += "; directions are the source's: views may be mirrored and turned"
-        ax.text(0.1, y + 0.22, scale, fontsize=9, va="center", color="#444444")
+            text += "; directions are the source's: views may be mirrored and turned"
+        return textwrap.wrap(text, int((self.width - 0.2) / LETTER))
 
 
 def _draw_name(ax: Axes, name: str, left: float, top: float, colour: str) -> None:

@@ -72,13 +72,24 @@ def test_a_transform_can_be_undone_and_that_of_no_flip_and_no_turn_changes_nothi
     assert torch.equal(nothing.applied(image), image)
     seen = set()
     for seed in range(40):
-        transform = draw_transform(len(size), is_square, seeded_generator(seed))
+        transform = draw_transform(len(size), is_square, 1.0, seeded_generator(seed))
         seen.add(transform.code)
         made = transform.applied(image)
         back = torch.rot90(made, -(transform.turns or 0), (-2, -1))
         back = back.flip([1 + a for a, flip in enumerate(transform.flips) if flip])
         assert torch.equal(back, image)
     assert len(seen) > (8 if is_square else 6)
+
+
+def test_a_chance_decides_whether_a_view_is_restored_as_it_lies():
+    def is_drawn(chance: float, seed: int) -> bool:
+        transform = draw_transform(3, True, chance, seeded_generator(seed))
+        return any(transform.flips) or transform.turns != 0
+
+    assert not any(is_drawn(0.0, seed) for seed in range(50))
+    # Of 32 draws one is no change.
+    assert 0.9 < sum(is_drawn(1.0, seed) for seed in range(300)) / 300 < 1
+    assert 0.4 < sum(is_drawn(0.5, seed) for seed in range(300)) / 300 < 0.57
 
 
 def test_planes_are_turned_only_where_size_and_spacing_are_equal():

@@ -47,6 +47,13 @@ class PCRLv1Settings(DistortionSettings, PairSettings):
     p_painting: float = Field(
         0.9, ge=0, le=1, description="chance that a part is painted over; 0 in 2D"
     )
+    p_transform: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="chance that a view is to be restored mirrored and turned, by its code, and "
+        "not as it lies",
+    )
     num_cut_outs: int = Field(0, ge=0, description="cut-outs of a view; 3 in 2D")
     cut_out_part: float = Field(
         1 / 7, gt=0, le=1, description="side of a cut-out over the side of the view"

@@ -42,10 +42,21 @@ class Transform:
         return torch.rot90(image.flip(axes), self.turns or 0, (-2, -1))
 
 
-def draw_transform(num_axes: int, is_square: bool, generator: torch.Generator) -> Transform:
-    """Mirrors every axis in half of the draws; turns where the plane is square."""
-    flips = tuple(coin(generator) for _ in range(num_axes))
-    return Transform(flips, integer(0, QUARTER_TURNS - 1, generator) if is_square else None)
+def draw_transform(
+    num_axes: int, is_square: bool, chance: float, generator: torch.Generator
+) -> Transform:
+    """Nothing but for a chance; then every axis is mirrored in half of the draws, squares turned.
+
+    Args:
+        num_axes: 2 or 3.
+        is_square: whether the plane of the last two axes is.
+        chance: that anything is drawn, in [0, 1].
+        generator: random source.
+    """
+    is_drawn = uniform(0, 1, generator) < chance
+    flips = tuple(coin(generator) and is_drawn for _ in range(num_axes))
+    turns = integer(0, QUARTER_TURNS - 1, generator) * is_drawn
+    return Transform(flips, turns if is_square else None)
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,10 @@ class PCRLv1Recipe:
             draw_distortion(settings.view_size, num_channels, settings.chances, generator)
             for _ in range(2)
         )
-        one, other = (draw_transform(self.num_axes, self.is_square, generator) for _ in range(2))
+        one, other = (
+            draw_transform(self.num_axes, self.is_square, settings.p_transform, generator)
+            for _ in range(2)
+        )
         beta = uniform(0, 1, generator)
         return DrawnViews(
             pair.views, pair.region, (first, second), (one, other), max(beta, 1 - beta)
