@@ -3,9 +3,8 @@
 python results/classification/measure.py MINUTES
 """
 
-import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from time import monotonic
@@ -31,10 +30,13 @@ from runs import (
 )
 from sklearn.linear_model import LogisticRegression
 
+from nnunetv2_pcrl.datasets.raw import write_table
 from nnunetv2_pcrl.tasks.start import unwrapped
 
 # Of the logistic regression, on standardised features.
 INVERSE_PENALTY = 0.1
+# Images that are predicted at once.
+BATCH = 256
 
 
 def trainer_of(dataset: str, name: str, fold: int):
@@ -49,11 +51,33 @@ def pretrain(dataset: str, method: str) -> None:
 
 
 def finetune(run: Run) -> None:
-    """Trains and validates, as nnUNetv2_train does, but for its checkpoints."""
+    """Trains as nnUNetv2_train does, but for its checkpoints, and leaves predictions only."""
     trainer = trainer_of(run.dataset, run.trainer, run.label_fold.fold)
     trainer.disable_checkpointing = True
     trainer.run_training()
-    trainer.perform_actual_validation()
+    network, images = unwrapped(trainer.network).eval(), inputs_of(run.dataset)
+    cases = trainer.split.val.identifiers
+    with torch.no_grad():
+        stacked = torch.stack([images[case] for case in cases])
+        logits = torch.cat([network(part) for part in stacked.split(BATCH)])
+    write(run, cases, logits[:, 0].tolist())
+
+
+@cache
+def inputs_of(dataset: str) -> dict[str, torch.Tensor]:
+    """What the networks of all runs see of the fold's cases, each of shape [C, H, W]."""
+    run = next(run for run in grid(FINETUNING) if run.dataset == dataset)
+    trainer = trainer_of(dataset, run.trainer, FOLD)
+    trainer.initialize()
+    reader, cases = trainer.reader(), [case for part in trainer.do_split() for case in part]
+    return {case: next(reader.inputs(case))[1] for case in cases}
+
+
+def write(run: Run, cases: Sequence[str], values: Sequence[float]) -> None:
+    """Writes logits as a table."""
+    run.predictions.parent.mkdir(parents=True, exist_ok=True)
+    lines = [("identifier", table_of(run.dataset).names[0]), *zip(cases, values, strict=True)]
+    write_table(run.predictions, lines)
 
 
 @cache
@@ -68,14 +92,11 @@ def features_of(dataset: str, arm: str) -> dict[str, np.ndarray]:
     trainer = trainer_of(dataset, Run(dataset, arm, PROBE, fold).trainer, FOLD)
     trainer.on_train_start()
     network = unwrapped(trainer.network).eval()
-    found = {}
-    for table in (trainer.split.train, trainer.split.val):
-        for batch in trainer._streams(trainer.reader()).all_inputs(table):
-            with torch.no_grad():
-                pooled = network.pooled(batch["image"]).numpy()
-            found |= dict(zip(batch["case"], pooled, strict=True))
-    trainer.on_train_end()
-    return found
+    images = inputs_of(dataset)
+    with torch.no_grad():
+        parts = torch.stack(list(images.values())).split(BATCH)
+        pooled = torch.cat([network.pooled(part) for part in parts]).numpy()
+    return dict(zip(images, pooled, strict=True))
 
 
 def probe(run: Run) -> None:
@@ -88,11 +109,7 @@ def probe(run: Run) -> None:
     model.fit((seen - mean) / spread, train.targets[:, 0])
     others = sorted(set(features) - set(training_cases_of_fold(run.dataset)))
     values = model.decision_function((np.stack([features[c] for c in others]) - mean) / spread)
-    run.predictions.parent.mkdir(parents=True, exist_ok=True)
-    with open(run.predictions, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("identifier", table.names[0]))
-        writer.writerows(zip(others, values.tolist(), strict=True))
+    write(run, others, values.tolist())
 
 
 @cache
@@ -108,13 +125,12 @@ def training_cases_of_fold(dataset: str) -> tuple[str, ...]:
 def main() -> None:
     """Command line."""
     end = monotonic() + 60 * float(sys.argv[1])
-    jobs: list[tuple[Path, Callable, tuple]] = [
-        (weights_of(dataset, method), pretrain, (dataset, method))
-        for dataset in DATASETS
-        for method in ARMS
-        if method != SCRATCH
-    ]
-    jobs += [(run.predictions, probe, (run,)) for run in grid(PROBE)]
+    jobs: list[tuple[Path, Callable, tuple]] = []
+    for dataset in DATASETS:
+        methods = [arm for arm in ARMS if arm != SCRATCH]
+        jobs += [(weights_of(dataset, name), pretrain, (dataset, name)) for name in methods]
+        probes = [run for run in grid(PROBE) if run.dataset == dataset]
+        jobs += [(run.predictions, probe, (run,)) for run in probes]
     jobs += [(run.predictions, finetune, (run,)) for run in grid(FINETUNING)]
     for path, work, arguments in jobs:
         if path.is_file():

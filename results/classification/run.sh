@@ -14,12 +14,12 @@ for dataset in Dataset107_NIHPneumonia Dataset108_LUNAPatches; do
         nnUNetv2_pcrl_plan_and_preprocess -d "$dataset" -c 2d -np 1
     plans=$folder/nnUNetPlansTiny.json
     [ -f "$plans" ] || python scripts/shrink_plans.py "$folder/nnUNetPlans_unlabelled.json" \
-        --name nnUNetPlansTiny --base_features 8 --max_features 64 --max_patch 64 --batch_size 16 \
+        --name nnUNetPlansTiny --base_features 8 --max_features 64 --max_patch 32 --batch_size 16 \
         --settings '{"pretraining": {"batch_size": 16, "num_epochs": 10,
-          "num_iterations_per_epoch": 40, "num_val_iterations_per_epoch": 1, "probe_every": 0,
+          "num_iterations_per_epoch": 20, "num_val_iterations_per_epoch": 1, "probe_every": 0,
           "pictures_every": 0, "views_at_a_time": 32},
-          "classification": {"batch_size": 16, "num_epochs": 4, "num_iterations_per_epoch": 20,
-          "initial_lr": 3e-4}}'
+          "classification": {"batch_size": 16, "num_epochs": 2, "num_iterations_per_epoch": 20,
+          "max_val_cases": 50, "initial_lr": 1e-3}}'
     [ -f "$folder/label_folds.json" ] ||
         nnUNetv2_pcrl_label_folds -d "$dataset" --fractions 0.01 0.1 1 --folds 0 --repeats 5 -np 1
 done

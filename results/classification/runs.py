@@ -49,10 +49,8 @@ class Run:
     def predictions(self) -> Path:
         """Where its predictions lie."""
         results = environment_folder("nnUNet_results") / DATASETS[self.dataset]
-        if self.kind == PROBE:
-            return results / "probes" / self.arm / f"fold_{self.label_fold.fold}.csv"
-        folder = results / f"{self.trainer}__{PLANS}__{CONFIGURATION}"
-        return folder / f"fold_{self.label_fold.fold}" / "validation" / "predictions.csv"
+        kind = self.kind.replace(" ", "_")
+        return results / "measured" / kind / self.arm / f"fold_{self.label_fold.fold}.csv"
 
 
 def preprocessed(dataset: str) -> Path:

@@ -24,6 +24,7 @@ from nnunetv2_pcrl.tasks.encoder.schedule import WarmUpCosine, adamw, take_rates
 from nnunetv2_pcrl.tasks.encoder.settings import EncoderSettings
 from nnunetv2_pcrl.tasks.encoder.task import Task
 from nnunetv2_pcrl.tasks.start import unwrapped
+from nnunetv2_pcrl.tasks.variant_words import settings_of_words
 from nnunetv2_pcrl.training.checkpoints import changes_of, check_can_go_on, read_checkpoint
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.long_run import LongRun
@@ -78,18 +79,10 @@ class EncoderRun(LongRun, ABC):
 
     @classmethod
     def named(cls, name: str, method: type[Method], words: tuple[str, ...]) -> type | None:
-        """The trainer of a method's weights and of variants; None if a word means nothing.
-
-        There is none either of two words that say different things of the same setting.
-        """
-        variant: dict[str, Any] = {}
-        for word in words:
-            if word in method.variants:
-                continue
-            settings = cls.task.settings.of_word(word)
-            if settings is None or settings.keys() & variant.keys():
-                return None
-            variant |= settings
+        """The trainer of a method's weights and of variants; None if words mean nothing."""
+        variant = settings_of_words(words, method, cls.task.settings.of_word)
+        if variant is None:
+            return None
         pretraining = Pretraining.of_trainer(name)
         own = {"__module__": cls.__module__, "pretraining": pretraining, "variant": variant}
         return type(name, (cls,), own)

@@ -33,6 +33,7 @@ from nnunetv2_pcrl.tasks.segmentation.validation_pictures import (
     draw_validation_cases,
 )
 from nnunetv2_pcrl.tasks.start import Start, forget_report, start_from_weights, unwrapped
+from nnunetv2_pcrl.tasks.variant_words import settings_of_words
 from nnunetv2_pcrl.training.checkpoints import check_can_go_on, read_checkpoint
 from nnunetv2_pcrl.training.long_run import LongRun
 from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
@@ -71,21 +72,18 @@ class FinetuneTrainer(LongRun):
 
     @classmethod
     def named(cls, name: str, method: type[Method], words: tuple[str, ...]) -> type | None:
-        """The trainer of a method's weights and of variants; None if a word means nothing.
-
-        There is none either of two words that say different things of the same setting.
-        """
-        attributes: dict[str, Any] = {"pretraining": Pretraining.of_trainer(name), "variant": {}}
+        """The trainer of a method's weights and of variants; None if words mean nothing."""
+        attributes: dict[str, Any] = {"pretraining": Pretraining.of_trainer(name)}
+        others = []
         for word in words:
             if match := re.fullmatch(r"([1-9]\d*)epochs?", word):
                 attributes["variant_epochs"] = int(match[1])
-                continue
-            if word in method.variants:
-                continue
-            settings = settings_of_variant(word)
-            if settings is None or settings.keys() & attributes["variant"].keys():
-                return None
-            attributes["variant"] |= settings
+            else:
+                others.append(word)
+        variant = settings_of_words(others, method, settings_of_variant)
+        if variant is None:
+            return None
+        attributes["variant"] = variant
         return type(name, (cls,), attributes)
 
     def initialize(self):
