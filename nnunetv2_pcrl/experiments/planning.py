@@ -14,7 +14,7 @@ from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
 from nnunetv2_pcrl.label_folds.files import read_table
 from nnunetv2_pcrl.label_folds.results import check_unchanged
 from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
-from nnunetv2_pcrl.settings.plans_file import CLASSIFICATION, FINETUNE, read_section
+from nnunetv2_pcrl.settings.plans_file import TASK_SECTIONS, read_section
 from nnunetv2_pcrl.weights.entries import resolved_configuration
 
 
@@ -99,7 +99,4 @@ def _read_sections(plans_file: Path, configuration_name: str) -> dict[str, dict[
             f"{configuration_name} needs predictions of {configuration['previous_stage']} for all "
             f"cases, which label folds do not give. Choose another configuration."
         )
-    return {
-        name: read_section(configuration, name, METHOD_SECTIONS)
-        for name in (FINETUNE, CLASSIFICATION)
-    }
+    return {name: read_section(configuration, name, METHOD_SECTIONS) for name in TASK_SECTIONS}

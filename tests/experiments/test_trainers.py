@@ -92,3 +92,15 @@ def test_a_pretraining_in_the_grid_and_two_lengths_are_refused():
         plan(PRETRAIN)
     with pytest.raises(ValueError, match="nnUNetTrainer_5epochs has a length"):
         plan("nnUNetTrainer_5epochs", budget=5)
+
+
+def test_nodule_trainings_read_their_own_section_of_the_plans():
+    names = ("PCRLv2NoduleTrainer", "MAENoduleTrainer")
+    assert list(planned_trainers(names, {"nodules": {}}, budget=5)) == [
+        Trainer("PCRLv2NoduleTrainer_5epochs", PRETRAIN),
+        Trainer("MAENoduleTrainer_5epochs", "MAEPretrainTrainer"),
+    ]
+    sections = {"classification": {}, "nodules": {"from_scratch": True}}
+    assert list(planned_trainers(names[:1], sections)) == [Trainer(names[0])]
+    with pytest.raises(ValueError, match='"uncertain"'):
+        planned_trainers(names, {"nodules": {"uncertain": "ones"}})
