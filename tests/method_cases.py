@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.variants import settings_for
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
 BATCH_SIZE = 4
@@ -57,7 +58,9 @@ def batch_of(method: Method) -> dict[str, Tensor]:
     made: dict[str, list[Tensor]] = {}
     for number in range(method.settings.batch_size):
         image = image_of(method.facts, number)
-        drawn = method.recipe().draw(image.shape[1:], len(image), seeded_generator(3, number))
+        drawn = method.recipe().draw(
+            image.shape[1:], Channels.unmeasured(len(image)), seeded_generator(3, number)
+        )
         region = image[(slice(None), *drawn.region.slices)]
         for name, values in drawn.prepared().make(region).items():
             made.setdefault(name, []).append(values)

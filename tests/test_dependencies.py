@@ -80,6 +80,7 @@ METHOD_INTERFACE = (
     "patch_restoration",
     "plan_facts",
     "pretraining",
+    "optimizers",
     "registry",
     "settings",
     "variants",

@@ -22,6 +22,7 @@ from nnunetv2_pcrl.monitoring.vocabulary import (
     both_phases,
 )
 from nnunetv2_pcrl.views.boxes import Box, draw_box_within
+from nnunetv2_pcrl.views.channels import Channels
 
 SHOWN = Shown(
     (Series("guess", short="guess", is_term=True), Series("state", ("val",))),
@@ -65,7 +66,7 @@ class BoxRecipe:
     def num_axes(self) -> int:
         return len(self.size)
 
-    def draw(self, image_size, num_channels, generator) -> OneBox:
+    def draw(self, image_size, channels, generator) -> OneBox:
         size = tuple(map(min, self.size, image_size))
         box = draw_box_within(size, Box((0,) * len(size), tuple(image_size)), generator)
         small = Box(box.start, tuple(max(1, s // 2) for s in size))
@@ -128,6 +129,7 @@ def watched_run(folder: Path, cases, method: WatchedMethod, **changes) -> Monito
         "total_stride": (2,) * num_axes,
         "transpose": (0, 1, 2),
         "channels": ["CT"],
+        "measured": Channels.unmeasured(1),
         "classes": {},
         "network": Doubling(),
         "device": torch.device("cpu"),

@@ -30,6 +30,7 @@ from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.networks.heads import global_average_pool
 from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
 from nnunetv2_pcrl.views.boxes import Box, draw_box_within, draw_crop_size
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.groups import PlacedView, lines_of, region_of
 from nnunetv2_pcrl.views.resample import Deformation, resample
@@ -103,7 +104,7 @@ class RotationRecipe:
         return len(self.spacing)
 
     def draw(
-        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+        self, image_size: Sequence[int], channels: Channels, generator: torch.Generator
     ) -> DrawnView:
         """Draws a crop, which is enlarged where the image is smaller than the view, and a turn."""
         size = self.settings.view_size

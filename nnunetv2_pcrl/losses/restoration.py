@@ -1,7 +1,17 @@
-"""Restoration error of an image from one level of the pyramid."""
+"""Restoration error of an image from one level of the pyramid, in units of the data set."""
 
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def in_units(image: Tensor, stds: Tensor) -> Tensor:
+    """An image in standard deviations of its channels.
+
+    Args:
+        image: shape [B, C, (D,) H, W].
+        stds: of the data set, not of this image: a constant image stays harmless. Shape [C].
+    """
+    return image / stds.to(image.dtype).view(-1, *[1] * (image.ndim - 2))
 
 
 def restoration_error(restoration: Tensor, target: Tensor) -> Tensor:
@@ -9,8 +19,8 @@ def restoration_error(restoration: Tensor, target: Tensor) -> Tensor:
 
     Args:
         restoration: restored image of any resolution, shape [B, C, (d,) h, w].
-        target: restoration target, shape [B, C, (D,) H, W]; in z-scored units, restoring the mean
-            everywhere gives about 1.
+        target: restoration target, shape [B, C, (D,) H, W]. Where both are in units of the data
+            set (`in_units`), restoring each image's mean gives about 1.
 
     Returns:
         Scalar >= 0.

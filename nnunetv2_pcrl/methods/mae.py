@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from nnunetv2_pcrl.losses.restoration import in_units
 from nnunetv2_pcrl.methods.method import About
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
 from nnunetv2_pcrl.methods.patch_restoration import PatchRestoration
@@ -27,6 +28,7 @@ from nnunetv2_pcrl.monitoring.restoring import (
 from nnunetv2_pcrl.monitoring.vocabulary import Column, Pictures, Shown
 from nnunetv2_pcrl.networks.restoration import RestorationNetwork
 from nnunetv2_pcrl.views.blocks import draw_blocks, hidden_from, mask_of
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.patches import PlacedPatch
 from nnunetv2_pcrl.views.resample import resample
@@ -119,7 +121,7 @@ class MAERecipe:
         return len(self.spacing)
 
     def draw(
-        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+        self, image_size: Sequence[int], channels: Channels, generator: torch.Generator
     ) -> DrawnPatch:
         """Draws a patch and its mask."""
         settings = self.settings
@@ -147,7 +149,7 @@ def masked_error(restored: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Mean squared error over hidden voxels and channels, a mean over images of each one's own.
 
     Args:
-        restored, target: shape [B, C, (D,) H, W].
+        restored, target: shape [B, C, (D,) H, W], in units of the data set.
         mask: 1 where hidden, shape [B, 1, (D,) H, W]; every image has a hidden voxel.
 
     Source: Wald et al. 2025; there divided by the hidden voxels alone, C times as much.
@@ -167,7 +169,7 @@ class MAEObjective(Objective):
         self, network: RestorationNetwork, name: str, pyramid: list[Tensor], batch: Batch
     ) -> Numbers:
         """The masked error, and what restoring each target's mean would cost."""
-        target = batch["target"][0]
+        target = in_units(batch["target"][0], network.restoration.stds)
         restored = network.restoration(pyramid[-1]).to(target.dtype)
         return {
             "restoration": masked_error(restored, target, batch["mask"][0]),
@@ -234,8 +236,9 @@ class MAE(PatchRestoration[MAESettings]):
         return shown(
             "error of hidden voxels",
             "hidden voxels",
-            "Squared difference of restored and true values where blocks were hidden. The dotted "
-            "line is what restoring each patch's mean would cost.",
+            "Squared difference of restored and true values where blocks were hidden, in units of "
+            "the data set's variance. The dotted line is what restoring each patch's mean would "
+            "cost.",
             loss="Squared error of hidden voxels.",
         )
 

@@ -4,6 +4,7 @@ A method is written in a file or folder of its own and listed in `registry.py`; 
 to know it. It knows nothing of nnU-Net, so it can be tested without a trainer.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from nnunetv2_pcrl.methods.objective import Objective
+from nnunetv2_pcrl.methods.optimizers import OptimizerName, make_optimizer
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
 from nnunetv2_pcrl.views.drawn import Drawn, Recipe
 
 S = TypeVar("S", bound=PretrainingSettings)
+# Of the arithmetic of a U-Net, the part of its encoder.
+ENCODER_PART = 0.4
 
 
 @dataclass(frozen=True)
@@ -53,35 +57,6 @@ class Variant:
     is_default: bool = False
 
 
-def learning(network: nn.Module) -> list[nn.Parameter]:
-    """Parameters that an optimiser may see: those of teachers require no gradient."""
-    return [parameter for parameter in network.parameters() if parameter.requires_grad]
-
-
-def sgd(
-    network: nn.Module, settings: PretrainingSettings, nesterov: bool = False
-) -> torch.optim.Optimizer:
-    """Stochastic gradient descent with the settings' momentum and weight decay."""
-    return torch.optim.SGD(
-        learning(network),
-        settings.initial_lr,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        # Without momentum there is none to look ahead with.
-        nesterov=nesterov and settings.momentum > 0,
-    )
-
-
-def adamw(network: nn.Module, settings: PretrainingSettings) -> torch.optim.Optimizer:
-    """AdamW of what learns, with the settings' momentum as its first beta."""
-    return torch.optim.AdamW(
-        learning(network),
-        settings.initial_lr,
-        betas=(settings.momentum, 0.999),
-        weight_decay=settings.weight_decay,
-    )
-
-
 class Method(ABC, Generic[S]):
     """One run's method: settings that fit a plan, and what follows from them.
 
@@ -93,6 +68,11 @@ class Method(ABC, Generic[S]):
     about: ClassVar[About]
     Settings: ClassVar[type[PretrainingSettings]]
     variants: ClassVar[Mapping[str, Variant]] = {}
+    # The optimiser, unless the plans file names another.
+    usual_optimizer: ClassVar[OptimizerName] = "sgd"
+    # Terms of the loss by what they teach; where one kind has hardly any part of the gradient, the
+    # log says so.
+    sides: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, settings: S, facts: PlanFacts):
         self.settings = settings
@@ -107,6 +87,20 @@ class Method(ABC, Generic[S]):
     def voxels_per_image(self) -> int:
         """Voxels of all views that a batch holds of an image, at least; here of one."""
         return self.largest_view
+
+    @property
+    def work_per_image(self) -> float:
+        """Voxels of an image that pass the planned network, about; here those of one view.
+
+        Passes without gradient count a third, those of the encoder alone `ENCODER_PART`.
+        """
+        return self.largest_view
+
+    @property
+    def step_cost(self) -> float:
+        """Arithmetic of a step over that of a segmentation step of the plan, about."""
+        segmented = self.facts.batch_size * math.prod(self.facts.patch_size)
+        return self.settings.batch_size * self.work_per_image / segmented
 
     @property
     @abstractmethod
@@ -154,8 +148,15 @@ class Method(ABC, Generic[S]):
         return {}
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """SGD without Nesterov, at the learning rate of the first epoch."""
-        return sgd(network, self.settings)
+        """The one that the settings name, of all parameters that learn."""
+        settings = self.settings
+        return make_optimizer(
+            network,
+            settings.optimizer,
+            settings.initial_lr,
+            settings.momentum,
+            settings.weight_decay,
+        )
 
     def after_update(self, network: nn.Module, progress: float) -> None:  # noqa: B027
         """What follows an optimiser step, e.g. a teacher that moves."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nnunetv2_pcrl.losses.restoration import restoration_error
+from nnunetv2_pcrl.losses.restoration import in_units, restoration_error
 from nnunetv2_pcrl.methods.method import About
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
 from nnunetv2_pcrl.methods.patch_restoration import PatchRestoration
@@ -25,6 +25,7 @@ from nnunetv2_pcrl.monitoring.restoring import (
 )
 from nnunetv2_pcrl.monitoring.vocabulary import Column, Line, Pictures, Series, Shown
 from nnunetv2_pcrl.networks.restoration import RestorationNetwork
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.distortion import (
     Distortion,
@@ -89,12 +90,12 @@ class ModelsGenesisRecipe:
         return len(self.spacing)
 
     def draw(
-        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+        self, image_size: Sequence[int], channels: Channels, generator: torch.Generator
     ) -> DrawnPatch:
         """Draws a patch and its distortion."""
         settings = self.settings
         patch = settings.drawn_patch(image_size, self.spacing, generator)
-        distortion = draw_distortion(settings.view_size, num_channels, settings.chances, generator)
+        distortion = draw_distortion(settings.view_size, channels, settings.chances, generator)
         return DrawnPatch(patch.place, patch.region, distortion)
 
 
@@ -109,7 +110,9 @@ class ModelsGenesisObjective(Objective):
         self, network: RestorationNetwork, name: str, pyramid: list[Tensor], batch: Batch
     ) -> Numbers:
         """The error, and what the patch's mean and the distorted patch itself would cost."""
-        target, corrupted = batch["target"][0], batch["corrupted"][0]
+        target, corrupted = (
+            in_units(batch[name][0], network.restoration.stds) for name in ("target", "corrupted")
+        )
         restored = network.restoration(pyramid[-1]).to(target.dtype)
         return {
             "restoration": restoration_error(restored, target),
@@ -165,8 +168,9 @@ class ModelsGenesis(PatchRestoration[ModelsGenesisSettings]):
         base = shown(
             "restoration error",
             "restoration",
-            "Squared difference of the restored and the clean patch. The grey lines are what "
-            "restoring each patch's mean, and giving back the distorted patch, would cost.",
+            "Squared difference of the restored and the clean patch, in units of the data set's "
+            "variance. The grey lines are what restoring each patch's mean, and giving back the "
+            "distorted patch, would cost.",
             loss="Squared error of all voxels.",
             more=(Line("val_input_error", "the distorted patch", -1, "dashed"),),
         )

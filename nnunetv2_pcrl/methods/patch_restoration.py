@@ -4,10 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import torch
 from torch import nn
 
-from nnunetv2_pcrl.methods.method import Method, sgd
+from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
 from nnunetv2_pcrl.methods.settings import PatchSettings, patch_defaults
 from nnunetv2_pcrl.monitoring.restoring import relative_error
@@ -18,6 +17,8 @@ P = TypeVar("P", bound=PatchSettings)
 
 class PatchRestoration(Method[P]):
     """A patch of the planned size, and its restoration on the full resolution."""
+
+    usual_optimizer = "nesterov"
 
     def __init__(self, settings: P, facts: PlanFacts):
         super().__init__(settings, facts)
@@ -41,10 +42,6 @@ class PatchRestoration(Method[P]):
     def build(self, planned: nn.Module) -> RestorationNetwork:
         """The planned network with a head for images in the place of labels."""
         return RestorationNetwork(planned, self.facts.num_channels)
-
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """nnU-Net's own: SGD with Nesterov's momentum."""
-        return sgd(network, self.settings, nesterov=True)
 
     def summarised(self, means: dict[str, float]) -> dict[str, float]:
         """Adds the error in units of the targets' variance."""

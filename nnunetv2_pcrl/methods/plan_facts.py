@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnunetv2_pcrl.views.channels import Channels
+
 
 @dataclass(frozen=True)
 class PlanFacts:
@@ -19,6 +21,7 @@ class PlanFacts:
         num_channels: of the images.
         normalization: nnU-Net's scheme per channel, e.g. ZScoreNormalization.
         reader: nnU-Net's reader of the images, e.g. SimpleITKIO.
+        measured: what the channels of the data hold; None as long as nobody looked.
     """
 
     patch_size: tuple[int, ...]
@@ -28,6 +31,12 @@ class PlanFacts:
     num_channels: int
     normalization: tuple[str, ...] = ()
     reader: str = ""
+    measured: Channels | None = None
+
+    @property
+    def channels(self) -> Channels:
+        """What the channels hold; units of 1 as long as nobody looked."""
+        return self.measured or Channels.unmeasured(self.num_channels)
 
     @property
     def num_axes(self) -> int:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, field_validator
 
+from nnunetv2_pcrl.methods.optimizers import OptimizerName
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.settings.base import Settings
 from nnunetv2_pcrl.views.corruption import CorruptionRanges
@@ -17,20 +18,41 @@ from nnunetv2_pcrl.views.patches import PlacedPatch, draw_patch
 
 # Of a step, where the plan has fewer: two of a segmentation are few for a loss without labels.
 LEAST_PATCHES = 4
+ScheduleName = Literal["cosine", "poly", "constant"]
 
 
 class PretrainingSettings(Settings):
     """Length, optimiser, batch and pictures of a pretraining."""
 
     batch_size: int = Field(16, ge=2, description="images of a step")
-    num_epochs: int = Field(240, ge=1, description="length of the training")
+    num_epochs: int = Field(
+        240,
+        ge=1,
+        description="length of the training; by default as much arithmetic as nnU-Net's own "
+        "training of 250,000 iterations",
+    )
     num_iterations_per_epoch: int = Field(100, ge=1, description="steps of an epoch")
     num_val_iterations_per_epoch: int = Field(
         10, ge=1, description="steps of an epoch's validation, the same in every epoch"
     )
-    initial_lr: float = Field(1e-3, ge=0, le=100, description="learning rate of the first epoch")
-    momentum: float = Field(0.9, ge=0, le=0.9999, description="of SGD")
+    optimizer: OptimizerName = Field(
+        "sgd",
+        description="SGD, SGD with Nesterov's momentum as nnU-Net has it, or AdamW; the next three "
+        "follow from it unless given",
+    )
+    initial_lr: float = Field(1e-2, ge=0, le=100, description="the highest learning rate")
+    momentum: float = Field(
+        0.9, ge=0, le=0.9999, description="of SGD; AdamW's first beta, its second is 0.999"
+    )
     weight_decay: float = Field(1e-4, ge=0, le=100, description="of the optimiser")
+    warmup_epochs: int = Field(
+        0, ge=0, description="epochs in which the learning rate rises to the highest one"
+    )
+    schedule: ScheduleName = Field(
+        "cosine",
+        description="how the learning rate falls: along a half cosine, as nnU-Net's (poly), or "
+        "not at all",
+    )
     seed: int = Field(
         0,
         ge=0,
@@ -47,6 +69,12 @@ class PretrainingSettings(Settings):
     pictures_every: int = Field(
         1, ge=0, description="epochs between pictures of what is learned at least, 0 for none"
     )
+    gradients_every: int = Field(
+        5,
+        ge=0,
+        description="epochs between measurements of what each term of the loss pulls at the "
+        "backbone, 0 for none",
+    )
     probe_every: int = Field(
         10, ge=0, description="epochs between probes with labels; with 0 no label is read"
     )
@@ -58,11 +86,7 @@ class PatchSettings(PretrainingSettings):
     batch_size: int = Field(
         ge=2, description="images of a step; by default the plan's own number, 4 at least"
     )
-    num_epochs: int = Field(250, ge=1, description="length of the training")
     num_iterations_per_epoch: int = Field(250, ge=1, description="steps of an epoch")
-    initial_lr: float = Field(1e-2, ge=0, le=100, description="learning rate of the first epoch")
-    momentum: float = Field(0.99, ge=0, le=0.9999, description="of SGD, Nesterov's")
-    weight_decay: float = Field(3e-5, ge=0, le=100, description="of the optimiser")
     view_size: tuple[int, ...] = Field(
         description="the patch in voxels; by default the planned one, cut to a multiple of the "
         "total stride"
@@ -136,7 +160,9 @@ class PairSettings(PretrainingSettings):
     blur_sigma: float = Field(
         1.0, ge=0, le=100, description="largest Gaussian blur, in voxels of the view"
     )
-    noise_std: float = Field(0.2, ge=0, le=100, description="largest standard deviation of noise")
+    noise_std: float = Field(
+        0.2, ge=0, le=100, description="largest standard deviation of noise, in that of the channel"
+    )
     log_gamma: float = Field(
         0.3, ge=0, le=100, description="gamma is drawn from exp(-log_gamma) to exp(log_gamma)"
     )

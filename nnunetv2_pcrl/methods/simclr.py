@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from nnunetv2_pcrl.methods import image_contrast
 from nnunetv2_pcrl.methods.image_contrast import ContrastSettings
-from nnunetv2_pcrl.methods.method import About, Method, adamw
+from nnunetv2_pcrl.methods.method import ENCODER_PART, About, Method
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Pooled
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size, nearest_multiple
 from nnunetv2_pcrl.monitoring.vocabulary import Column, Pictures, Shown
 from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
 from nnunetv2_pcrl.networks.projector import Projector
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.groups import PreparedGroup
 from nnunetv2_pcrl.views.pairs import PlacedPair, draw_pair
@@ -32,11 +33,6 @@ class SimCLRSettings(ContrastSettings):
     batch_size: int = Field(
         32, ge=2, description="images told apart from one another, 64 in 2D; below 8 the log warns"
     )
-    initial_lr: float = Field(1e-3, ge=0, le=100, description="learning rate of the first epoch")
-    momentum: float = Field(
-        0.9, ge=0, le=0.9999, description="of AdamW, its first beta; the second is 0.999"
-    )
-    weight_decay: float = Field(1e-2, ge=0, le=100, description="of AdamW")
     view_size: tuple[int, ...] = Field(
         description="voxels of a view; by default the multiple of the total stride nearest to 3/4 "
         "of the patch, two strides at least"
@@ -85,12 +81,12 @@ class SimCLRRecipe:
         return len(self.spacing)
 
     def draw(
-        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+        self, image_size: Sequence[int], channels: Channels, generator: torch.Generator
     ) -> DrawnPair:
         """Draws two views, each with values of its own."""
         settings = self.settings
         ranges = settings.pair_ranges(self.spacing)
-        pair = draw_pair(image_size, num_channels, ranges, generator)
+        pair = draw_pair(image_size, channels, ranges, generator)
         return DrawnPair(pair.views, pair.region)
 
 
@@ -166,6 +162,7 @@ class SimCLR(Method[SimCLRSettings]):
         ),
     )
     Settings = SimCLRSettings
+    usual_optimizer = "adamw"
 
     def __init__(self, settings: SimCLRSettings, facts: PlanFacts):
         super().__init__(settings, facts)
@@ -175,6 +172,11 @@ class SimCLR(Method[SimCLRSettings]):
     def largest_view(self) -> int:
         """Voxels of a view."""
         return math.prod(self.settings.view_size)
+
+    @property
+    def work_per_image(self) -> float:
+        """Both views pass the encoder, once without gradient and once with it."""
+        return 4 / 3 * ENCODER_PART * 2 * self.largest_view
 
     @property
     def num_levels(self) -> int:
@@ -203,10 +205,6 @@ class SimCLR(Method[SimCLRSettings]):
     def build(self, planned: nn.Module) -> SimCLRNetwork:
         """The planned encoder with a projector."""
         return SimCLRNetwork(planned, self.settings)
-
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """AdamW."""
-        return adamw(network, self.settings)
 
     def objective(
         self, network: SimCLRNetwork, progress: float | None, generator: torch.Generator

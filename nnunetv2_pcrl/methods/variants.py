@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.optimizers import USUAL
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.settings import PretrainingSettings, settings_of_word
+
+# Of nnU-Net: 1000 epochs of 250.
+SEGMENTATION_STEPS = 250_000
 
 
 def settings_for(
@@ -30,8 +34,24 @@ def settings_for(
         else:
             (under if variant.is_default else over).update(variant.settings(facts))
     given = {**under, **section, **over}
-    defaults = method.defaults(facts, given)
-    return method.Settings.from_values({**defaults, **given}, method.about.section)
+    values = {**usual_rates(method, given), **method.defaults(facts, given), **given}
+    if "num_epochs" in given:
+        return method.Settings.from_values(values, method.about.section)
+    settings = method.Settings.from_values({**values, "num_epochs": 1}, method.about.section)
+    return settings.model_copy(update={"num_epochs": length_from_plan(method(settings, facts))})
+
+
+def usual_rates(method: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Optimiser, learning rate, momentum and weight decay, as nobody has to choose them."""
+    name = given.get("optimizer", method.usual_optimizer)
+    # An unknown name is refused later, with all other settings that do not fit.
+    return {"optimizer": name, **USUAL.get(name, USUAL[method.usual_optimizer])}
+
+
+def length_from_plan(method: Method) -> int:
+    """Epochs that cost about one training of nnU-Net's with the same plan, whatever the patch."""
+    steps = SEGMENTATION_STEPS / method.step_cost
+    return max(1, round(steps / method.settings.num_iterations_per_epoch))
 
 
 def is_variant(method: type[Method], word: str) -> bool:

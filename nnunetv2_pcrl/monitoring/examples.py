@@ -18,6 +18,7 @@ from nnunetv2_pcrl.monitoring.planes import Plane, orientation_of, plane_across,
 from nnunetv2_pcrl.monitoring.vocabulary import Column, Pictures
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.drawn import Drawn, Recipe
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
@@ -59,6 +60,7 @@ def draw_examples(
     folder: Path,
     identifiers: Sequence[str],
     recipe: Recipe,
+    channels: Channels,
     transpose: Sequence[int],
     seed: int,
     count: int,
@@ -82,7 +84,7 @@ def draw_examples(
             case = PreprocessedCase(folder, identifier)
             planes = _planes(case, properties_of(folder, identifier), transpose, recipe.num_axes)
             generator = seeded_generator(seed, EXAMPLE_STREAM, number)
-            examples.append(_draw_example(case, planes, recipe, generator))
+            examples.append(_draw_example(case, planes, recipe, channels, generator))
         except UnusableCaseError:
             continue
     return examples
@@ -113,13 +115,14 @@ def _draw_example(
     case: PreprocessedCase,
     planes: tuple[Plane, ...],
     recipe: Recipe,
+    channels: Channels,
     generator: torch.Generator,
 ) -> Example:
     is_2d = recipe.num_axes == 2
     size = case.image_size[1:] if is_2d else case.image_size
     position = (case.image_size[0] // 2,) if is_2d else ()
     for _ in range(MAX_DRAWS_PER_CASE):
-        drawn = recipe.draw(size, case.num_channels, generator)
+        drawn = recipe.draw(size, channels, generator)
         example = Example(case, drawn, {}, planes, position)
         region = case.read(example.in_volume(drawn.region))
         region = region[:, 0] if is_2d else region

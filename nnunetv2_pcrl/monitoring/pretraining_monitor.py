@@ -31,6 +31,7 @@ from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_crops, split
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
 from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.drawn import Drawn, Recipe
 
 # Part of the time that either kind of picture may take; the last ones are always drawn.
@@ -82,6 +83,7 @@ class MonitoredRun:
         total_stride: of the network, per axis.
         transpose: transpose_forward of the plans.
         channels: names of the image's channels.
+        measured: what they hold.
         classes: names of the label values, background (0) included; empty without labels.
         network: on `device`; its module `backbone` gives a feature pyramid.
         autocast: context of forward passes.
@@ -101,6 +103,7 @@ class MonitoredRun:
     total_stride: Sequence[int]
     transpose: Sequence[int]
     channels: Sequence[str]
+    measured: Channels
     classes: Mapping[int, str]
     network: nn.Module
     device: torch.device
@@ -235,6 +238,7 @@ class PretrainingMonitor:
                 run.data_folder,
                 run.validation_cases,
                 run.method.recipe(),
+                run.measured,
                 run.transpose,
                 run.settings.seed,
                 number_of_examples(num_planes, self._groups),

@@ -1,5 +1,7 @@
 """Heads on the levels of a feature pyramid: projection, prediction, restoration."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -57,14 +59,31 @@ class PredictionHead(nn.Module):
 class RestorationHead(nn.Module):
     """Feature map to image channels, linear: preprocessed intensities are unbounded.
 
-    The authors' heads end in a sigmoid because their images lie in [0, 1].
+    What it gives is in standard deviations of the data set's channels, so that a learning rate
+    means the same on CT, MR and films.
+
+    Attributes:
+        stds: of the channels; 1 until `set_units`.
     """
 
     def __init__(self, conv_op: type[nn.Module], channels: int, num_image_channels: int):
         super().__init__()
         self.conv = conv_op(channels, num_image_channels, kernel_size=1)
+        # Measured anew by every run, so in no checkpoint.
+        self.register_buffer("stds", torch.ones(num_image_channels), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, C, (D,) H, W] to [B, image channels, (D,) H, W]."""
+        """[B, C, (D,) H, W] to [B, image channels, (D,) H, W], in units of the data set."""
         restoration: Tensor = self.conv(features)
         return restoration
+
+    def in_intensities(self, restored: Tensor) -> Tensor:
+        """What the head gave, as intensities of the preprocessed images."""
+        return restored * self.stds.to(restored.dtype).view(-1, *[1] * (restored.ndim - 2))
+
+
+def set_units(network: nn.Module, stds: Sequence[float]) -> None:
+    """Tells every restoration head of a network the standard deviations of the channels."""
+    for module in network.modules():
+        if isinstance(module, RestorationHead):
+            module.stds.copy_(torch.as_tensor(stds))

@@ -22,4 +22,4 @@ class RestorationNetwork(PretrainingNetwork):
     def restored(self, x: Tensor) -> Tensor:
         """Images [B, C, (D,) H, W] as the network restores them."""
         restored: Tensor = self.restoration(self.backbone(x)[-1])
-        return restored.to(x.dtype)
+        return self.restoration.in_intensities(restored).to(x.dtype)

@@ -14,9 +14,11 @@ from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.progress_bar import EpochBar
 from nnunetv2_pcrl.monitoring.vocabulary import Series
+from nnunetv2_pcrl.training.forecast import Forecast
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.long_run import LongRun
 from nnunetv2_pcrl.training.termination import TerminationNotice
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.drawn import Recipe
 
 
@@ -73,6 +75,7 @@ class Learner(LongRun, ABC):
         self._reported_cases: dict[str, str] = {}
         self.guard = Guard(self.print_to_log_file)
         self._bar = EpochBar("", 0, 0, is_wanted=False)
+        self._forecast: Forecast | None = Forecast()
         self._fill_log(0)
 
     # What a subclass defines
@@ -84,6 +87,10 @@ class Learner(LongRun, ABC):
     @abstractmethod
     def recipe(self) -> Recipe:
         """How views are drawn."""
+
+    @abstractmethod
+    def measured_channels(self, cases: Sequence[str]) -> Channels:
+        """What the channels of the training's images hold."""
 
     @abstractmethod
     def values_per_image(self) -> int:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,15 +15,17 @@ from torch import Tensor, nn
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
-from nnunetv2_pcrl.methods.variants import is_variant, settings_for
+from nnunetv2_pcrl.methods.variants import SEGMENTATION_STEPS, is_variant, settings_for
 from nnunetv2_pcrl.monitoring.charts import PROBE, PROBE_PER_CLASS
 from nnunetv2_pcrl.monitoring.checks import of_every_training
 from nnunetv2_pcrl.monitoring.epoch_line import epoch_line
+from nnunetv2_pcrl.monitoring.gradients import gradient_name, lost_sides, with_gradients
 from nnunetv2_pcrl.monitoring.pretraining_monitor import PretrainingMonitor
 from nnunetv2_pcrl.monitoring.record import RECORD_NAME, read_record
 from nnunetv2_pcrl.monitoring.report import REPORT_NAME, write_report
 from nnunetv2_pcrl.monitoring.runs import read_runs
 from nnunetv2_pcrl.monitoring.vocabulary import Series, Shown
+from nnunetv2_pcrl.networks.heads import set_units
 from nnunetv2_pcrl.settings.base import check_names
 from nnunetv2_pcrl.settings.plans_file import PRETRAINING, read_section
 from nnunetv2_pcrl.training.gradient_cache import (
@@ -31,6 +34,8 @@ from nnunetv2_pcrl.training.gradient_cache import (
     evaluate,
     weighted,
 )
+from nnunetv2_pcrl.training.gradient_norms import gradient_norms
+from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.learner import StepLoss
 from nnunetv2_pcrl.training.micro_batch import MicroBatch, couples_images
 from nnunetv2_pcrl.training.monitored_run import monitored_run
@@ -38,7 +43,12 @@ from nnunetv2_pcrl.training.plan_facts import plan_facts
 from nnunetv2_pcrl.training.portable_run import described, portable_weights
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
 from nnunetv2_pcrl.training.update import means
+from nnunetv2_pcrl.views.channels import Channels, measure_channels
 from nnunetv2_pcrl.views.drawn import Recipe
+from nnunetv2_pcrl.views.seeding import seeded_generator
+
+# Of each process, for the gradient norms of terms.
+IMAGES_OF_GRADIENTS = 8
 
 
 class PretrainTrainer(SSLTrainer):
@@ -91,6 +101,17 @@ class PretrainTrainer(SSLTrainer):
     def recipe(self) -> Recipe:
         """The method's."""
         return self.method.recipe()
+
+    def measured_channels(self, cases: Sequence[str]) -> Channels:
+        """Looks at the images once; noise and restorations are in their units from then on."""
+        facts = self.method.facts
+        channels = measure_channels(
+            self.preprocessed_dataset_folder, cases, facts.patch_size, facts.num_channels
+        )
+        self.method = type(self.method)(self.settings, replace(facts, measured=channels))
+        set_units(self.network, channels.stds)
+        self.print_to_log_file(f"Channels of the training images: {channels}")
+        return channels
 
     def values_per_image(self) -> int:
         """The method's views, over the channels of the image."""
@@ -184,6 +205,33 @@ class PretrainTrainer(SSLTrainer):
         )
         return self._step_loss(numbers, objective.weights)
 
+    def validation_step(self, batch: dict) -> dict:
+        """As the base; the first one measures what each term pulls at the backbone, if due."""
+        every, is_first = self.settings.gradients_every, self._step == 0
+        numbers = super().validation_step(batch)
+        if is_first and every and self.current_epoch % every == 0:
+            numbers |= self._gradient_norms(batch["views"])
+        return numbers
+
+    def _gradient_norms(self, views: Mapping[str, Tensor]) -> dict[str, float]:
+        """Of a training step's terms, on a few images: it is a look, and shall cost little."""
+        generator = seeded_generator(self.settings.seed, 3, 0)
+        # As many in every process.
+        num_ranks = self.joint_batch.num_ranks
+        num_images = min(IMAGES_OF_GRADIENTS, self.settings.batch_size // num_ranks)
+        some = {name: values[:, :num_images] for name, values in views.items()}
+        scale = 1.0 if self.grad_scaler is None else self.grad_scaler.get_scale()
+        with torch.enable_grad():
+            norms = gradient_norms(
+                self.network,
+                some,
+                self.method.objective(self.network, self.progress, generator),
+                self._micro_batch,
+                Precision(self.autocast, scale),
+                JointBatch.of_this_process(num_images * num_ranks),
+            )
+        return {gradient_name(term): norm for term, norm in norms.items()}
+
     def _step_loss(self, numbers: Mapping[str, Tensor], weights: Mapping[str, float]) -> StepLoss:
         return StepLoss(torch.as_tensor(weighted(numbers, weights)), numbers)
 
@@ -194,22 +242,29 @@ class PretrainTrainer(SSLTrainer):
     # What people see
 
     @property
-    def _shown(self) -> Shown:
+    def shown(self) -> Shown:
         """What the run shows of itself."""
         # One level per resolution that is upsampled to; encoders alone have the last stage too.
-        return self.method.shown(self.method.num_levels)
+        return with_gradients(self.method.shown(self.method.num_levels))
 
     def log_keys(self) -> list[str]:
         """What the method shows, its schedules, the probe."""
-        return [*self._shown.log_names, PROBE, PROBE_PER_CLASS]
+        return [*self.shown.log_names, PROBE, PROBE_PER_CLASS]
 
     def series(self) -> Sequence[Series]:
         """What the method shows."""
-        return self._shown.series
+        return self.shown.series
 
     def on_train_start(self):
-        """As the base; then prepares what a person will see."""
+        """As the base; says how long the training is; then prepares what a person will see."""
         super().on_train_start()
+        settings, cost = self.settings, self.method.step_cost
+        steps = settings.num_epochs * settings.num_iterations_per_epoch
+        self.print_to_log_file(
+            f"{settings.num_epochs} epochs of {settings.num_iterations_per_epoch} steps: about as "
+            f"much arithmetic as {steps * cost:,.0f} iterations of segmentation with this plan (a "
+            f"step counts as {cost:.3g}; nnU-Net's own training has {SEGMENTATION_STEPS:,})"
+        )
         if self.local_rank != 0:
             return
         with self.guard("the monitoring"):
@@ -238,9 +293,13 @@ class PretrainTrainer(SSLTrainer):
         """The epoch in a line; warnings when they begin."""
         logged = self.logger.local_logger.my_fantastic_logging
         with self.guard("the epoch's line in the log"):
-            self.print_to_log_file(epoch_line(logged, self._shown, self.num_epochs))
+            self.print_to_log_file(epoch_line(logged, self.shown, self.num_epochs))
         with self.guard("the search for warnings"):
-            found = {**self.method.warnings(logged), **of_every_training(logged)}
+            found = {
+                **self.method.warnings(logged),
+                **lost_sides(logged, self.method.sides),
+                **of_every_training(logged),
+            }
             for kind, text in found.items():
                 if kind not in self._warnings:
                     self.print_to_log_file(f"WARNING: {text}")

@@ -16,8 +16,8 @@ from nnunetv2_pcrl.monitoring.progress_bar import EpochBar
 from nnunetv2_pcrl.networks.compiled import compile_stages
 from nnunetv2_pcrl.training.batch_memory import check_batch_fits, is_out_of_memory
 from nnunetv2_pcrl.training.cases import check_split_is_possible
-from nnunetv2_pcrl.training.cosine import CosineLRScheduler
 from nnunetv2_pcrl.training.results import how_to_fine_tune, keep_previous_results
+from nnunetv2_pcrl.training.schedule import EpochSchedule
 from nnunetv2_pcrl.training.stepped_run import SteppedRun
 from nnunetv2_pcrl.training.streams import StreamSource
 from nnunetv2_pcrl.training.update import means
@@ -72,9 +72,15 @@ class SSLTrainer(SteppedRun):
         """Nothing: there are no segmentation outputs."""
 
     def configure_optimizers(self):
-        """The optimiser, and a cosine schedule per epoch to zero."""
-        optimizer = self.make_optimizer()
-        return optimizer, CosineLRScheduler(optimizer, self.initial_lr, self.num_epochs)
+        """The optimiser and its schedule per epoch, as the settings say."""
+        optimizer, settings = self.make_optimizer(), self.settings
+        return optimizer, EpochSchedule(
+            optimizer,
+            settings.initial_lr,
+            settings.num_epochs,
+            settings.schedule,
+            settings.warmup_epochs,
+        )
 
     def get_dataloaders(self):
         """Streams of views: training goes on where it stopped, validation is always the same."""
@@ -85,7 +91,7 @@ class SSLTrainer(SteppedRun):
             self.recipe(),
             self.settings,
             self.joint_batch.own,
-            self.num_input_channels,
+            self.measured_channels(train_cases),
             self.device,
         )
         step = self.current_epoch * self.settings.num_iterations_per_epoch

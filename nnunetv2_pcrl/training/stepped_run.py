@@ -3,10 +3,12 @@
 import math
 import os
 from contextlib import AbstractContextManager, nullcontext
+from time import time
 
 import torch
 from torch import autocast
 
+from nnunetv2_pcrl.monitoring.epoch_line import hours_and_minutes
 from nnunetv2_pcrl.training.learner import StepLoss
 from nnunetv2_pcrl.training.saved_run import SavedRun
 from nnunetv2_pcrl.training.update import update
@@ -55,10 +57,23 @@ class SteppedRun(SavedRun):
             numbers = {}
             self._skip_step(batch)
         self._epoch_outputs.append(numbers)
+        self._say_length()
         with self.guard("the progress bar"):
             self._bar.step(numbers, self.dataloader_train.seconds_waited)
         self._stop_if_asked_to()
         return numbers
+
+    def _say_length(self) -> None:
+        """After the first steps of this start: how long all of them will take here."""
+        if self._forecast is None or (seconds := self._forecast.after_step(time())) is None:
+            return
+        left = self.settings.num_epochs - self.current_epoch
+        steps = left * self.settings.num_iterations_per_epoch - len(self._epoch_outputs)
+        self.print_to_log_file(
+            f"A step takes about {seconds:.3g} s here: the {steps:,} steps to come will take about "
+            f"{hours_and_minutes(seconds * steps)}, validation and pictures not counted"
+        )
+        self._forecast = None
 
     def _joint_numbers(self, step: StepLoss) -> dict[str, float]:
         """The step's numbers for the whole batch, in one transfer from the device."""

@@ -7,6 +7,7 @@ import torch
 
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.training.cases import usable_cases
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.drawn import Recipe
 from nnunetv2_pcrl.views.loader import BatchStream
 from nnunetv2_pcrl.views.samples import (
@@ -26,7 +27,7 @@ class StreamSource:
         recipe: draws the views.
         settings: batch size, lengths and seed are read.
         places: which images of each batch this process works on.
-        num_channels: channels that the network takes.
+        channels: of the images, as many as the network takes.
         device: where batches are wanted.
     """
 
@@ -34,7 +35,7 @@ class StreamSource:
     recipe: Recipe
     settings: PretrainingSettings
     places: range
-    num_channels: int
+    channels: Channels
     device: torch.device
 
     def training(
@@ -66,8 +67,14 @@ class StreamSource:
     def _stream(
         self, cases: list[str], position: StreamPosition, num_workers: int, least: int
     ) -> tuple[BatchStream, list[tuple[str, str]]]:
-        usable, problems = usable_cases(self.folder, cases, self.num_channels, least)
+        usable, problems = usable_cases(self.folder, cases, len(self.channels.stds), least)
         samples = ViewSamples(
-            self.folder, usable, self.settings.batch_size, self.recipe, position, self.places
+            self.folder,
+            usable,
+            self.settings.batch_size,
+            self.recipe,
+            self.channels,
+            position,
+            self.places,
         )
         return BatchStream(samples, num_workers, self.device), problems

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_pcrl.views.boxes import Box, draw_box_within
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.intensity import (
     adjust_contrast_,
     adjust_gamma_,
@@ -37,7 +38,7 @@ class CorruptionRanges:
         num_cut_outs: cut-outs of a global view.
         cut_out_part: side of a cut-out over the side of the view.
         blur_sigma: standard deviation of the Gaussian blur, in voxels of the view.
-        noise_std: standard deviation of the Gaussian noise, in units of the preprocessed image.
+        noise_std: standard deviation of the Gaussian noise, in units of the channel's own.
         log_gamma: gamma is drawn from exp(-log_gamma)..exp(log_gamma).
         contrast: factor about the mean, drawn from 1-contrast..1+contrast.
     """
@@ -60,11 +61,15 @@ class CorruptionRanges:
 class Corruption:
     """Drawn corruption of one view. Places are shared by all channels, intensities are not.
 
+    Channels that are copies of one another share intensities too, noise included: otherwise a
+    network reads the clean channel off its neighbour.
+
     Attributes:
         swaps: pairs of separate boxes of the view that change places, in this order.
         cut_outs: boxes that are filled with the channel's mean.
         blur_sigmas, noise_stds, gammas, contrasts: one value per channel.
         noise_seed: seed of the noise.
+        sources: for every channel the first one with the same values.
     """
 
     swaps: tuple[tuple[Box, Box], ...]
@@ -74,15 +79,16 @@ class Corruption:
     gammas: tuple[float, ...]
     contrasts: tuple[float, ...]
     noise_seed: int
+    sources: tuple[int, ...]
 
 
 def draw_corruption(
     view_size: Sequence[int],
-    num_channels: int,
+    channels: Channels,
     ranges: CorruptionRanges,
     generator: torch.Generator,
 ) -> Corruption:
-    """Draws how a view of this size and number of channels is corrupted."""
+    """Draws how a view of this size, with these channels, is corrupted."""
     view = Box((0,) * len(view_size), tuple(view_size))
     patch = _part_of(view_size, ranges.patch_part)
     # Each swap touches two patches.
@@ -90,16 +96,21 @@ def draw_corruption(
     hole = _part_of(view_size, ranges.cut_out_part)
 
     def per_channel(low: float, high: float) -> tuple[float, ...]:
-        return tuple(uniform(low, high, generator) for _ in range(num_channels))
+        values = [uniform(low, high, generator) for _ in channels.stds]
+        return tuple(values[source] for source in channels.sources)
 
     return Corruption(
         swaps=_draw_swaps(num_swaps, patch, view_size, generator),
         cut_outs=tuple(draw_box_within(hole, view, generator) for _ in range(ranges.num_cut_outs)),
         blur_sigmas=per_channel(0.0, ranges.blur_sigma),
-        noise_stds=per_channel(0.0, ranges.noise_std),
+        noise_stds=tuple(
+            part * std
+            for part, std in zip(per_channel(0.0, ranges.noise_std), channels.stds, strict=True)
+        ),
         gammas=tuple(math.exp(v) for v in per_channel(-ranges.log_gamma, ranges.log_gamma)),
         contrasts=per_channel(1 - ranges.contrast, 1 + ranges.contrast),
         noise_seed=integer(0, 2**31 - 1, generator),
+        sources=channels.sources,
     )
 
 
@@ -145,7 +156,7 @@ class PreparedCorruption:
 
 
 def prepare_corruption(
-    corruptions: Sequence[Corruption], view_size: Sequence[int], num_channels: int
+    corruptions: Sequence[Corruption], view_size: Sequence[int]
 ) -> PreparedCorruption:
     """Brings what was drawn for views of one size into the form that `corrupt_` takes."""
 
@@ -154,7 +165,8 @@ def prepare_corruption(
         return values if (values != neutral).any() else None
 
     sigmas = per_channel("blur_sigmas", 0.0)
-    keys = [[noise_key(c.noise_seed, n) for n in range(num_channels)] for c in corruptions]
+    keys = [[noise_key(c.noise_seed, source) for source in c.sources] for c in corruptions]
+    num_channels = len(keys[0])
     return PreparedCorruption(
         swaps=prepare_swaps([c.swaps for c in corruptions], view_size, num_channels),
         cut_outs=tuple(c.cut_outs for c in corruptions),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.curves import bend_, draw_curve, tables_of
 from nnunetv2_pcrl.views.painting import (
     Painting,
@@ -42,7 +43,7 @@ class DistortionChances:
 
 @dataclass(frozen=True)
 class Distortion:
-    """Drawn distortion of one view. Places are shared by all channels, intensities are not.
+    """Drawn distortion of one view. Places are shared by all channels, intensities by copies only.
 
     Attributes:
         shuffling: see `shuffle_`; none if nothing changes places.
@@ -57,7 +58,7 @@ class Distortion:
 
 def draw_distortion(
     view_size: Sequence[int],
-    num_channels: int,
+    channels: Channels,
     chances: DistortionChances,
     generator: torch.Generator,
 ) -> Distortion:
@@ -73,10 +74,11 @@ def draw_distortion(
     if happens(chances.p_shuffling):
         shuffling = draw_shuffling(view_size, chances.shuffled_part, generator)
     if happens(chances.p_curve):
-        curves = tables_of(tuple(draw_curve(generator) for _ in range(num_channels)))
+        drawn = [draw_curve(generator) for _ in channels.sources]
+        curves = tables_of(tuple(drawn[source] for source in channels.sources))
     if happens(chances.p_painting):
         draw = draw_outer_painting if happens(chances.p_outer) else draw_inner_painting
-        painting = draw(view_size, num_channels, generator)
+        painting = draw(view_size, channels, generator)
     return Distortion(shuffling, curves, painting)
 
 

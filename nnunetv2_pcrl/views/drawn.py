@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.channels import Channels
 
 
 class Prepared(Protocol):
@@ -50,6 +51,6 @@ class Recipe(Protocol):
     num_axes: int
 
     def draw(
-        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+        self, image_size: Sequence[int], channels: Channels, generator: torch.Generator
     ) -> Drawn:
         """Draws the views of one image; equal generators give equal draws."""

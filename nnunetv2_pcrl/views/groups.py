@@ -88,10 +88,9 @@ class PreparedGroup:
 def prepare_group(views: Sequence[CorruptedView], region: Box) -> PreparedGroup:
     """Does all that can be done without the voxels of the region."""
     corruptions = [view.corruption for view in views]
-    num_channels = len(corruptions[0].gammas)
     return PreparedGroup(
         lines_of([view.place for view in views], region),
-        prepare_corruption(corruptions, views[0].place.size, num_channels),
+        prepare_corruption(corruptions, views[0].place.size),
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from nnunetv2_pcrl.views.ranges import extent_of, robust_range
+
 # In voxels; a narrower Gaussian has nothing but its centre.
 SMALLEST_SIGMA = 0.1
 # Of a power, in place of 0. Its powers vanish beside 1 and are still normal numbers, for gammas
@@ -61,19 +63,23 @@ def blurred(views: Tensor, matrices: Mapping[int, Tensor]) -> Tensor:
 
 
 def adjust_gamma_(views: Tensor, gammas: Tensor) -> None:
-    """Raises each channel, scaled to [0, 1] by its own range, to a power and scales it back.
+    """Raises each channel, its range without outermost values scaled to [0, 1], to a power.
+
+    A range of all values would hang on single voxels: metal in CT, hot spots in MR. Values beyond
+    the range keep their distance from it, so none are clipped.
 
     Args:
         views: shape [V, C, (D,) H, W], contiguous.
         gammas: powers above 0, shape [V, C].
     """
     flat = views.view(*views.shape[:2], -1)
-    # In two passes: aminmax along an axis is several times slower.
-    low, high = flat.amin(dim=-1, keepdim=True), flat.amax(dim=-1, keepdim=True)
-    extent = high - low
-    flat.sub_(low).div_(torch.where(extent > 0, extent, 1))
+    low, high = (end.view(*views.shape[:2], 1) for end in robust_range(flat.flatten(0, 1)))
+    extent = extent_of(low, high)
+    flat.sub_(low).div_(extent)
+    inside = flat.clamp(min=SMALLEST_BASE, max=1)
+    flat.sub_(inside)
     # Exponential and logarithm take a third of the time of pow_, if they see no zero.
-    flat.clamp_(min=SMALLEST_BASE).log_().mul_(gammas[..., None]).exp_()
+    flat.add_(inside.log_().mul_(gammas[..., None]).exp_())
     torch.addcmul(low, flat, extent, out=flat)
 
 

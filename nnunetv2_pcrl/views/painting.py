@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_pcrl.views.boxes import Box, draw_box_within
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.noise import noise_key, uniform_noise
 from nnunetv2_pcrl.views.seeding import integer, uniform
 
@@ -34,7 +35,7 @@ class Painting:
 
 
 def draw_inner_painting(
-    view_size: Sequence[int], num_channels: int, generator: torch.Generator
+    view_size: Sequence[int], channels: Channels, generator: torch.Generator
 ) -> Painting:
     """At most five boxes, some voxels from the border: the network sees what surrounds them."""
     count = 0
@@ -44,11 +45,11 @@ def draw_inner_painting(
     for _ in range(count):
         size = _draw_size(view_size, _INNER_PART, generator)
         boxes.append(draw_box_within(size, _room_for(size, view_size), generator))
-    return Painting(tuple(boxes), False, _draw_keys(num_channels, generator))
+    return Painting(tuple(boxes), False, _draw_keys(channels, generator))
 
 
 def draw_outer_painting(
-    view_size: Sequence[int], num_channels: int, generator: torch.Generator
+    view_size: Sequence[int], channels: Channels, generator: torch.Generator
 ) -> Painting:
     """All but one to five windows: the network sees the inside and restores what surrounds it."""
     count = 1
@@ -59,7 +60,7 @@ def draw_outer_painting(
         draw_box_within(_draw_size(view_size, _OUTER_PART, generator), whole, generator)
         for _ in range(count)
     ]
-    return Painting(tuple(boxes), True, _draw_keys(num_channels, generator))
+    return Painting(tuple(boxes), True, _draw_keys(channels, generator))
 
 
 def _room_for(size: Sequence[int], view_size: Sequence[int]) -> Box:
@@ -77,9 +78,9 @@ def _draw_size(
     )
 
 
-def _draw_keys(num_channels: int, generator: torch.Generator) -> Tensor:
+def _draw_keys(channels: Channels, generator: torch.Generator) -> Tensor:
     seed = integer(0, 2**31 - 1, generator)
-    keys = [noise_key(seed, channel) for channel in range(num_channels)]
+    keys = [noise_key(seed, source) for source in channels.sources]
     return torch.tensor(keys, dtype=torch.int32)
 
 

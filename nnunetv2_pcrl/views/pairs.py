@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.corruption import CorruptionRanges, draw_corruption
 from nnunetv2_pcrl.views.groups import (
     CorruptedView,
@@ -68,7 +69,7 @@ class PlacedPair:
 
 
 def draw_pair(
-    image_size: Sequence[int], num_channels: int, ranges: PairRanges, generator: torch.Generator
+    image_size: Sequence[int], channels: Channels, ranges: PairRanges, generator: torch.Generator
 ) -> PlacedPair:
     """Draws two views, each with values of its own."""
     boxes = draw_global_boxes(
@@ -84,7 +85,7 @@ def draw_pair(
             ranges.rotation_degrees,
             generator,
         )
-        corruption = draw_corruption(ranges.view_size, num_channels, ranges.corruption, generator)
+        corruption = draw_corruption(ranges.view_size, channels, ranges.corruption, generator)
         return CorruptedView(place, corruption)
 
     first, second = map(changed, boxes)

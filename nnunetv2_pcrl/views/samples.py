@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError, has_content
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.devices import as_arrays, pinned
 from nnunetv2_pcrl.views.drawn import Drawn, Prepared, Recipe
 from nnunetv2_pcrl.views.seeding import integer, seeded_generator
@@ -91,6 +92,7 @@ class ViewSamples(Dataset):
         identifiers: Sequence[str],
         batch_size: int,
         recipe: Recipe,
+        channels: Channels,
         position: StreamPosition,
         places: range | None = None,
     ):
@@ -102,6 +104,7 @@ class ViewSamples(Dataset):
             batch_size: images that are compared with one another: drawn without repetition as
                 long as there are enough cases.
             recipe: draws the views.
+            channels: what those of the images hold.
             position: seed and stream of the samples.
             places: which images of each batch are wanted here, where several processes share it;
                 all of them by default.
@@ -110,6 +113,7 @@ class ViewSamples(Dataset):
         self.identifiers = sorted(identifiers)
         self.batch_size = batch_size
         self.recipe = recipe
+        self.channels = channels
         self.position = position
         self.places = places or range(batch_size)
         # The batch that was asked for last, and its cases.
@@ -173,7 +177,7 @@ class ViewSamples(Dataset):
             if self.recipe.num_axes == 2:
                 # 2D configurations store volumes too; a sample is a slice of one.
                 image = case.slice(integer(0, case.image_size[0] - 1, generator))
-            drawn = self.recipe.draw(image.size, case.num_channels, generator)
+            drawn = self.recipe.draw(image.size, self.channels, generator)
             region = image.read(drawn.region)
             if has_content(region, drawn.must_vary, drawn.region):
                 return region, drawn

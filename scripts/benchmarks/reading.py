@@ -23,6 +23,7 @@ from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
 from nnunetv2_pcrl.methods.pcrlv2.views import PCRLv2Recipe
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import PreprocessedCase
+from nnunetv2_pcrl.views.channels import Channels
 
 
 def touched_voxels(box: Box, chunks: tuple[int, ...], blocks: tuple[int, ...], image: Box) -> int:
@@ -64,7 +65,7 @@ def main() -> None:
         chunks, blocks = file.chunks[1:], file.blocks[1:]
         PreprocessedCase(folder, "case").read(whole)
         for _ in range(args.repeats):
-            box = recipe.draw(args.image, 1, generator).region
+            box = recipe.draw(args.image, Channels.unmeasured(1), generator).region
             region_voxels.append(box.volume)
             touched.append(touched_voxels(box, chunks, blocks, whole))
             timed(opening, lambda: PreprocessedCase(folder, "case"))

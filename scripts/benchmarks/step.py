@@ -38,6 +38,7 @@ from nnunetv2_pcrl.training.gradient_cache import Precision, accumulate_gradient
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.micro_batch import MicroBatch
 from nnunetv2_pcrl.training.update import update
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
 PLAN_BATCH = 2
@@ -166,7 +167,7 @@ def views_of(method: Method, args: argparse.Namespace) -> dict[str, Tensor]:
     image = torch.randn(1, *size, generator=seeded_generator(0))
     made: dict[str, list[Tensor]] = {}
     for number in range(method.settings.batch_size):
-        drawn = recipe.draw(size, 1, seeded_generator(1, number))
+        drawn = recipe.draw(size, Channels.unmeasured(1), seeded_generator(1, number))
         region = image[(slice(None), *drawn.region.slices)].to(args.device)
         for name, values in drawn.prepared().make(region).items():
             made.setdefault(name, []).append(values)

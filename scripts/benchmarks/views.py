@@ -21,6 +21,7 @@ from written_case import write_case
 from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
 from nnunetv2_pcrl.methods.pcrlv2.views import PCRLv2Recipe, PreparedViews
 from nnunetv2_pcrl.views.cases import PreprocessedCase
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.corruption import corrupt_
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.resample import resample
@@ -62,7 +63,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
     sizes = {"global_size": (96,) * 3, "local_size": (64,) * 3}
     recipe = PCRLv2Recipe(PCRLv2Settings(**sizes, num_local=NUM_LOCAL), (1.0,) * 3)
     position = StreamPosition(0, TRAINING_STREAM)
-    samples = ViewSamples(folder, ["case"], 1, recipe, position)
+    channels = Channels.unmeasured(args.channels)
+    samples = ViewSamples(folder, ["case"], 1, recipe, channels, position)
     case = PreprocessedCase(folder, "case")
     seconds: dict[str, list[float]] = {}
 
@@ -78,7 +80,10 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
 
     for repeat in range(args.repeats + 1):
         generator = torch.Generator().manual_seed(repeat)
-        drawn = timed("draw", lambda g=generator: recipe.draw(args.image, args.channels, g))
+        drawn = timed(
+            "draw",
+            lambda g=generator: recipe.draw(args.image, channels, g),
+        )
         prepared = timed("prepare", lambda d=drawn: d.prepared())
         region = timed("read", lambda d=drawn: case.read(d.region)).to(device)
         moved, grids = on_device(prepared, device), ready_grids(prepared, device)

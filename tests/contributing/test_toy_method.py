@@ -13,6 +13,7 @@ from prepared_dataset import PreparedDataset, configuration, smooth_image
 from nnunetv2_pcrl.methods import registry
 from nnunetv2_pcrl.trainers import trainer_named
 from nnunetv2_pcrl.training import pretrain_trainer
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.weights.reading import read_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -79,7 +80,9 @@ def test_a_view_is_the_turned_image(geometry):
     size = method.settings.view_size
     image = random_images(1, *size)
     for seed in range(6):
-        drawn = method.recipe().draw(size, 1, torch.Generator().manual_seed(seed))
+        drawn = method.recipe().draw(
+            size, Channels.unmeasured(1), torch.Generator().manual_seed(seed)
+        )
         made = drawn.prepared().make(image)
         expected = torch.rot90(image, int(made["answer"]), (-2, -1))
         torch.testing.assert_close(made["turned"][0], expected, rtol=0, atol=1e-5)

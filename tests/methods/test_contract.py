@@ -27,6 +27,7 @@ from nnunetv2_pcrl.training.gradient_cache import Precision, accumulate_gradient
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.micro_batch import MicroBatch
 from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -167,7 +168,7 @@ def test_views_are_drawn_alike_by_equal_generators_and_leave_the_image_as_it_is(
     assert recipe.num_axes == facts.num_axes
     made = []
     for seed in (1, 1, 2):
-        drawn = recipe.draw(image.shape[1:], 2, seeded_generator(seed))
+        drawn = recipe.draw(image.shape[1:], Channels.unmeasured(2), seeded_generator(seed))
         assert Box((0,) * facts.num_axes, tuple(image.shape[1:])).contains(drawn.region)
         made.append(drawn.prepared().make(image[(slice(None), *drawn.region.slices)]))
     assert torch.equal(image, before)
@@ -186,7 +187,7 @@ def test_images_smaller_than_the_patch_give_views_too(kind, geometry):
     facts = facts_of(geometry)
     size = [max(2, s // 2 + 1) for s in facts.patch_size]
     image = torch.randn(1, *size, generator=seeded_generator(1))
-    drawn = method_on(kind, facts).recipe().draw(size, 1, seeded_generator(2))
+    drawn = method_on(kind, facts).recipe().draw(size, Channels.unmeasured(1), seeded_generator(2))
     views = drawn.prepared().make(image[(slice(None), *drawn.region.slices)])
     assert all(torch.isfinite(v).all() for v in views.values() if v.is_floating_point())
 
@@ -218,7 +219,7 @@ def test_all_numbers_of_a_step_are_logged_and_every_chart_shows_logged_ones(kind
 def test_pictures_have_the_size_of_the_view_and_all_channels(kind, geometry):
     case = case_of(kind, geometry, num_channels=2)
     image = image_of(case.method.facts)
-    drawn = case.method.recipe().draw(image.shape[1:], 2, seeded_generator(1))
+    drawn = case.method.recipe().draw(image.shape[1:], Channels.unmeasured(2), seeded_generator(1))
     views = drawn.prepared().make(image[(slice(None), *drawn.region.slices)])
     batch = {
         n: v[:, None].double() if v.is_floating_point() else v[:, None] for n, v in views.items()

@@ -20,6 +20,7 @@ from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.networks.restoration import RestorationNetwork
 from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients
 from nnunetv2_pcrl.training.micro_batch import MicroBatch
+from nnunetv2_pcrl.views.channels import Channels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,7 +49,11 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def made(facts: PlanFacts, image: torch.Tensor, seed: int = 0, **settings) -> dict:
-    drawn = method_of(facts, **settings).recipe().draw(image.shape[1:], len(image), seeded(seed))
+    drawn = (
+        method_of(facts, **settings)
+        .recipe()
+        .draw(image.shape[1:], Channels.unmeasured(len(image)), seeded(seed))
+    )
     return drawn.prepared().make(image[(slice(None), *drawn.region.slices)])
 
 

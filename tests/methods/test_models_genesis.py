@@ -11,6 +11,7 @@ from method_training import numbers_of_training
 from nnunetv2_pcrl.methods.models_genesis import ModelsGenesis, ModelsGenesisObjective
 from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.trainers import trainer_named
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.seeding import seeded_generator
 from nnunetv2_pcrl.weights.reading import read_weights
 
@@ -26,7 +27,9 @@ def method_of(geometry: str, num_channels: int = 1, **settings) -> ModelsGenesis
 
 
 def views_of(method: ModelsGenesis, image: torch.Tensor, seed: int = 0) -> dict:
-    drawn = method.recipe().draw(image.shape[1:], len(image), seeded_generator(seed))
+    drawn = method.recipe().draw(
+        image.shape[1:], Channels.unmeasured(len(image)), seeded_generator(seed)
+    )
     return drawn.prepared().make(image[(slice(None), *drawn.region.slices)])
 
 
@@ -56,7 +59,9 @@ def test_without_distortion_input_and_target_are_equal_and_flipped_alike(geometr
     for seed in range(6):
         views = views_of(method, image, seed)
         assert torch.equal(views["target"], views["corrupted"])
-        drawn = method.recipe().draw(image.shape[1:], len(image), seeded_generator(seed))
+        drawn = method.recipe().draw(
+            image.shape[1:], Channels.unmeasured(len(image)), seeded_generator(seed)
+        )
         crop = image[(slice(None), *drawn.place.box.slices)]
         axes = [1 + a for a, flip in enumerate(drawn.place.deformation.flips) if flip]
         torch.testing.assert_close(views["target"][0], crop.flip(axes), rtol=0, atol=1e-4)
@@ -152,7 +157,9 @@ def test_a_restoration_at_the_mean_is_warned_of():
 def test_pictures_show_input_target_and_restoration_with_the_error_of_every_channel():
     case = case_of(ModelsGenesis, "2d", num_channels=2)
     image = image_of(case.method.facts, 0)
-    drawn = case.method.recipe().draw(image.shape[1:], len(image), seeded_generator(0))
+    drawn = case.method.recipe().draw(
+        image.shape[1:], Channels.unmeasured(len(image)), seeded_generator(0)
+    )
     made = drawn.prepared().make(image[(slice(None), *drawn.region.slices)])
     views = {name: values[:, None].double() for name, values in made.items()}
     with torch.no_grad():

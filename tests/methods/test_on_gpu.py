@@ -13,6 +13,7 @@ from nnunetv2_pcrl.training.gradient_cache import Precision, accumulate_gradient
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.micro_batch import MicroBatch
 from nnunetv2_pcrl.training.update import update
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -67,7 +68,7 @@ def test_views_made_on_the_gpu_equal_those_made_on_the_cpu(kind, geometry):
     facts = facts_of(geometry, 2)
     recipe, image = method_on(kind, facts).recipe(), image_of(facts)
     for seed in range(3):
-        drawn = recipe.draw(image.shape[1:], 2, seeded_generator(seed))
+        drawn = recipe.draw(image.shape[1:], Channels.unmeasured(2), seeded_generator(seed))
         region = image[(slice(None), *drawn.region.slices)]
         expected = drawn.prepared().make(region)
         for name, values in drawn.prepared().make(region.cuda()).items():

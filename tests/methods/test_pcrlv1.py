@@ -29,6 +29,7 @@ from nnunetv2_pcrl.trainers import trainer_named
 from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients, evaluate
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.micro_batch import MicroBatch
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.resample import resample
 from nnunetv2_pcrl.views.seeding import seeded_generator
 from nnunetv2_pcrl.weights.reading import read_weights
@@ -97,7 +98,7 @@ def test_planes_are_turned_only_where_size_and_spacing_are_equal():
         strides = ((1,) * len(patch), (2,) * len(patch), (2,) * len(patch))
         facts = PlanFacts(patch, 2, spacing, strides, 1, ("ZScoreNormalization",))
         method = PCRLv1(settings_for(PCRLv1, facts, {"view_size": list(patch)}), facts)
-        drawn = method.recipe().draw(patch, 1, seeded_generator(0))
+        drawn = method.recipe().draw(patch, Channels.unmeasured(1), seeded_generator(0))
         return len(drawn.transforms[0].code)
 
     assert bits((32, 32), (0.8, 0.8)) == 6
@@ -115,7 +116,7 @@ def test_targets_are_clean_and_transformed_while_inputs_are_distorted(geometry):
     facts = facts_of(geometry, 2)
     method = method_on(PCRLv1, facts, p_shuffling=1.0, p_painting=1.0)
     image = image_of(facts)
-    drawn = method.recipe().draw(image.shape[1:], 2, seeded_generator(2))
+    drawn = method.recipe().draw(image.shape[1:], Channels.unmeasured(2), seeded_generator(2))
     region = region_of(image, drawn)
     prepared = drawn.prepared()
     views = prepared.make(region)
@@ -133,7 +134,9 @@ def test_without_distortion_and_transform_the_target_is_the_input_bit_for_bit():
     image = image_of(method.facts)
     equal = 0
     for seed in range(30):
-        drawn = method.recipe().draw(image.shape[1:], 1, seeded_generator(seed))
+        drawn = method.recipe().draw(
+            image.shape[1:], Channels.unmeasured(1), seeded_generator(seed)
+        )
         views = drawn.prepared().make(region_of(image, drawn))
         for number, transform in enumerate(drawn.transforms):
             same = torch.equal(views["targets"][number], views["views"][number])
@@ -292,7 +295,9 @@ def other_batch(method: PCRLv1) -> dict[str, torch.Tensor]:
     made: dict[str, list[torch.Tensor]] = {}
     for number in range(BATCH_SIZE, 2 * BATCH_SIZE):
         image = image_of(method.facts, number)
-        drawn = method.recipe().draw(image.shape[1:], len(image), seeded_generator(3, number))
+        drawn = method.recipe().draw(
+            image.shape[1:], Channels.unmeasured(len(image)), seeded_generator(3, number)
+        )
         for name, values in drawn.prepared().make(region_of(image, drawn)).items():
             made.setdefault(name, []).append(values)
     return {name: torch.stack(values, dim=1).double() for name, values in made.items()}
@@ -353,7 +358,7 @@ def test_images_are_cut_out_and_volumes_painted():
     hole = {**CLEAN, "num_cut_outs": 1, "cut_out_part": 0.25}
     method = method_on(PCRLv1, facts_of("2d"), **hole)
     image = image_of(method.facts)
-    drawn = method.recipe().draw(image.shape[1:], 1, seeded_generator(0))
+    drawn = method.recipe().draw(image.shape[1:], Channels.unmeasured(1), seeded_generator(0))
     made = drawn.prepared().make(region_of(image, drawn))
     clean = resample(region_of(image, drawn), drawn.prepared().group.lines)
     size = math.prod(method.settings.view_size)

@@ -31,6 +31,7 @@ from nnunetv2_pcrl.trainers import trainer_named
 from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.micro_batch import MicroBatch
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.seeding import seeded_generator
 from nnunetv2_pcrl.weights.reading import read_weights
 
@@ -57,7 +58,7 @@ def method_of(geometry: str = "2d", **settings) -> RepRec:
 def test_the_masked_view_is_the_first_one_with_hidden_tokens_at_the_fill(geometry):
     method = method_on(RepRec, facts_of(geometry, 2))
     image = image_of(method.facts)
-    drawn = method.recipe().draw(image.shape[1:], 2, seeded_generator(1))
+    drawn = method.recipe().draw(image.shape[1:], Channels.unmeasured(2), seeded_generator(1))
     views = drawn.prepared().make(image[(slice(None), *drawn.region.slices)])
     strides = method.facts.total_stride
     grid = tuple(s // d for s, d in zip(method.settings.view_size, strides, strict=True))
@@ -311,7 +312,7 @@ def test_small_batches_are_said_before_the_first_epoch():
 def test_pictures_show_true_and_recovered_maps_that_differ_where_tokens_are_hidden():
     case = small_case()
     image = image_of(case.method.facts)
-    drawn = case.method.recipe().draw(image.shape[1:], 1, seeded_generator(1))
+    drawn = case.method.recipe().draw(image.shape[1:], Channels.unmeasured(1), seeded_generator(1))
     made = drawn.prepared().make(image[(slice(None), *drawn.region.slices)])
     views = {name: values[:, None].double() for name, values in made.items()}
     with torch.no_grad():

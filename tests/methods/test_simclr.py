@@ -11,6 +11,7 @@ from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.simclr import SimCLR
 from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.training.gradient_cache import evaluate
+from nnunetv2_pcrl.views.channels import Channels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -23,7 +24,7 @@ every_plan = pytest.mark.parametrize("facts", PLANS.values(), ids=PLANS)
 
 
 def method_of(facts: PlanFacts = PLANS["2d"], **settings) -> SimCLR:
-    return SimCLR(settings_for(SimCLR, facts, settings), facts)
+    return SimCLR(settings_for(SimCLR, facts, {"num_epochs": 240, **settings}), facts)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -54,7 +55,11 @@ def test_two_views_overlap_and_differ(facts):
     settings = method_of(facts).settings
     for seed in range(10):
         size = tuple(2 * s for s in facts.patch_size)
-        drawn = method_of(facts).recipe().draw(size, facts.num_channels, seeded(seed))
+        drawn = (
+            method_of(facts)
+            .recipe()
+            .draw(size, Channels.unmeasured(facts.num_channels), seeded(seed))
+        )
         first, second = drawn.must_vary
         assert first.iou(second) >= settings.min_iou - 1e-9
         assert drawn.views[0].corruption != drawn.views[1].corruption
@@ -66,7 +71,7 @@ def test_two_views_overlap_and_differ(facts):
 
 
 def test_nothing_moves_inside_a_view_and_nothing_is_cut_out():
-    drawn = method_of().recipe().draw((96, 128), 2, seeded())
+    drawn = method_of().recipe().draw((96, 128), Channels.unmeasured(2), seeded())
     for view in drawn.views:
         assert view.corruption.swaps == view.corruption.cut_outs == ()
         assert max(view.corruption.noise_stds) > 0
@@ -171,7 +176,7 @@ def test_a_small_batch_is_said_before_the_first_epoch():
 
 def test_pictures_are_the_two_views():
     method, network, batch = a_step(batch_size=2)
-    drawn = method.recipe().draw((96, 128), 2, seeded())
+    drawn = method.recipe().draw((96, 128), Channels.unmeasured(2), seeded())
     views = {"views": batch["views"][:, :1]}
     pictures = method.pictures(network, drawn, views)
     assert [column.title for column in pictures.columns] == ["first view", "second view"]

@@ -8,6 +8,7 @@ import torch
 
 from nnunetv2_pcrl.views import corruption as corruption_module
 from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.corruption import (
     Corruption,
     CorruptionRanges,
@@ -54,7 +55,7 @@ def noise_view(size, channels: int = 3) -> torch.Tensor:
 def corrupt(view, corruption):
     """One view, corrupted on a copy."""
     corrupted = view.clone(memory_format=torch.contiguous_format)[None]
-    prepared = prepare_corruption([corruption], view.shape[1:], view.shape[0])
+    prepared = prepare_corruption([corruption], view.shape[1:])
     corrupt_(corrupted, on_device(prepared, view.device))
     return corrupted[0]
 
@@ -69,6 +70,7 @@ def untouched(channels: int, **changes) -> Corruption:
         gammas=(1.0,) * channels,
         contrasts=(1.0,) * channels,
         noise_seed=0,
+        sources=tuple(range(channels)),
     )
     return dataclasses.replace(identity, **changes)
 
@@ -104,7 +106,7 @@ def test_the_clean_view_is_left_as_it_is_and_shares_no_storage_with_the_input(
 ):
     view = noise_view(size)
     before = view.clone()
-    corrupted = corrupt(view, draw_corruption(size, 3, ranges, generator))
+    corrupted = corrupt(view, draw_corruption(size, Channels.unmeasured(3), ranges, generator))
     assert torch.equal(view, before)
     assert corrupted.untyped_storage().data_ptr() != view.untyped_storage().data_ptr()
     corrupted.fill_(7.0)
@@ -116,7 +118,7 @@ def test_no_single_corruption_works_on_the_clean_view(name, generator):
     ranges = dataclasses.replace(NOTHING, **{name: getattr(EVERYTHING, name)})
     view = noise_view((20, 24))
     before = view.clone()
-    corrupt(view, draw_corruption((20, 24), 3, ranges, generator))
+    corrupt(view, draw_corruption((20, 24), Channels.unmeasured(3), ranges, generator))
     assert torch.equal(view, before)
 
 
@@ -125,7 +127,7 @@ def test_a_part_of_a_larger_tensor_is_corrupted_like_a_tensor_of_its_own(size, g
     large = noise_view(tuple(s + 3 for s in size))
     part = large[(slice(None), *(slice(2, s + 2) for s in size))]
     before = large.clone()
-    corruption = draw_corruption(size, 3, EVERYTHING, generator)
+    corruption = draw_corruption(size, Channels.unmeasured(3), EVERYTHING, generator)
     torch.testing.assert_close(corrupt(part, corruption), corrupt(part.clone(), corruption))
     assert torch.equal(large, before)
 
@@ -134,14 +136,14 @@ def test_a_part_of_a_larger_tensor_is_corrupted_like_a_tensor_of_its_own(size, g
 def test_zero_ranges_change_nothing(size, generator):
     view = noise_view(size)
     for _ in range(5):
-        corrupted = corrupt(view, draw_corruption(size, 3, NOTHING, generator))
+        corrupted = corrupt(view, draw_corruption(size, Channels.unmeasured(3), NOTHING, generator))
         torch.testing.assert_close(corrupted, view, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_full_ranges_change_every_channel(size, generator):
     view = noise_view(size)
-    corrupted = corrupt(view, draw_corruption(size, 3, EVERYTHING, generator))
+    corrupted = corrupt(view, draw_corruption(size, Channels.unmeasured(3), EVERYTHING, generator))
     assert corrupted.shape == view.shape
     assert torch.isfinite(corrupted).all()
     assert ((corrupted - view).abs().flatten(1).mean(1) > 0.1).all()
@@ -151,7 +153,8 @@ def test_full_ranges_change_every_channel(size, generator):
 def test_equal_draws_give_equal_views(size):
     view = noise_view(size)
     first, second = (
-        draw_corruption(size, 3, EVERYTHING, torch.Generator().manual_seed(5)) for _ in range(2)
+        draw_corruption(size, Channels.unmeasured(3), EVERYTHING, torch.Generator().manual_seed(5))
+        for _ in range(2)
     )
     assert first == second
     torch.manual_seed(1)
@@ -163,7 +166,9 @@ def test_equal_draws_give_equal_views(size):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_type_of_the_view_is_kept(dtype, generator):
     view = noise_view((8, 20, 24)).to(dtype)
-    corrupted = corrupt(view, draw_corruption((8, 20, 24), 3, EVERYTHING, generator))
+    corrupted = corrupt(
+        view, draw_corruption((8, 20, 24), Channels.unmeasured(3), EVERYTHING, generator)
+    )
     assert corrupted.dtype == dtype
 
 
@@ -171,7 +176,7 @@ def test_the_type_of_the_view_is_kept(dtype, generator):
 @pytest.mark.parametrize("size", SIZES)
 def test_a_view_corrupted_on_the_gpu_equals_the_one_corrupted_on_the_cpu(size, generator):
     view = noise_view(size)
-    corruption = draw_corruption(size, 3, EVERYTHING, generator)
+    corruption = draw_corruption(size, Channels.unmeasured(3), EVERYTHING, generator)
     on_gpu = corrupt(view.cuda(), corruption)
     assert on_gpu.is_cuda
     torch.testing.assert_close(on_gpu.cpu(), corrupt(view, corruption), atol=1e-3, rtol=1e-3)
@@ -181,9 +186,11 @@ def test_a_view_corrupted_on_the_gpu_equals_the_one_corrupted_on_the_cpu(size, g
 def test_views_corrupted_together_equal_each_alone_also_in_one_go_as_on_a_gpu(
     size, generator, monkeypatch
 ):
-    corruptions = [draw_corruption(size, 3, EVERYTHING, generator) for _ in range(3)]
+    corruptions = [
+        draw_corruption(size, Channels.unmeasured(3), EVERYTHING, generator) for _ in range(3)
+    ]
     views = torch.stack([noise_view(size) + number for number in range(3)])
-    prepared = prepare_corruption(corruptions, size, 3)
+    prepared = prepare_corruption(corruptions, size)
     together = views.clone()
     corrupt_(together, prepared)
     for result, view, corruption in zip(together, views, corruptions, strict=True):
@@ -200,7 +207,7 @@ def test_views_corrupted_together_equal_each_alone_also_in_one_go_as_on_a_gpu(
 def test_as_many_voxels_are_swapped_as_in_the_authors_setting(generator):
     ranges = dataclasses.replace(NOTHING, swapped_part=0.2)
     for _ in range(5):
-        corruption = draw_corruption((32, 64, 64), 1, ranges, generator)
+        corruption = draw_corruption((32, 64, 64), Channels.unmeasured(1), ranges, generator)
         assert 80 <= len(corruption.swaps) <= 130
         assert 0.14 < touched_part(corruption, (32, 64, 64)) < 0.21
 
@@ -209,7 +216,10 @@ def test_as_many_voxels_are_swapped_as_in_the_authors_setting(generator):
 @pytest.mark.parametrize("part", [0.1, 0.2, 0.4])
 def test_swaps_touch_the_wanted_part_less_what_overlaps(size, part, generator):
     ranges = dataclasses.replace(NOTHING, swapped_part=part)
-    parts = [touched_part(draw_corruption(size, 1, ranges, generator), size) for _ in range(5)]
+    parts = [
+        touched_part(draw_corruption(size, Channels.unmeasured(1), ranges, generator), size)
+        for _ in range(5)
+    ]
     # Random places cover 1 - exp(-part) of the view; the rim is covered less.
     expected = 1 - math.exp(-part)
     assert 0.8 * expected < sum(parts) / 5 < 1.1 * expected
@@ -218,7 +228,7 @@ def test_swaps_touch_the_wanted_part_less_what_overlaps(size, part, generator):
 @pytest.mark.parametrize("size", SIZES)
 def test_patches_and_cut_outs_are_parts_of_the_side_and_lie_in_the_view(size, generator):
     view = Box((0,) * len(size), size)
-    corruption = draw_corruption(size, 2, EVERYTHING, generator)
+    corruption = draw_corruption(size, Channels.unmeasured(2), EVERYTHING, generator)
     assert len(corruption.swaps) > 0
     assert len(corruption.cut_outs) == 3
     for box in (*(box for pair in corruption.swaps for box in pair), *corruption.cut_outs):
@@ -230,7 +240,9 @@ def test_patches_and_cut_outs_are_parts_of_the_side_and_lie_in_the_view(size, ge
 
 
 def test_intensities_are_drawn_per_channel_over_their_whole_ranges(generator):
-    drawn = [draw_corruption((8, 8), 4, EVERYTHING, generator) for _ in range(500)]
+    drawn = [
+        draw_corruption((8, 8), Channels.unmeasured(4), EVERYTHING, generator) for _ in range(500)
+    ]
 
     def check(name: str, low: float, high: float) -> None:
         values = torch.tensor([getattr(corruption, name) for corruption in drawn])
@@ -249,7 +261,7 @@ def test_intensities_are_drawn_per_channel_over_their_whole_ranges(generator):
 @pytest.mark.parametrize("size", SIZES)
 def test_local_views_have_neither_swaps_nor_cut_outs_but_the_same_intensities(size, generator):
     local = EVERYTHING.of_local_views()
-    corruption = draw_corruption(size, 3, local, generator)
+    corruption = draw_corruption(size, Channels.unmeasured(3), local, generator)
     assert corruption.swaps == ()
     assert corruption.cut_outs == ()
     for name in ("blur_sigma", "noise_std", "log_gamma", "contrast"):
@@ -261,7 +273,7 @@ def test_local_views_have_neither_swaps_nor_cut_outs_but_the_same_intensities(si
 
 @pytest.mark.parametrize("size", SIZES)
 def test_swaps_of_separate_patches_neither_make_nor_lose_values(size, generator):
-    swaps = draw_corruption(size, 3, EVERYTHING, generator).swaps
+    swaps = draw_corruption(size, Channels.unmeasured(3), EVERYTHING, generator).swaps
     view = noise_view(size)
     result = swapped(view, swaps)
     assert not torch.equal(result, view)
@@ -273,7 +285,7 @@ def test_swaps_of_separate_patches_neither_make_nor_lose_values(size, generator)
 def test_swaps_move_all_channels_alike(size, generator):
     channel = noise_view(size, channels=1)
     view = torch.cat([channel, channel + 64, -channel])
-    view = swapped(view, draw_corruption(size, 3, EVERYTHING, generator).swaps)
+    view = swapped(view, draw_corruption(size, Channels.unmeasured(3), EVERYTHING, generator).swaps)
     torch.testing.assert_close(view[1], view[0] + 64)
     torch.testing.assert_close(view[2], -view[0])
 
@@ -303,7 +315,7 @@ def test_patches_that_overlap_one_another_are_swapped_without_an_error():
 @pytest.mark.parametrize("size", SIZES)
 def test_cut_outs_are_filled_with_the_mean_of_their_channel(size, generator):
     view = noise_view(size)
-    cut_outs = draw_corruption(size, 3, EVERYTHING, generator).cut_outs
+    cut_outs = draw_corruption(size, Channels.unmeasured(3), EVERYTHING, generator).cut_outs
     corrupted = corrupt(view, untouched(3, cut_outs=cut_outs))
     filled = torch.zeros(size, dtype=torch.bool)
     for hole in cut_outs:
@@ -395,6 +407,35 @@ def test_gamma_has_hand_derived_values():
     torch.testing.assert_close(
         with_gamma(view, 0.5), torch.tensor([[-2.0, 2.0], [-2 + 8 * math.sqrt(0.5), 6.0]])
     )
+
+
+def test_gamma_does_not_hang_on_single_voxels_and_clips_none():
+    view = torch.linspace(0, 1, 1000).view(20, 50)
+    expected = with_gamma(view, 2.0)
+    view[3, 4] = 1000.0
+    changed = with_gamma(view, 2.0)
+    # Its distance from the range is kept.
+    assert changed[3, 4] == pytest.approx(1000.0, rel=1e-4)
+    others = torch.ones_like(view, dtype=torch.bool)
+    others[3, 4] = False
+    torch.testing.assert_close(changed[others], expected[others], atol=5e-3, rtol=0)
+
+
+def test_noise_is_in_units_of_the_channel_and_copies_share_every_intensity():
+    channels = Channels((1.0, 10.0, 1.0), (0.0,) * 3, (1.0,) * 3, (0, 1, 0))
+    drawn = [
+        draw_corruption((8, 8), channels, EVERYTHING, torch.Generator().manual_seed(seed))
+        for seed in range(200)
+    ]
+    stds = torch.tensor([each.noise_stds for each in drawn])
+    assert stds[:, 0].max() < 0.25 < stds[:, 1].max() <= 2.5
+    grey = noise_view((8, 8), channels=1)
+    for each in drawn[:5]:
+        for values in (each.blur_sigmas, each.noise_stds, each.gammas, each.contrasts):
+            assert values[0] == values[2] != values[1]
+        corrupted = corrupt(torch.cat([grey] * 3), each)
+        assert torch.equal(corrupted[0], corrupted[2])
+        assert not torch.equal(corrupted[0], corrupted[1])
 
 
 @pytest.mark.parametrize("size", SIZES)

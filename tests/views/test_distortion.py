@@ -6,6 +6,7 @@ import pytest
 import torch
 from planned_networks import random_images
 
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.curves import Curve, bend_, draw_curve, tables_of
 from nnunetv2_pcrl.views.devices import as_arrays, on_device
 from nnunetv2_pcrl.views.distortion import DistortionChances, distort_, draw_distortion
@@ -202,7 +203,7 @@ def test_every_channel_is_bent_in_its_own_range_along_its_own_curve():
 def test_outer_painting_keeps_its_windows_bit_for_bit_and_nothing_else(size):
     view = random_images(2, *size)
     before = view.clone()
-    painting = draw_outer_painting(size, 2, seeded(3))
+    painting = draw_outer_painting(size, Channels.unmeasured(2), seeded(3))
     assert 1 <= len(painting.boxes) <= 5
     low, high = robust_range(view)
     paint_(view, painting, low, high)
@@ -221,7 +222,7 @@ def test_inner_painting_changes_its_boxes_and_nothing_else(size):
     for seed in range(6):
         view = random_images(2, *size)
         before = view.clone()
-        painting = draw_inner_painting(size, 2, seeded(seed))
+        painting = draw_inner_painting(size, Channels.unmeasured(2), seeded(seed))
         paint_(view, painting, *robust_range(view))
         painted = torch.zeros(size, dtype=torch.bool)
         for box in painting.boxes:
@@ -233,7 +234,7 @@ def test_inner_painting_changes_its_boxes_and_nothing_else(size):
 def test_painted_boxes_have_a_sixth_to_a_third_of_the_side_and_keep_three_voxels_from_the_border():
     counts = set()
     for seed in range(80):
-        painting = draw_inner_painting((60, 36), 1, seeded(seed))
+        painting = draw_inner_painting((60, 36), Channels.unmeasured(1), seeded(seed))
         counts.add(len(painting.boxes))
         for box in painting.boxes:
             for side, edge, start in zip((60, 36), box.size, box.start, strict=True):
@@ -245,7 +246,7 @@ def test_painted_boxes_have_a_sixth_to_a_third_of_the_side_and_keep_three_voxels
 
 def test_windows_that_stay_have_three_to_four_sevenths_of_the_side():
     for seed in range(40):
-        for box in draw_outer_painting((70, 35), 1, seeded(seed)).boxes:
+        for box in draw_outer_painting((70, 35), Channels.unmeasured(1), seeded(seed)).boxes:
             for side, edge in zip((70, 35), box.size, strict=True):
                 assert 3 * side / 7 <= edge <= 4 * side / 7
 
@@ -257,7 +258,7 @@ def test_distortions_happen_as_often_as_in_the_authors_code():
     generator, draws = seeded(), 3000
     found = {"shuffled": 0, "bent": 0, "inner": 0, "outer": 0, "none": 0}
     for _ in range(draws):
-        each = draw_distortion((8, 8), 1, AUTHORS, generator)
+        each = draw_distortion((8, 8), Channels.unmeasured(1), AUTHORS, generator)
         found["shuffled"] += bool(each.shuffling)
         found["bent"] += each.curves is not None
         kind = "none" if each.painting is None else "inner"
@@ -274,7 +275,7 @@ def test_equal_draws_distort_equally_also_after_the_way_to_another_process(size)
         views = []
         for is_sent in (False, True):
             view = random_images(2, *size)
-            distortion = draw_distortion(size, 2, always, seeded(seed))
+            distortion = draw_distortion(size, Channels.unmeasured(2), always, seeded(seed))
             if is_sent:
                 distortion = on_device(as_arrays(distortion), torch.device("cpu"))
             distort_(view, distortion)
@@ -286,5 +287,10 @@ def test_equal_draws_distort_equally_also_after_the_way_to_another_process(size)
 
 def test_a_constant_view_stays_finite():
     view = torch.full((1, 16, 16), 3.0)
-    distort_(view, draw_distortion((16, 16), 1, DistortionChances(1, 0.85, 1, 1, 1), seeded()))
+    distort_(
+        view,
+        draw_distortion(
+            (16, 16), Channels.unmeasured(1), DistortionChances(1, 0.85, 1, 1, 1), seeded()
+        ),
+    )
     assert torch.isfinite(view).all()

@@ -14,6 +14,7 @@ import torch
 from recipes import changed, recipe
 
 from nnunetv2_pcrl.views import loader
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.loader import BatchStream
 from nnunetv2_pcrl.views.samples import (
     TRAINING_STREAM,
@@ -62,9 +63,10 @@ def folder(tmp_path, write_case):
     return tmp_path
 
 
-def samples_of(folder, settings=ANISOTROPIC, names=NAMES, batch_size=4, **position):
+def samples_of(folder, settings=ANISOTROPIC, names=NAMES, batch_size=4, num_channels=2, **position):
     position = StreamPosition(**{"seed": 0, "stream": TRAINING_STREAM} | position)
-    return ViewSamples(folder, names, batch_size, settings, position)
+    channels = Channels.unmeasured(num_channels)
+    return ViewSamples(folder, names, batch_size, settings, channels, position)
 
 
 def stream_of(samples, num_workers: int = 0) -> BatchStream:
@@ -177,7 +179,7 @@ def test_2d_views_come_from_every_slice_the_first_and_the_last_included(
 ):
     slices = np.arange(depth, dtype=np.float32).reshape(1, depth, 1, 1)
     write_case(tmp_path, "case", slices + 0.01 * noise((1, depth, 24, 24)))
-    samples = samples_of(tmp_path, changed(IN_2D, **CLEAN), ["case"])
+    samples = samples_of(tmp_path, changed(IN_2D, **CLEAN), ["case"], num_channels=1)
     seen = []
     for sample in take(samples, 60):
         values = torch.cat([sample["views"][name].flatten() for name in TENSORS])
@@ -273,7 +275,7 @@ def test_regions_without_content_are_drawn_again(settings, tmp_path, write_case)
     image[..., 30:] = noise((1, 24, 60, 30))
     write_case(tmp_path, "case", image)
     settings = changed(settings, **CLEAN)
-    for sample in take(samples_of(tmp_path, settings, ["case"]), 20):
+    for sample in take(samples_of(tmp_path, settings, ["case"], num_channels=1), 20):
         assert sample["views"]["target"].std() > 0
         assert (sample["views"]["global_views"].flatten(1).std(1) > 0).all()
 
@@ -333,7 +335,7 @@ def test_views_made_by_this_process_from_regions_equal_those_of_the_workers(
 
 def test_views_of_four_channels_are_the_same_wherever_they_are_made(tmp_path, write_case):
     write_case(tmp_path, "case", noise((4, 8, 24, 30)))
-    samples = samples_of(tmp_path, names=["case"])
+    samples = samples_of(tmp_path, names=["case"], num_channels=4)
     expected = next(stream_of(samples))
     assert expected["views"]["target"].shape[2] == 4
     assert_equal([next(BatchStream(samples, 0, CPU, views_on_device=True))], [expected])
@@ -362,7 +364,7 @@ def test_the_lesser_of_region_and_views_travels_rounded_to_half_and_no_more(
 
 def test_values_that_half_precision_does_not_hold_travel_as_they_are(tmp_path, write_case):
     write_case(tmp_path, "case", 1e6 * noise((1, 8, 24, 30)))
-    sample = loader._Sent(samples_of(tmp_path, names=["case"]), True)[0]
+    sample = loader._Sent(samples_of(tmp_path, names=["case"], num_channels=1), True)[0]
     floats = [sample.region] if isinstance(sample, RegionSample) else sample["views"].values()
     assert {v.dtype for v in floats} == {torch.float32}
 
@@ -433,6 +435,7 @@ def test_an_error_ends_the_workers_at_once(tmp_path):
 
 KILL_A_WORKER = """
 import multiprocessing, sys, torch
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.loader import BatchStream
 from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
 from nnunetv2_pcrl.methods.pcrlv2.views import PCRLv2Recipe
@@ -442,7 +445,8 @@ settings = PCRLv2Recipe(
     PCRLv2Settings(global_size=(16, 16), local_size=(8, 8)), (0.8, 0.8)
 )
 names = [f"case_{number}" for number in range(5)]
-samples = ViewSamples(sys.argv[1], names, 4, settings, StreamPosition(0, TRAINING_STREAM))
+position = StreamPosition(0, TRAINING_STREAM)
+samples = ViewSamples(sys.argv[1], names, 4, settings, Channels.unmeasured(2), position)
 stream = BatchStream(samples, 2, torch.device("cpu"))
 next(stream)
 multiprocessing.active_children()[0].kill()

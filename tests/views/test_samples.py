@@ -6,6 +6,7 @@ import pytest
 import torch
 from recipes import recipe
 
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.samples import (
     MAX_CASES_PER_SAMPLE,
     TRAINING_STREAM,
@@ -20,7 +21,8 @@ SEED = 3
 
 def samples_of(num_cases: int, batch_size: int) -> ViewSamples:
     names = [f"case_{number:02}" for number in range(num_cases)]
-    return ViewSamples("", names, batch_size, RECIPE, StreamPosition(SEED, TRAINING_STREAM))
+    position = StreamPosition(SEED, TRAINING_STREAM)
+    return ViewSamples("", names, batch_size, RECIPE, Channels.unmeasured(1), position)
 
 
 def candidates(samples: ViewSamples, number: int) -> list[str]:

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.methods.method import Method, adamw
+from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.pcrlv1 import showing
 from nnunetv2_pcrl.methods.pcrlv1.about import ABOUT
 from nnunetv2_pcrl.methods.pcrlv1.network import PCRLv1Network
@@ -27,6 +27,12 @@ class PCRLv1(Method[PCRLv1Settings]):
 
     about = ABOUT
     Settings = PCRLv1Settings
+    # The contrast's gradient is a hundred times that of the restorations.
+    usual_optimizer = "adamw"
+    sides: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "restorations": ("restoration", "mixed_restoration"),
+        "the contrast": ("contrast",),
+    }
 
     def __init__(self, settings: PCRLv1Settings, facts: PlanFacts):
         super().__init__(settings, facts)
@@ -36,6 +42,12 @@ class PCRLv1(Method[PCRLv1Settings]):
     def largest_view(self) -> int:
         """Voxels of a view."""
         return math.prod(self.settings.view_size)
+
+    @property
+    def work_per_image(self) -> float:
+        """The student restores twice; it and the teacher see each view without gradient too."""
+        # With gradient an encoder and two decoders; without it three encoders, which count as one.
+        return 2 * self.largest_view
 
     @property
     def num_levels(self) -> int:
@@ -61,10 +73,6 @@ class PCRLv1(Method[PCRLv1Settings]):
         """The planned network with a teacher of its encoder, gate, heads and queue."""
         num_bits = self.facts.num_axes + (QUARTER_TURNS if self.is_square else 0)
         return PCRLv1Network(planned, self.facts.num_channels, num_bits, self.settings)
-
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """AdamW: the contrast's gradient is a hundred times that of the restorations."""
-        return adamw(network, self.settings)
 
     def objective(
         self, network: PCRLv1Network, progress: float | None, generator: torch.Generator

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_pcrl.losses.info_nce import info_nce
-from nnunetv2_pcrl.losses.restoration import restoration_error
+from nnunetv2_pcrl.losses.restoration import in_units, restoration_error
 from nnunetv2_pcrl.losses.similarity import feature_spread
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Pooled
 from nnunetv2_pcrl.methods.pcrlv1.network import PCRLv1Network, blended
@@ -45,7 +45,8 @@ class PCRLv1Objective(Objective):
         self, network: PCRLv1Network, name: str, pyramid: list[Tensor], batch: Batch
     ) -> Numbers:
         """Both restorations, and the mean variance of the targets."""
-        (first, second), codes = batch["targets"], batch["codes"]
+        first, second = (in_units(t, network.restoration.stds) for t in batch["targets"])
+        codes = batch["codes"]
         mix = batch["mix"][0]
         with torch.no_grad():
             other = network.teacher(batch["views"][1])

@@ -15,11 +15,6 @@ class PCRLv1Settings(DistortionSettings, PairSettings):
     """Everything that PCRLv1 depends on besides the data and the plan."""
 
     batch_size: int = Field(16, ge=2, description="images of a step, 64 in 2D")
-    initial_lr: float = Field(1e-3, ge=0, le=100, description="learning rate of the first epoch")
-    momentum: float = Field(
-        0.9, ge=0, le=0.9999, description="of AdamW, its first beta; the second is 0.999"
-    )
-    weight_decay: float = Field(1e-2, ge=0, le=100, description="of AdamW")
     view_size: tuple[int, ...] = Field(
         description="voxels of a view; by default the multiple of the total stride nearest to 3/4 "
         "of the patch"

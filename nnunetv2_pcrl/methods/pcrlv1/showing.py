@@ -118,8 +118,9 @@ def _restoration_charts() -> tuple[Chart, ...]:
                 Line("val_target_variance", "the view's mean", -1, "dotted"),
             ),
             from_zero=True,
-            text="Squared difference of the restored and the clean, transformed view. The dotted "
-            "line is what restoring each view's mean would cost.",
+            text="Squared difference of the restored and the clean, transformed view, in units of "
+            "the data set's variance. The dotted line is what restoring each view's mean would "
+            "cost.",
             axis="squared error",
         ),
         Chart(
@@ -166,9 +167,12 @@ def pictures(network: PCRLv1Network, box: Box, views: Mapping[str, Tensor]) -> P
     (first, second), codes, mix = views["targets"], views["codes"], views["mix"][0]
     corrupted, other = views["views"]
     pyramid = network.backbone(corrupted)
-    plain = network.restored(pyramid, network.gate(pyramid[0], codes[0])).to(first.dtype)
+    plain = network.restored(pyramid, network.gate(pyramid[0], codes[0]))
     mixed = network.mixed(pyramid, network.teacher(other), codes, mix)
-    together = network.restored(mixed, mixed[0]).to(first.dtype)
+    plain, together = (
+        network.restoration.in_intensities(restored.to(first.dtype))
+        for restored in (plain, network.restored(mixed, mixed[0]))
+    )
     both = blended(first, second, mix)
     return Pictures(
         box,

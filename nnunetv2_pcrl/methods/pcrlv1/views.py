@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_pcrl.methods.pcrlv1.settings import PCRLv1Settings
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.corruption import corrupt_
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.distortion import Distortion, distort_, draw_distortion
@@ -137,14 +138,14 @@ class PCRLv1Recipe:
         return len(self.spacing)
 
     def draw(
-        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+        self, image_size: Sequence[int], channels: Channels, generator: torch.Generator
     ) -> DrawnViews:
         """Draws the views, and beta of the mixture max(beta, 1 - beta) uniformly."""
         settings = self.settings
         ranges = settings.pair_ranges(self.spacing)
-        pair = draw_pair(image_size, num_channels, ranges, generator)
+        pair = draw_pair(image_size, channels, ranges, generator)
         first, second = (
-            draw_distortion(settings.view_size, num_channels, settings.chances, generator)
+            draw_distortion(settings.view_size, channels, settings.chances, generator)
             for _ in range(2)
         )
         one, other = (

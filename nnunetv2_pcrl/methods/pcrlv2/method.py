@@ -13,6 +13,7 @@ from nnunetv2_pcrl.methods.pcrlv2.about import ABOUT
 from nnunetv2_pcrl.methods.pcrlv2.loss import draw_levels, level_restoration_weight
 from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
 from nnunetv2_pcrl.methods.pcrlv2.objective import (
+    SIDES,
     PCRLv2Evaluation,
     PCRLv2Objective,
     loss_weights,
@@ -34,6 +35,7 @@ class PCRLv2(Method[PCRLv2Settings]):
     about = ABOUT
     Settings = PCRLv2Settings
     variants = VARIANTS
+    sides = SIDES
 
     def __init__(self, settings: PCRLv2Settings, facts: PlanFacts):
         super().__init__(settings, facts)
@@ -50,6 +52,12 @@ class PCRLv2(Method[PCRLv2Settings]):
         """Voxels of the restoration target, two global and all local views."""
         local = self.settings.num_local * math.prod(self.settings.local_size)
         return 3 * self.largest_view + local
+
+    @property
+    def work_per_image(self) -> float:
+        """Two global and all local views, which pass once without gradient and once with it."""
+        local = self.settings.num_local * math.prod(self.settings.local_size)
+        return 4 / 3 * (2 * self.largest_view + local)
 
     @property
     def num_levels(self) -> int:

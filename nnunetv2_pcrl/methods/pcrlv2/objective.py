@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nnunetv2_pcrl.losses.restoration import restoration_error
+from nnunetv2_pcrl.losses.restoration import in_units, restoration_error
 from nnunetv2_pcrl.losses.similarity import feature_spread, projection_spread
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Pooled
 from nnunetv2_pcrl.methods.pcrlv2.loss import (
@@ -18,6 +18,12 @@ from nnunetv2_pcrl.methods.pcrlv2.loss import (
 from nnunetv2_pcrl.methods.pcrlv2.network import PCRLv2Network
 from nnunetv2_pcrl.monitoring.representation import representation_numbers
 from nnunetv2_pcrl.monitoring.vocabulary import of_level
+
+# Terms by what they teach.
+SIDES = {
+    "restorations": ("restoration", "level_restoration"),
+    "comparisons": ("global_comparison", "local_comparison"),
+}
 
 
 def loss_weights(restoration: float, beta: float, comparison: float) -> dict[str, float]:
@@ -69,7 +75,8 @@ class PCRLv2Objective(Objective):
         self, network: PCRLv2Network, name: str, pyramid: list[Tensor], batch: Batch
     ) -> Numbers:
         """R_full and R_k, and the mean variance of the targets."""
-        target, shared = batch["target"][0], self.levels.shared
+        target = in_units(batch["target"][0], network.restoration.stds)
+        shared = self.levels.shared
         full = network.restoration(pyramid[-1])
         drawn = network.level_restorations[shared](pyramid[shared])
         return {
@@ -122,9 +129,10 @@ class PCRLv2Evaluation(PCRLv2Objective):
         """Besides the terms, the squared errors of all restorations."""
         numbers = super().of_views(network, name, pyramid, batch)
         numbers["restoration_error"] = numbers["restoration"]
+        target = in_units(batch["target"][0], network.restoration.stds)
         heads = zip(network.level_restorations, pyramid, strict=True)
         for level, (head, features) in enumerate(heads):
-            error = restoration_error(head(features), batch["target"][0])
+            error = restoration_error(head(features), target)
             numbers[of_level("restoration_error", level)] = error
         return numbers
 

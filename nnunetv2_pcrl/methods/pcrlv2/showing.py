@@ -99,8 +99,9 @@ def _restoration_charts(num_levels: int) -> tuple[Chart, Chart]:
                 Line("val_target_variance", "the view's mean", -1, "dotted"),
             ),
             from_zero=True,
-            text="Squared difference of the restored and the clean view. The dotted line is what "
-            "restoring each view's mean would cost: curves should fall well below it.",
+            text="Squared difference of the restored and the clean view, in units of the data "
+            "set's variance. The dotted line is what restoring each view's mean would cost: "
+            "curves should fall well below it.",
             axis="squared error",
         ),
         Chart(
@@ -241,7 +242,12 @@ def pictures(network: PCRLv2Network, box: Box, corrupted: Tensor, target: Tensor
     size = target.shape[2:]
     mode = "bilinear" if len(size) == 2 else "trilinear"
     full, *of_levels = (
-        F.interpolate(r.float(), size=size, mode=mode, align_corners=False)
+        F.interpolate(
+            network.restoration.in_intensities(r.float()),
+            size=size,
+            mode=mode,
+            align_corners=False,
+        )
         for r in (network.restoration(pyramid[-1]), *of_levels)
     )
 

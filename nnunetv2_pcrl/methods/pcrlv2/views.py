@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
 from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes, draw_local_boxes
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.corruption import CorruptionRanges, corrupt_, draw_corruption
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.groups import (
@@ -97,13 +98,13 @@ class PCRLv2Recipe:
         return len(self.spacing)
 
     def draw(
-        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+        self, image_size: Sequence[int], channels: Channels, generator: torch.Generator
     ) -> DrawnViews:
         """Draws two overlapping global views and the local views inside their union box.
 
         Args:
             image_size: voxels of the image per axis; may be smaller than a view.
-            num_channels: channels of the image.
+            channels: of the image.
             generator: random source; equal generators give equal draws.
         """
         settings = self.settings
@@ -127,7 +128,7 @@ class PCRLv2Recipe:
                 settings.rotation_degrees,
                 generator,
             )
-            return CorruptedView(place, draw_corruption(size, num_channels, ranges, generator))
+            return CorruptedView(place, draw_corruption(size, channels, ranges, generator))
 
         ranges = settings.corruption_ranges
         global_views = tuple(draw(box, settings.global_size, ranges) for box in (first, second))

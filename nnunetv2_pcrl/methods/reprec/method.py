@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunetv2_pcrl.methods import image_contrast
-from nnunetv2_pcrl.methods.method import Method, adamw
+from nnunetv2_pcrl.methods.method import ENCODER_PART, Method
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
 from nnunetv2_pcrl.methods.reprec import showing
 from nnunetv2_pcrl.methods.reprec.about import ABOUT
@@ -32,6 +32,7 @@ class RepRec(Method[RepRecSettings]):
 
     about = ABOUT
     Settings = RepRecSettings
+    usual_optimizer = "adamw"
 
     def __init__(self, settings: RepRecSettings, facts: PlanFacts):
         super().__init__(settings, facts)
@@ -41,6 +42,11 @@ class RepRec(Method[RepRecSettings]):
     def largest_view(self) -> int:
         """Voxels of a view."""
         return math.prod(self.settings.view_size)
+
+    @property
+    def work_per_image(self) -> float:
+        """Two views pass the encoder with gradient, and once more without it."""
+        return 4 / 3 * ENCODER_PART * 2 * self.largest_view
 
     @property
     def num_levels(self) -> int:
@@ -64,10 +70,6 @@ class RepRec(Method[RepRecSettings]):
     def build(self, planned: nn.Module) -> RepRecNetwork:
         """The planned encoder with teacher, projector and transformer."""
         return RepRecNetwork(planned, self.settings)
-
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """AdamW."""
-        return adamw(network, self.settings)
 
     def recovers(self, progress: float) -> bool:
         """Whether so much of the training is done that masked representations are recovered."""

@@ -18,10 +18,6 @@ class RepRecSettings(ContrastSettings):
     batch_size: int = Field(
         8, ge=2, description="images told apart from one another, 32 in 2D; below 8 the log warns"
     )
-    momentum: float = Field(
-        0.9, ge=0, le=0.9999, description="of AdamW, its first beta; the second is 0.999"
-    )
-    weight_decay: float = Field(1e-2, ge=0, le=100, description="of AdamW")
     view_size: tuple[int, ...] = Field(
         description="voxels of a view; by default the planned patch, cut to a multiple of the "
         "total stride"

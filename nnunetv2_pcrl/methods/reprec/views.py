@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nnunetv2_pcrl.methods.reprec.settings import RepRecSettings
 from nnunetv2_pcrl.views.blocks import draw_blocks, hidden_from, mask_of
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.groups import PreparedGroup
 from nnunetv2_pcrl.views.pairs import PlacedPair, draw_pair
@@ -88,11 +89,11 @@ class RepRecRecipe:
         return len(self.spacing)
 
     def draw(
-        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+        self, image_size: Sequence[int], channels: Channels, generator: torch.Generator
     ) -> DrawnViews:
         """Draws the views and the hidden tokens."""
         settings = self.settings
         ranges = settings.pair_ranges(self.spacing)
-        pair = draw_pair(image_size, num_channels, ranges, generator)
+        pair = draw_pair(image_size, channels, ranges, generator)
         blocks = draw_blocks(settings.view_size, self.block_size, settings.mask_ratio, generator)
         return DrawnViews(pair.views, pair.region, blocks, self.block_size, self.fills)

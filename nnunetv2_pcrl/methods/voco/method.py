@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.methods.method import Method, Variant, adamw
+from nnunetv2_pcrl.methods.method import ENCODER_PART, Method, Variant
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
 from nnunetv2_pcrl.methods.voco import showing
 from nnunetv2_pcrl.methods.voco.about import ABOUT
@@ -31,6 +31,7 @@ class VoCo(Method[VoCoSettings]):
 
     about = ABOUT
     Settings = VoCoSettings
+    usual_optimizer = "adamw"
     variants = {
         "cvpr": Variant(
             cvpr_settings,
@@ -55,6 +56,12 @@ class VoCo(Method[VoCoSettings]):
         return math.prod(self.settings.view_size)
 
     @property
+    def work_per_image(self) -> float:
+        """All crops pass the encoder, once without gradient and once with it."""
+        crops = self.settings.num_bases + self.settings.num_queries
+        return 4 / 3 * ENCODER_PART * crops * self.largest_view
+
+    @property
     def num_levels(self) -> int:
         """One per encoder stage."""
         return len(self.facts.strides)
@@ -75,10 +82,6 @@ class VoCo(Method[VoCoSettings]):
     def build(self, planned: nn.Module) -> VoCoNetwork:
         """The planned encoder with a projector and its teacher."""
         return VoCoNetwork(planned, self.settings)
-
-    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """AdamW, as the authors."""
-        return adamw(network, self.settings)
 
     def objective(
         self, network: VoCoNetwork, progress: float | None, generator: torch.Generator

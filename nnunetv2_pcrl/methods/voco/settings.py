@@ -24,11 +24,6 @@ class VoCoSettings(PretrainingSettings):
     batch_size: int = Field(
         8, ge=1, description="images of a step, 16 in 2D; the inter term needs two"
     )
-    initial_lr: float = Field(1e-3, ge=0, le=100, description="learning rate of the first epoch")
-    momentum: float = Field(
-        0.9, ge=0, le=0.9999, description="of AdamW, its first beta; the second is 0.999"
-    )
-    weight_decay: float = Field(1e-2, ge=0, le=100, description="of AdamW")
     form: Form = Field(
         "tpami",
         description="tpami: the teacher is a projector, images are compared with the next one too; "

@@ -10,6 +10,7 @@ from torch import Tensor
 from nnunetv2_pcrl.methods.voco.settings import VoCoSettings
 from nnunetv2_pcrl.views.boxes import Box, draw_box_within
 from nnunetv2_pcrl.views.cases import UnusableCaseError
+from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.corruption import draw_corruption
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.groups import (
@@ -138,7 +139,7 @@ class VoCoRecipe:
         return len(self.spacing)
 
     def draw(
-        self, image_size: Sequence[int], num_channels: int, generator: torch.Generator
+        self, image_size: Sequence[int], channels: Channels, generator: torch.Generator
     ) -> DrawnCrops:
         """Draws the grid's place, then the queries, any of their places alike likely.
 
@@ -165,7 +166,7 @@ class VoCoRecipe:
             flips = tuple(uniform(0, 1, generator) < settings.p_mirror for _ in self.spacing)
             mirrored = Deformation(flips, still.scales, still.angles)
             place = PlacedView(box, mirrored, settings.view_size, self.spacing)
-            corruption = draw_corruption(settings.view_size, num_channels, ranges, generator)
+            corruption = draw_corruption(settings.view_size, channels, ranges, generator)
             return CorruptedView(place, corruption)
 
         of_queries = tuple(changed(box) for box in queries)

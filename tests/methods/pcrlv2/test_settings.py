@@ -99,8 +99,8 @@ def test_3d_settings_are_those_of_the_method():
     settings = derive_settings(*PLAN_3D)
     assert settings.num_local == 6
     assert settings.batch_size == 16
-    assert (settings.num_epochs, settings.num_iterations_per_epoch) == (240, 100)
-    assert (settings.initial_lr, settings.momentum, settings.weight_decay) == (1e-3, 0.9, 1e-4)
+    assert settings.num_iterations_per_epoch == 100
+    assert (settings.optimizer, settings.momentum, settings.weight_decay) == ("sgd", 0.9, 1e-4)
     assert (settings.global_scale, settings.local_scale) == ((1.0, 1.75), (0.5, 1.0))
     assert settings.min_iou == 0.3
     assert (settings.blur_sigma, settings.noise_std, settings.log_gamma) == (2.0, 0.25, 0.3)
@@ -136,7 +136,9 @@ def test_an_override_replaces_its_setting_and_no_other(plan, name, value):
     derived = derive_settings(*plan)
     changed = derive_settings(*plan, {name: value})
     assert getattr(changed, name) == value
-    assert changed == derived.model_copy(update={name: value})
+    # The length follows from the cost of a step.
+    length = {"num_epochs": changed.num_epochs}
+    assert changed == derived.model_copy(update={name: value, **length})
 
 
 def test_lists_from_the_plans_file_become_tuples():

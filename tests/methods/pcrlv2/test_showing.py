@@ -77,6 +77,9 @@ class Constant(torch.nn.Module):
     def forward(self, features):
         return torch.full_like(features[:, :1], float(self.value))
 
+    def in_intensities(self, restored):
+        return restored
+
 
 def settings(**overrides) -> PCRLv2Settings:
     sizes = {"global_size": (48,) * 3, "local_size": (24,) * 3}

@@ -9,6 +9,7 @@ from recipes import changed, recipe
 
 from nnunetv2_pcrl.methods.pcrlv2.views import DrawnViews
 from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.channels import Channels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -58,7 +59,7 @@ TENSORS = ("target", "global_views", "local_views")
 
 
 def draw_and_make(image, settings, seed: int = 0) -> tuple[DrawnViews, Views]:
-    drawn = settings.draw(image.shape[1:], image.shape[0], seeded(seed))
+    drawn = settings.draw(image.shape[1:], Channels.unmeasured(image.shape[0]), seeded(seed))
     return drawn, make_drawn(image[(slice(None), *drawn.region.slices)], drawn)
 
 
@@ -90,7 +91,7 @@ def test_boxes_lie_where_the_method_wants_them(image_size, settings):
     image = Box((0,) * len(image_size), image_size)
     generator = seeded()
     for _ in range(100):
-        drawn = settings.draw(image_size, 1, generator)
+        drawn = settings.draw(image_size, Channels.unmeasured(1), generator)
         first, second = (view.place.box for view in drawn.global_views)
         assert image.contains(drawn.region)
         assert image.contains(first)
@@ -129,7 +130,7 @@ def test_equal_generators_make_equal_views_and_others_do_not(image_size, setting
 @pytest.mark.parametrize(("image_size", "settings"), CASES)
 def test_the_region_is_left_as_it_is(image_size, settings):
     image = noise_image(image_size)
-    drawn = settings.draw(image_size, 2, seeded())
+    drawn = settings.draw(image_size, Channels.unmeasured(2), seeded())
     region = image[(slice(None), *drawn.region.slices)].clone()
     before = region.clone()
     make_drawn(region, drawn)
@@ -161,7 +162,7 @@ def test_the_target_is_clean_and_the_input_is_not(image_size, settings):
     pad = 20
     image = coordinates([size + 2 * pad for size in image_size])
     whole = Box((0,) * len(image_size), tuple(image.shape[1:]))
-    drawn = settings.draw(image_size, len(image_size), seeded())
+    drawn = settings.draw(image_size, Channels.unmeasured(len(image_size)), seeded())
 
     def moved(view):
         box = Box(tuple(s + pad for s in view.place.box.start), view.place.box.size)
@@ -227,7 +228,7 @@ def test_local_views_show_nothing_but_the_union_box(image_size, settings):
 
 @pytest.mark.parametrize(("image_size", "settings"), LARGE_CASES)
 def test_no_two_views_are_drawn_alike(image_size, settings):
-    drawn = settings.draw(image_size, 2, seeded())
+    drawn = settings.draw(image_size, Channels.unmeasured(2), seeded())
     for a, b in itertools.combinations(all_views(drawn), 2):
         assert a.place.deformation != b.place.deformation
         assert a.corruption != b.corruption
@@ -236,7 +237,7 @@ def test_no_two_views_are_drawn_alike(image_size, settings):
 
 @pytest.mark.parametrize(("image_size", "settings"), LARGE_CASES)
 def test_only_global_views_are_swapped_and_cut_out(image_size, settings):
-    drawn = settings.draw(image_size, 2, seeded())
+    drawn = settings.draw(image_size, Channels.unmeasured(2), seeded())
     for view in drawn.global_views:
         assert bool(view.corruption.swaps) == (settings.settings.swapped_part > 0)
         assert len(view.corruption.cut_outs) == settings.settings.num_cut_outs
@@ -255,7 +256,7 @@ def test_in_large_images_global_crops_are_shrunk_and_local_ones_enlarged(image_s
     settings = changed(settings, **CLEAN)
     generator = seeded()
     for _ in range(50):
-        drawn = settings.draw(image_size, 1, generator)
+        drawn = settings.draw(image_size, Channels.unmeasured(1), generator)
         for view in drawn.global_views:
             for crop, size in zip(view.place.box.size, view.place.size, strict=True):
                 assert size <= crop <= round(1.75 * size)

@@ -11,6 +11,7 @@ from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.methods.voco.method import VoCo
 from nnunetv2_pcrl.views.boxes import Box
+from nnunetv2_pcrl.views.channels import Channels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -19,7 +20,10 @@ CONSTANT = 0.587
 
 
 def method_of(words=(), **settings) -> VoCo:
-    return VoCo(settings_for(VoCo, FACTS, {"embedding_size": 16, **settings}, words), FACTS)
+    return VoCo(
+        settings_for(VoCo, FACTS, {"embedding_size": 16, "num_epochs": 240, **settings}, words),
+        FACTS,
+    )
 
 
 def logged(epochs: int, intra: float = 0.2, spread: float = 0.1) -> dict[str, list]:
@@ -106,7 +110,7 @@ def test_pictures_show_the_query_its_base_crops_and_both_tables(words):
     torch.manual_seed(0)
     network = method.build(planned_network()).eval()
     image = torch.randn(1, 60, 60, generator=torch.Generator().manual_seed(1))
-    drawn = method.recipe().draw((60, 60), 1, torch.Generator().manual_seed(2))
+    drawn = method.recipe().draw((60, 60), Channels.unmeasured(1), torch.Generator().manual_seed(2))
     made = drawn.prepared().make(image[(slice(None), *drawn.region.slices)])
     views = {name: values[:, None] for name, values in made.items()}
     with torch.no_grad():

@@ -12,6 +12,7 @@ from nnunetv2_pcrl.methods.voco.method import VoCo
 from nnunetv2_pcrl.methods.voco.views import DrawnCrops, grid_cells, overlaps_of
 from nnunetv2_pcrl.views.boxes import Box
 from nnunetv2_pcrl.views.cases import UnusableCaseError
+from nnunetv2_pcrl.views.channels import Channels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,7 +44,11 @@ def image_sizes(facts: PlanFacts) -> list[tuple[int, ...]]:
 
 
 def draw(facts: PlanFacts, size, seed: int = 0, **settings) -> DrawnCrops:
-    return method_of(facts, **settings).recipe().draw(size, facts.num_channels, seeded(seed))
+    return (
+        method_of(facts, **settings)
+        .recipe()
+        .draw(size, Channels.unmeasured(facts.num_channels), seeded(seed))
+    )
 
 
 def made(facts: PlanFacts, image: torch.Tensor, seed: int = 0, **settings):

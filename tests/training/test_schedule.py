@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 
-from nnunetv2_pcrl.training.cosine import CosineLRScheduler
+from nnunetv2_pcrl.training.schedule import EpochSchedule
 
 
 def make_optimizer(num_groups: int = 1) -> torch.optim.SGD:
@@ -17,7 +17,7 @@ def make_optimizer(num_groups: int = 1) -> torch.optim.SGD:
 @pytest.mark.parametrize("num_epochs", [4, 240])
 def test_the_rate_falls_from_the_initial_one_to_zero_along_a_half_cosine(num_epochs):
     optimizer = make_optimizer()
-    scheduler = CosineLRScheduler(optimizer, 0.02, num_epochs)
+    scheduler = EpochSchedule(optimizer, 0.02, num_epochs)
     rates = []
     for epoch in range(num_epochs + 1):
         scheduler.step(epoch)
@@ -31,14 +31,14 @@ def test_the_rate_falls_from_the_initial_one_to_zero_along_a_half_cosine(num_epo
 
 def test_it_starts_with_the_rate_of_epoch_zero():
     optimizer = make_optimizer()
-    scheduler = CosineLRScheduler(optimizer, 0.02, 10)
+    scheduler = EpochSchedule(optimizer, 0.02, 10)
     assert optimizer.param_groups[0]["lr"] == 0.02
     assert scheduler.get_last_lr() == [0.02]
 
 
 def test_every_parameter_group_gets_the_rate():
     optimizer = make_optimizer(num_groups=3)
-    scheduler = CosineLRScheduler(optimizer, 0.02, 10)
+    scheduler = EpochSchedule(optimizer, 0.02, 10)
     scheduler.step(5)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.01] * 3)
     assert scheduler.get_last_lr() == pytest.approx([0.01] * 3)
@@ -46,11 +46,11 @@ def test_every_parameter_group_gets_the_rate():
 
 def test_a_resumed_training_goes_on_with_the_rate_of_its_epoch():
     straight = make_optimizer()
-    scheduler = CosineLRScheduler(straight, 0.02, 10)
+    scheduler = EpochSchedule(straight, 0.02, 10)
     for epoch in range(8):
         scheduler.step(epoch)
     resumed = make_optimizer()
-    CosineLRScheduler(resumed, 0.02, 10).step(7)
+    EpochSchedule(resumed, 0.02, 10).step(7)
     assert resumed.param_groups[0]["lr"] == straight.param_groups[0]["lr"]
 
 
@@ -58,7 +58,7 @@ def test_stepping_before_the_optimiser_as_nnu_net_does_warns_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         optimizer = make_optimizer()
-        scheduler = CosineLRScheduler(optimizer, 0.02, 10)
+        scheduler = EpochSchedule(optimizer, 0.02, 10)
         for epoch in range(3):
             scheduler.step(epoch)
             optimizer.step()
