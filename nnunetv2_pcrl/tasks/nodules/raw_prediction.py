@@ -22,10 +22,12 @@ class RawCandidates:
     Attributes:
         cases: the scans.
         candidates: in any order.
+        rows: of the candidates, by scan.
     """
 
     cases: RawCases
     candidates: Positions
+    rows: Mapping[str, Sequence[int]]
 
     def inputs(self, scan: str) -> Iterator[tuple[str, Tensor]]:
         """Cubes of all candidates of a scan, each with its row in the table.
@@ -40,7 +42,7 @@ class RawCandidates:
         except ValueError as error:
             raise ValueError(f"{scan}: {error}") from error
         size = self.cases.trained.settings.cube_voxels(plan)
-        rows = [row for row, name in enumerate(self.candidates.scans) if name == scan]
+        rows = self.rows[scan]
         voxels = geometry.voxels(self.candidates.points_mm[rows])
         for row, voxel in zip(rows, voxels, strict=True):
             yield str(row), cut_cube(ImageInMemory(image), voxel, size)
@@ -78,8 +80,10 @@ def predict_candidates(
             f"them: the names in the table's first column must be those of the images without "
             f"_0000."
         )
-    raw = RawCandidates(RawCases(files, folds[0]), candidates)
-    scans = list(dict.fromkeys(candidates.scans))
-    found = predict_inputs(folds, raw.inputs, scans, device, num_workers)
+    rows: dict[str, list[int]] = {}
+    for row, scan in enumerate(candidates.scans):
+        rows.setdefault(scan, []).append(row)
+    raw = RawCandidates(RawCases(files, folds[0]), candidates, rows)
+    found = predict_inputs(folds, raw.inputs, list(rows), device, num_workers)
     values = np.array([found[str(row)][0] for row in range(len(candidates))], dtype=np.float64)
     return replace(candidates, values=values)
