@@ -5,6 +5,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,35 @@ too. Calibration: the share of positive cases where so much was predicted, in at
 equal size; bars show how often."""
 
 
+@dataclass(frozen=True)
+class Further:
+    """What a task says beyond its classes.
+
+    Attributes:
+        title: of the report.
+        counted: what was predicted, with {num_cases} and {num_patients}.
+        cards: first in the report, text by title.
+        summary: entries of the summary.
+        figures: first in the report, by title.
+    """
+
+    title: str = "Classification"
+    counted: str = "{num_cases} cases of {num_patients} patients"
+    cards: Mapping[str, str] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+
+NOTHING_FURTHER = Further()
+
+
 def write_evaluation(
     folder: Path,
     table: ClassTable,
     predicted: np.ndarray,
     pictures: Pictures,
     about: Mapping[str, Any],
-    more: Mapping[str, Any] | None = None,
-    more_figures: Mapping[str, Figure] | None = None,
+    further: Further = NOTHING_FURTHER,
 ) -> Scores:
     """Writes scores and report into a folder that is there.
 
@@ -48,8 +70,7 @@ def write_evaluation(
         predicted: probabilities, shape [N, K].
         pictures: of the cases.
         about: what a reader should know of the predictions, for both files.
-        more: further entries of the summary.
-        more_figures: first of the report, by title.
+        further: what else there is to say.
     """
     scores = scores_of(table, predicted)
     lists = Counter(name or "none" for name in table.lists)
@@ -59,15 +80,15 @@ def write_evaluation(
         "cases of official list": dict(sorted(lists.items())) if set(lists) != {"none"} else None,
     }
     facts = {name: value for name, value in facts.items() if value is not None}
-    write_json(folder / SUMMARY_NAME, {**scores.as_plain(), **(more or {}), "about": facts})
+    write_json(folder / SUMMARY_NAME, {**scores.as_plain(), **further.summary, "about": facts})
     wrong = draw_most_wrong(most_wrong(table, predicted), pictures)
     figures = {
-        **(more_figures or {}),
+        **further.figures,
         "Curves": draw_curves(table, predicted, scores),
         "Most wrong cases": wrong,
     }
     with replaced_atomically(folder / PAGE_NAME) as temporary:
-        temporary.write_text(_page(scores, facts, figures), encoding="utf-8")
+        temporary.write_text(_page(scores, facts, figures, further), encoding="utf-8")
     return scores
 
 
@@ -88,15 +109,24 @@ def _cell(score: ClassScore, metric: str) -> str:
     return f"{value:.3f}" + ("" if math.isnan(low) else f" ({low:.3f} to {high:.3f})")
 
 
-def _page(scores: Scores, facts: Mapping[str, Any], figures: Mapping[str, Figure | None]) -> str:
+def _page(
+    scores: Scores,
+    facts: Mapping[str, Any],
+    figures: Mapping[str, Figure | None],
+    further: Further,
+) -> str:
+    counted = further.counted.format(num_cases=scores.num_cases, num_patients=scores.num_patients)
+    cards = {
+        **further.cards,
+        **{f"mean {title}": _cell(scores.mean, metric) for metric, title in TITLES.items()},
+    }
     parts = [
-        "<h1>Classification</h1>",
-        f'<p class="muted">{scores.num_cases} cases of {scores.num_patients} patients</p>',
+        f"<h1>{escape(further.title)}</h1>",
+        f'<p class="muted">{escape(counted)}</p>',
         '<div class="cards">',
         *(
-            f'<div class="card"><b>{escape(_cell(scores.mean, metric))}</b>'
-            f"<span>mean {title}</span></div>"
-            for metric, title in TITLES.items()
+            f'<div class="card"><b>{escape(text)}</b><span>{escape(title)}</span></div>'
+            for title, text in cards.items()
         ),
         "</div>",
         "<h2>Classes</h2>",
@@ -114,7 +144,7 @@ def _page(scores: Scores, facts: Mapping[str, Any], figures: Mapping[str, Figure
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Classification</title><style>{STYLE}</style></head><body><main>"
+        f"<title>{escape(further.title)}</title><style>{STYLE}</style></head><body><main>"
         f"{''.join(parts)}</main></body></html>"
     )
 

@@ -7,14 +7,13 @@ challenge, and AUROC and average precision over the candidates are left.
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from nnunetv2_pcrl.datasets.candidates import row_of
 from nnunetv2_pcrl.datasets.positions import PROBABILITY, Positions, write_positions
-from nnunetv2_pcrl.tasks.classification.evaluating import scores_in_words, write_evaluation
+from nnunetv2_pcrl.tasks.classification.evaluating import Further, scores_in_words, write_evaluation
 from nnunetv2_pcrl.tasks.nodules.challenge import (
     ANNOTATIONS,
     MARKS_PER_SCAN,
@@ -47,7 +46,7 @@ def write_validation(trainer: "NoduleTrainer", predicted: np.ndarray, checkpoint
     marks = scored(trainer.candidates, table.identifiers, predicted)
     write_positions(folder / SCORES_NAME, marks, PROBABILITY)
     preprocessed = Path(trainer.preprocessed_dataset_folder_base)
-    summary, figures, remark = _challenge(preprocessed, marks, split.val_scans, folder)
+    further, remark = _challenge(preprocessed, marks, split.val_scans, folder)
     about = {**run_of(trainer), "checkpoint": checkpoint, "cases": split.remarks}
     scores = write_evaluation(
         folder,
@@ -55,10 +54,10 @@ def write_validation(trainer: "NoduleTrainer", predicted: np.ndarray, checkpoint
         predicted[:, None],
         CandidatePictures(trainer.reader()),
         {**about, "score of the challenge": remark},
-        summary,
-        figures,
+        further,
     )
-    values = {**scores.mean.values, **({} if summary["cpm"] is None else {"cpm": summary["cpm"]})}
+    cpm = further.summary["cpm"]
+    values = {**scores.mean.values, **({} if cpm is None else {"cpm": cpm})}
     for metric, value in values.items():
         trainer.logger.log_summary(f"final_val/{metric}", value)
     lines = ["Validation complete", *scores_in_words(scores), remark]
@@ -87,16 +86,17 @@ def scored(
 
 def _challenge(
     preprocessed: Path, marks: Positions, scans: Sequence[str], folder: Path
-) -> tuple[dict[str, Any], dict[str, Figure], str]:
-    """Numbers and curve by the challenge's rule, and what is to be said of them."""
+) -> tuple[Further, str]:
+    """Numbers and curve by the challenge's rule, and in words."""
+    title, counted = "Nodule candidates", "{num_cases} candidates in {num_patients} scans"
     tables = read_nodules(preprocessed)
     if tables is None:
         remark = f"none: there is no {ANNOTATIONS} beside dataset.json"
-        return {"cpm": None}, {}, remark
+        return Further(title, counted, summary={"cpm": None}), remark
     judgement = judge(marks, *tables, list(scans), MARKS_PER_SCAN)
     if not judgement.num_nodules.sum():
         remark = f"none: the {len(scans)} validation scans have no nodule in {ANNOTATIONS}"
-        return {"cpm": None}, {}, remark
+        return Further(title, counted, summary={"cpm": None}), remark
     summary = summary_of(judgement, NUM_RESAMPLES)
     figure, _ = write_curve(judgement, summary, NUM_RESAMPLES, folder)
     low, high = summary["cpm_interval"]
@@ -104,4 +104,6 @@ def _challenge(
         f"CPM {summary['cpm']:.4f} ({low:.4f} to {high:.4f}), {summary['num_nodules']} nodules in "
         f"{summary['num_scans']} scans"
     )
-    return summary, {"Sensitivity over false positives per scan": figure}, remark
+    cards = {"CPM": f"{summary['cpm']:.3f} ({low:.3f} to {high:.3f})"}
+    figures = {"Sensitivity over false positives per scan": figure}
+    return Further(title, counted, cards, summary, figures), remark

@@ -69,6 +69,7 @@ def test_it_trains_and_leaves_scores_the_challenges_score_and_a_report(dataset):
         assert (folder / "validation" / name).is_file()
     page = (folder / "validation" / "report.html").read_text()
     assert page.count("data:image/png;base64") == 3
+    assert "<h1>Nodule candidates</h1>" in page and "10 candidates in 2 scans" in page
     assert "CPM" in log_text(trainer)
     record = json.loads((folder / "monitoring.json").read_text())
     assert record["cases"]["validation"] == list(trainer.split.val_scans)
