@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunetv2_pcrl.experiments.grid import PlannedRun
+from nnunetv2_pcrl.experiments.planned_run import PlannedRun
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.states import weights_file
 from nnunetv2_pcrl.label_folds.table import LabelFold
@@ -14,7 +14,8 @@ from nnunetv2_pcrl.label_folds.table import LabelFold
 DATASET = "Dataset999_Fake"
 CONFIGURATION = "2d"
 
-# Reads what to do from behaviour.json beside it: by "TRAINER FOLD", "fail", "wait" or "nothing".
+# Reads what to do from behaviour.json beside it: by "TRAINER FOLD", "fail", "wait", "stay"
+# (whatever signals come), "environment" (leaves it in a file) or "nothing".
 _SCRIPT = """#!{python} -IS
 import json, os, signal, sys, time
 here = os.path.dirname(os.path.realpath(__file__))
@@ -28,7 +29,7 @@ def note(event):
 note("begin")
 with open(os.path.join(here, "behaviour.json")) as file:
     behaviour = json.load(file).get(name)
-folder = os.path.join(os.environ["nnUNet_results"], {dataset!r},
+folder = os.path.join(os.environ["nnUNet_results"], dataset,
                       "__".join([trainer, plans, configuration]), "fold_" + fold)
 os.makedirs(os.path.join(folder, "validation"), exist_ok=True)
 def write(*names):
@@ -38,12 +39,17 @@ def stop(*_):
     write("checkpoint_latest.pth")
     note("stopped")
     sys.exit(143)
-signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if behaviour == "stay" else stop)
 if "nnUNet_pcrl_weights" in os.environ:
     with open(os.path.join(folder, "transfer_report.json"), "w") as file:
         json.dump({{"weights": os.environ["nnUNet_pcrl_weights"]}}, file)
 print("this is", name, flush=True)
-if behaviour == "wait":
+if behaviour == "environment":
+    with open(os.path.join(folder, "environment.json"), "w") as file:
+        json.dump(dict(os.environ), file)
+with open(os.path.join(here, "says " + name), "w"):
+    pass
+if behaviour in ("wait", "stay"):
     while not os.path.exists(os.path.join(here, "go on")):
         time.sleep(0.01)
 if behaviour == "fail":
@@ -67,7 +73,7 @@ class FakeTraining:
         self._folder = root / "bin"
         self._folder.mkdir()
         script = self._folder / "nnUNetv2_train"
-        script.write_text(_SCRIPT.format(python=sys.executable, dataset=DATASET))
+        script.write_text(_SCRIPT.format(python=sys.executable))
         script.chmod(0o755)
         monkeypatch.setenv("PATH", str(self._folder), prepend=os.pathsep)
         monkeypatch.delenv("nnUNet_pcrl_weights", raising=False)
@@ -82,6 +88,14 @@ class FakeTraining:
     def go_on(self) -> None:
         """Lets those that wait finish."""
         (self._folder / "go on").touch()
+
+    def says(self, name: str) -> bool:
+        """Whether "TRAINER FOLD" has begun and obeys signals."""
+        return (self._folder / f"says {name}").exists()
+
+    def is_training(self, command: Sequence[str]) -> bool:
+        """Whether a command line is that of the stand-in itself, and not of what started it."""
+        return str(self._folder / "nnUNetv2_train") in command
 
     def events(self) -> list[tuple[str, str]]:
         """Begin, end or stopped, and "TRAINER FOLD", in their order."""

@@ -1,8 +1,9 @@
-"""nnUNetv2_pcrl_experiment: trainers x numbers of labels, by nnU-Net's own commands."""
+"""nnUNetv2_pcrl_experiment: trainers x numbers of labels x data sets, through Snakemake."""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnunetv2_pcrl.cli.messages import exit_with_error
@@ -10,58 +11,57 @@ from nnunetv2_pcrl.datasets.raw import environment_folder
 from nnunetv2_pcrl.experiments.request import ExperimentRequest
 
 if TYPE_CHECKING:
-    from nnunetv2_pcrl.experiments.commands_left import CommandsLeft
-    from nnunetv2_pcrl.experiments.schedule import Outcome
+    from nnunetv2_pcrl.experiments.planning import Experiment
+    from nnunetv2_pcrl.experiments.trainings import DatasetGrid
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; exits with 1 if a training failed, and as a shell expects if interrupted."""
-    args = build_parser().parse_args(arguments)
-    # Here, so that --help is quick.
-    import torch
-
-    from nnunetv2_pcrl.experiments.commands import compare_command
-    from nnunetv2_pcrl.experiments.commands_left import commands_left
-    from nnunetv2_pcrl.experiments.planning import plan_experiment
-    from nnunetv2_pcrl.experiments.schedule import Schedule
-    from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
-
-    request = _request(args)
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    if args.o is None and not args.print:
+        parser.error("-o FOLDER is missing: where to write Snakefile, config.json and logs")
     with exit_with_error():
-        preprocessed = find_dataset_folder("nnUNet_preprocessed", args.d)
-        results = environment_folder("nnUNet_results").absolute() / preprocessed.name
-        experiment = plan_experiment(request, preprocessed, results)
-        for remark in experiment.remarks:
+        requests, experiments = _planned(args)
+        grids = [experiment.trainings for experiment in experiments]
+        for remark in dict.fromkeys(r for experiment in experiments for r in experiment.remarks):
             print(remark, file=sys.stderr if args.print else sys.stdout, flush=True)
         if args.print:
-            _print_commands(commands_left(experiment.grid, experiment.options))
+            _print_commands(grids)
             return
-        if args.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("There is no CUDA device here: give -device cpu or mps, or --print.")
-        outcome = Schedule(experiment.grid, experiment.options, args.jobs).run()
-        _report(outcome)
-        if not outcome.left:
-            print(f"Compare the results with\n  {compare_command(request, experiment.trainers)}")
-        sys.exit(outcome.exit_status)
+        # Here, so that --help is quick.
+        from nnunetv2_pcrl.experiments.compare_command import compare_command
+
+        sys.exit(_run(args, grids, compare_command(requests, experiments, args.o / "comparison")))
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
         prog="nnUNetv2_pcrl_experiment",
-        description="Trains every trainer with every number of labels, pretrainings included, by "
-        "nnUNetv2_train. Finished trainings are not repeated, interrupted ones go on. Several of "
-        "these commands can run at the same time, on one machine or many.",
+        description="Trains every trainer with every number of labels on every data set, "
+        "pretrainings included: writes a Snakefile and its config.json, and runs them through "
+        "Snakemake. Finished trainings are not repeated, interrupted ones go on; the same command "
+        "continues where it was stopped.",
     )
     add = parser.add_argument
-    add("-d", required=True, metavar="ID", help="data set")
+    add("-d", required=True, nargs="+", metavar="ID", help="data sets")
     add("-c", required=True, metavar="CONFIGURATION", help="e.g. 3d_fullres")
     add("-p", default="nnUNetPlans", metavar="PLANS", help="default: %(default)s")
+    add("-o", type=Path, metavar="FOLDER", help="for Snakefile, config.json, logs and comparison")
     add("--trainers", nargs="+", required=True, help="trainers of a task, without their length")
     positive = {"type": _positive, "metavar": "N"}
     add("--cases", nargs="+", **positive, help="numbers of labelled cases (default: all)")
     add("--folds", nargs="+", type=int, help="ordinary folds (default: all)")
     add("--repeats", **positive, help="the first N repeats (default: all)")
+    add(
+        "--seeds",
+        nargs="+",
+        type=_natural,
+        metavar="N",
+        help="every trainer of this package with each of these seeds, on every label fold "
+        "(default: as their names say)",
+    )
     add("--budget", **positive, help="epochs of every trainer")
     add("--pretrain_epochs", **positive, help="epochs of every pretraining (default: the plan's)")
     add(
@@ -72,7 +72,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("-device", default="cuda", choices=("cuda", "cpu", "mps"))
     add("-num_gpus", type=_positive, default=1, help="GPUs of one training")
-    add("--jobs", type=_positive, default=1, help="trainings at a time on this machine")
+    add("--jobs", **positive, help="trainings at a time (default: 1, or what the profile says)")
+    add(
+        "--slurm",
+        action="store_true",
+        help="submit the trainings to SLURM, as FOLDER/slurm/config.yaml says",
+    )
+    add("--dry_run", action="store_true", help="write the files and show what would run")
     add("--print", action="store_true", help="print the commands that are left, and run nothing")
     return parser
 
@@ -83,52 +89,110 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _request(args: argparse.Namespace) -> ExperimentRequest:
-    return ExperimentRequest(
-        dataset=args.d,
-        configuration=args.c,
-        plans_name=args.p,
-        trainers=args.trainers,
-        cases=args.cases,
-        folds=args.folds,
-        num_repeats=args.repeats,
-        budget=args.budget,
-        pretrain_epochs=args.pretrain_epochs,
-        transductive=args.transductive,
-        device=args.device,
-        num_gpus=args.num_gpus,
-    )
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return int(text)
 
 
-def _print_commands(left: "CommandsLeft") -> None:
+def _planned(args: argparse.Namespace) -> tuple[list[ExperimentRequest], list["Experiment"]]:
+    from nnunetv2_pcrl.experiments.data_set_tasks import trainers_for
+    from nnunetv2_pcrl.experiments.planning import plan_experiment
+    from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
+
+    results = environment_folder("nnUNet_results").absolute()
+    folders = {find_dataset_folder("nnUNet_preprocessed", name): name for name in args.d}
+    requests = [
+        ExperimentRequest(
+            dataset=name,
+            configuration=args.c,
+            plans_name=args.p,
+            trainers=trainers_for(args.trainers, folder),
+            cases=args.cases,
+            folds=args.folds,
+            num_repeats=args.repeats,
+            budget=args.budget,
+            pretrain_epochs=args.pretrain_epochs,
+            seeds=args.seeds,
+            transductive=args.transductive,
+            device=args.device,
+            num_gpus=args.num_gpus,
+        )
+        for folder, name in folders.items()
+    ]
+    experiments = [
+        plan_experiment(request, folder, results / folder.name)
+        for request, folder in zip(requests, folders, strict=True)
+    ]
+    return requests, experiments
+
+
+def _print_commands(grids: Sequence["DatasetGrid"]) -> None:
     """Commands on stdout, pretrainings first; remarks on stderr."""
-    for planned, holder in left.elsewhere.items():
-        print(f"{planned} is run by {holder}", file=sys.stderr)
-    first, others = left.pretrainings, left.others
-    if first:
+    from nnunetv2_pcrl.experiments.commands import command_of
+    from nnunetv2_pcrl.experiments.job import is_running
+    from nnunetv2_pcrl.experiments.states import Job
+    from nnunetv2_pcrl.experiments.trainings import trainings_left
+
+    left = trainings_left(grids)
+    running = [training for training in left if is_running(training)]
+    for training in running:
+        print(f"{training} is running", file=sys.stderr)
+    left = sorted(
+        (training for training in left if training not in running),
+        key=lambda training: not training.planned.is_pretraining,
+    )
+    num_first = sum(training.planned.is_pretraining for training in left)
+    if num_first:
         print(
-            f"Pretrainings come first ({len(first)} of {len(first) + len(others)} commands): "
-            f"others start from their weights.",
+            f"Pretrainings come first ({num_first} of {len(left)} commands): others start from "
+            f"their weights.",
             file=sys.stderr,
         )
-    for command in first + others:
-        print(command)
+    for training in left:
+        job = Job(training.planned, training.state)
+        print(command_of(job, training.options).for_shell())
 
 
-def _report(outcome: "Outcome") -> None:
-    """What is not finished, and why."""
-    if outcome.failed:
-        print(f"\nFailed ({len(outcome.failed)}); the same command tries again:")
-        for planned, reason in outcome.failed.items():
-            print(f"  {planned}: {reason}")
-    if outcome.elsewhere:
-        print(f"\nLeft to others ({len(outcome.elsewhere)}):")
-        for planned, holder in outcome.elsewhere.items():
-            print(f"  {planned}: {holder}")
-    if outcome.left:
-        print(f"\nNot finished ({len(outcome.left)}); the same command goes on:")
-        for planned in outcome.left:
-            print(f"  {planned}")
+def _run(args: argparse.Namespace, grids: Sequence["DatasetGrid"], compare: str) -> int:
+    """Writes the folder and runs it; the exit status."""
+    import torch
+
+    from nnunetv2_pcrl.experiments.folder import write_folder
+    from nnunetv2_pcrl.experiments.job import train_program
+    from nnunetv2_pcrl.experiments.running import (
+        check_installed,
+        run_snakemake,
+        snakemake_options,
+    )
+
+    check_installed(args.slurm)
+    train_program()
+    here = not args.slurm and not args.dry_run
+    if here and args.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            "There is no CUDA device here: give -device cpu or mps, --slurm or --print."
+        )
+    args.o.mkdir(parents=True, exist_ok=True)
+    write_folder(args.o, grids)
+    status = run_snakemake(args.o, snakemake_options(args.jobs, args.slurm, args.dry_run))
+    if not args.dry_run:
+        _report(grids, args.o, compare)
+    return status
+
+
+def _report(grids: Sequence["DatasetGrid"], folder: Path, compare: str) -> None:
+    """What is not finished, or how to evaluate."""
+    from nnunetv2_pcrl.experiments.trainings import trainings_left
+
+    left = trainings_left(grids)
+    if not left:
+        print(f"\nAll trainings are finished. Compare the results with\n  {compare}")
+        return
+    print(f"\nNot finished ({len(left)}); the same command goes on:")
+    for training in left:
+        log = folder / "logs" / f"{training.name}.log"
+        print(f"  {training}" + (f", log: {log}" if log.exists() else ""))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ from typing import Any
 
 from nnunetv2_pcrl.datasets.raw import read_json
 from nnunetv2_pcrl.experiments.commands import TrainingOptions
-from nnunetv2_pcrl.experiments.grid import PlannedRun, build_grid, choose_label_folds
+from nnunetv2_pcrl.experiments.grid import build_grid, choose_label_folds
 from nnunetv2_pcrl.experiments.remarks import remarks_before
 from nnunetv2_pcrl.experiments.request import ExperimentRequest
 from nnunetv2_pcrl.experiments.states import check_weights
 from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
+from nnunetv2_pcrl.experiments.trainings import DatasetGrid
 from nnunetv2_pcrl.label_folds.files import read_table
 from nnunetv2_pcrl.label_folds.results import check_unchanged
 from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
@@ -24,14 +25,12 @@ class Experiment:
 
     Attributes:
         trainers: with their full names.
-        grid: all trainings.
-        options: what the trainings share.
+        trainings: all of them, on the data set.
         remarks: what a person should know before it starts.
     """
 
     trainers: tuple[Trainer, ...]
-    grid: tuple[PlannedRun, ...]
-    options: TrainingOptions
+    trainings: DatasetGrid
     remarks: tuple[str, ...]
 
 
@@ -52,7 +51,12 @@ def plan_experiment(
     configuration, plans_name = request.configuration, request.plans_name
     sections = _read_sections(preprocessed / f"{plans_name}.json", configuration)
     trainers = planned_trainers(
-        request.trainers, sections, request.budget, request.pretrain_epochs, request.transductive
+        request.trainers,
+        sections,
+        request.budget,
+        request.pretrain_epochs,
+        request.transductive,
+        request.seeds,
     )
     table = read_table(preprocessed)
     if table is not None:
@@ -70,8 +74,9 @@ def plan_experiment(
         f"{preprocessed.name}, {configuration}, {plans_name}: trainers {len(trainers)} x label "
         f"folds {len(label_folds)}, pretrainings {sum(run.is_pretraining for run in grid)}"
     )
-    options = TrainingOptions(request.dataset, dataset_results, request.device, request.num_gpus)
-    return Experiment(trainers, grid, options, (size, *remarks_before(trainers, sections)))
+    options = TrainingOptions(dataset_results, request.device, request.num_gpus)
+    remarks = (size, *remarks_before(trainers, sections))
+    return Experiment(trainers, DatasetGrid(options, grid), remarks)
 
 
 def _read_sections(plans_file: Path, configuration_name: str) -> dict[str, dict[str, Any]]:

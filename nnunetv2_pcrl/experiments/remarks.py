@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnunetv2_pcrl.experiments.trainers import Trainer
-from nnunetv2_pcrl.training.results import WEIGHTS_VARIABLE
+from nnunetv2_pcrl.weights.file_names import WEIGHTS_VARIABLE
 
 
 def remarks_before(

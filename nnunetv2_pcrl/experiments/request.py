@@ -18,6 +18,7 @@ class ExperimentRequest:
         num_repeats: the first so many repeats; None: all.
         budget: epochs of every trainer; None leaves the names as they are.
         pretrain_epochs: of every pretraining; None: as the plans say.
+        seeds: of every trainer that takes one; None leaves the names as they are.
         transductive: pretrain on the images of all cases, not of the fold only.
         device: cuda, cpu or mps.
         num_gpus: of one training.
@@ -32,6 +33,7 @@ class ExperimentRequest:
     num_repeats: int | None = None
     budget: int | None = None
     pretrain_epochs: int | None = None
+    seeds: Sequence[int] | None = None
     transductive: bool = False
     device: str = "cuda"
     num_gpus: int = 1

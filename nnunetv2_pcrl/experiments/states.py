@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_pcrl.experiments.grid import PlannedRun
+from nnunetv2_pcrl.experiments.planned_run import PlannedRun
 from nnunetv2_pcrl.experiments.runs import State, TrainingRun
-from nnunetv2_pcrl.tasks.start import TRANSFER_REPORT
-from nnunetv2_pcrl.weights.portable import FILE_NAME
+from nnunetv2_pcrl.weights.file_names import TRANSFER_REPORT, WEIGHTS_FILE
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ def state_of(planned: PlannedRun, dataset_results: Path) -> State:
 
 def weights_file(pretraining: TrainingRun, dataset_results: Path) -> Path:
     """Where a pretraining leaves its weights."""
-    return pretraining.folder(dataset_results) / FILE_NAME
+    return pretraining.folder(dataset_results) / WEIGHTS_FILE
 
 
 def jobs_left(grid: Sequence[PlannedRun], dataset_results: Path) -> list[Job]:

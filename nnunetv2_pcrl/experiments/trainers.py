@@ -3,14 +3,16 @@
 import difflib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
+from nnunetv2_pcrl.experiments.seeds import split_seed, with_seed
 from nnunetv2_pcrl.settings.plans_file import FINETUNE
 from nnunetv2_pcrl.tasks.encoder.settings import EncoderSettings
 from nnunetv2_pcrl.tasks.encoder.trainer import EncoderTrainer
@@ -50,6 +52,7 @@ def planned_trainers(
     budget: int | None = None,
     pretrain_epochs: int | None = None,
     transductive: bool = False,
+    seeds: Sequence[int] | None = None,
 ) -> tuple[Trainer, ...]:
     """Completes the names of trainers and looks every class up as nnUNetv2_train does.
 
@@ -59,12 +62,14 @@ def planned_trainers(
         budget: epochs of every trainer, added to its name; None leaves the names as they are.
         pretrain_epochs: of every pretraining; None is the length that the plans say.
         transductive: pretrain on all images; the trainers that use these weights are named so.
+        seeds: each trainer of this package once with every one of them, paired: a seed of all
+            trainers comes before the next. Trainers of others take none and stay as they are.
 
     Raises:
         ValueError: if nnU-Net knows no such trainer, naming those it knows.
     """
     planned = []
-    for name in dict.fromkeys(names):
+    for name in _with_seeds(dict.fromkeys(names), seeds):
         full_name = _with_length(name, budget)
         trainer_class = _find_trainer(full_name)
         if issubclass(trainer_class, SSLTrainer):
@@ -83,6 +88,21 @@ def planned_trainers(
         planned.append(Trainer(full_name, pretraining, settings.transductive))
     # A trainer may have been named with and without the words that are added.
     return tuple(dict.fromkeys(planned))
+
+
+def _with_seeds(names: Iterable[str], seeds: Sequence[int] | None) -> list[str]:
+    if not seeds:
+        return list(names)
+    named = [name for name in names if split_seed(name)[1] is not None]
+    if named:
+        raise ValueError(
+            f"{named[0]} has a seed in its name already: leave it out, or leave --seeds out."
+        )
+    ours = (FinetuneTrainer, EncoderTrainer)
+    return [
+        with_seed(name, seed) if issubclass(_find_trainer(name), ours) else name
+        for seed, name in product(seeds, list(names))
+    ]
 
 
 def _settings_of(

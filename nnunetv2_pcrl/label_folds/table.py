@@ -49,7 +49,7 @@ def read_label_folds(preprocessed: Path, name: str = TABLE_NAME) -> tuple[LabelF
         return ()
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["label_folds"]
-        return tuple(_label_fold(row) for row in rows)
+        return tuple(map(label_fold_of, rows))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no table of label folds ({type(error).__name__}: {error}). Restore it, or "
@@ -58,8 +58,12 @@ def read_label_folds(preprocessed: Path, name: str = TABLE_NAME) -> tuple[LabelF
         ) from error
 
 
-def _label_fold(row: Mapping[str, Any]) -> LabelFold:
-    """One row, whose numbers go into the names of folders and into commands."""
+def label_fold_of(row: Mapping[str, Any]) -> LabelFold:
+    """A label fold as `LabelFold.as_plain` gives it; its numbers go into folders and commands.
+
+    Raises:
+        ValueError, KeyError or TypeError: if it is anything else.
+    """
     fold = LabelFold(**row)
     for name in ("fold", "of_fold", "num_cases", "repeat"):
         plain_number(row[name], name)

@@ -13,20 +13,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2_pcrl.label_folds.table import ordinary_fold, read_label_folds
 from nnunetv2_pcrl.methods.pretraining import Pretraining
-from nnunetv2_pcrl.training.results import (
-    WEIGHTS_VARIABLE,
-    FoundWeights,
-    Wanted,
-    find_weights,
-)
+from nnunetv2_pcrl.training.results import FoundWeights, Wanted, find_weights
 from nnunetv2_pcrl.weights.channels import InputChannels, channel_names_of
+from nnunetv2_pcrl.weights.file_names import TRANSFER_REPORT, WEIGHTS_VARIABLE
 from nnunetv2_pcrl.weights.portable import FRAMEWORK, citation_texts
 from nnunetv2_pcrl.weights.remarks import remarks_on, remedy_for
 from nnunetv2_pcrl.weights.report import TransferReport
 from nnunetv2_pcrl.weights.sources import PretrainedSource, read_source
 from nnunetv2_pcrl.weights.transfer import transfer_weights
-
-TRANSFER_REPORT = "transfer_report.json"
 
 
 @dataclass(frozen=True)

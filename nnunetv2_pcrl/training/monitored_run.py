@@ -13,7 +13,8 @@ from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME
 from nnunetv2_pcrl.monitoring.pretraining_monitor import MonitoredRun
 from nnunetv2_pcrl.training.results import how_to_fine_tune
 from nnunetv2_pcrl.weights.channels import channel_names_of
-from nnunetv2_pcrl.weights.portable import FILE_NAME, citation_texts, citations_with
+from nnunetv2_pcrl.weights.file_names import WEIGHTS_FILE
+from nnunetv2_pcrl.weights.portable import citation_texts, citations_with
 
 
 def run_of(trainer: nnUNetTrainer) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def monitored_run(trainer: nnUNetTrainer, guard: Guard) -> MonitoredRun:
             "num_epochs": settings.num_epochs,
             "pictures": {PICTURES_NAME: "What is learned"},
             "usage": how_to_fine_tune(
-                Path(trainer.output_folder) / FILE_NAME,
+                Path(trainer.output_folder) / WEIGHTS_FILE,
                 type(trainer).__name__,
                 trainer.plans_manager.plans,
                 trainer.configuration_name,

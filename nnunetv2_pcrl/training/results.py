@@ -9,13 +9,12 @@ from typing import Any
 
 from nnunetv2_pcrl.methods.pretraining import Pretraining
 from nnunetv2_pcrl.settings.plans_file import FINETUNE, SECTIONS
+from nnunetv2_pcrl.weights.file_names import WEIGHTS_FILE, WEIGHTS_VARIABLE
 from nnunetv2_pcrl.weights.planned_for import planned_for
-from nnunetv2_pcrl.weights.portable import FILE_NAME
 
-WEIGHTS_VARIABLE = "nnUNet_pcrl_weights"
 # Not worth keeping alone.
 ALONGSIDE = ("monitoring.json", "report.html", "pictures.npz", "pictures.png")
-KEPT = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth", FILE_NAME)
+KEPT = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth", WEIGHTS_FILE)
 
 
 def keep_previous_results(output_folder: Path) -> Path | None:
@@ -108,7 +107,7 @@ class Wanted:
         """Weights of the folds in question, by pretraining."""
         found: dict[Pretraining, list[Path]] = {}
         fold = "all" if self.transductive else "*"
-        for file in self.dataset_results.glob(f"*PretrainTrainer*/fold_{fold}/{FILE_NAME}"):
+        for file in self.dataset_results.glob(f"*PretrainTrainer*/fold_{fold}/{WEIGHTS_FILE}"):
             name = file.parents[1].name
             trainer = name.split("__")[0]
             pretraining = Pretraining.of_trainer(trainer)
@@ -167,7 +166,7 @@ def _nothing_found(wanted: Wanted, others: Iterable[Pretraining]) -> str:
         f"No pretrained weights were found. Looked in (1) the environment variable "
         f"{WEIGHTS_VARIABLE}: not set; (2) "
         f'"{SECTIONS}": {{"{FINETUNE}": {{"weights": PATH}}}} in configuration {configuration} of '
-        f"{plans}.json: not set; (3) {place}/fold_{fold}/{FILE_NAME}: no such file. "
+        f"{plans}.json: not set; (3) {place}/fold_{fold}/{WEIGHTS_FILE}: no such file. "
     )
     if others := sorted(map(str, others)):
         example = Pretraining.of_name(others[0]).trainer_of("Finetune")

@@ -13,7 +13,8 @@ from nnunetv2_pcrl.training.checkpoints import (
 from nnunetv2_pcrl.training.learner import Learner
 from nnunetv2_pcrl.training.long_run import GO_ON
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
-from nnunetv2_pcrl.weights.portable import FILE_NAME, write_weights
+from nnunetv2_pcrl.weights.file_names import WEIGHTS_FILE
+from nnunetv2_pcrl.weights.portable import write_weights
 
 
 class SavedRun(Learner):
@@ -56,7 +57,7 @@ class SavedRun(Learner):
         if Path(filename).name != "checkpoint_best.pth":
             weights, about = self.portable_weights()
             about = {**about, "epochs_done": epochs_done}
-            write_weights(Path(self.output_folder) / FILE_NAME, weights, about)
+            write_weights(Path(self.output_folder) / WEIGHTS_FILE, weights, about)
         with replaced_atomically(filename) as temporary:
             torch.save(checkpoint_of(self, epochs_done, outputs, self.described()), temporary)
 

@@ -22,7 +22,7 @@ from nnunetv2_pcrl.training.stepped_run import SteppedRun
 from nnunetv2_pcrl.training.streams import StreamSource
 from nnunetv2_pcrl.training.update import means
 from nnunetv2_pcrl.weights.atomic import remove_leftovers
-from nnunetv2_pcrl.weights.portable import FILE_NAME
+from nnunetv2_pcrl.weights.file_names import WEIGHTS_FILE
 
 
 class SSLTrainer(SteppedRun):
@@ -207,10 +207,10 @@ class SSLTrainer(SteppedRun):
 
     def perform_actual_validation(self, save_probabilities: bool = False):
         """Nothing is segmented: says where the weights are and what to do with them."""
-        weights = Path(self.output_folder) / FILE_NAME
+        weights = Path(self.output_folder) / WEIGHTS_FILE
         if not weights.is_file():
             self.print_to_log_file(
-                f"No {FILE_NAME} was written, because checkpointing was disabled."
+                f"No {WEIGHTS_FILE} was written, because checkpointing was disabled."
             )
             return
         self.print_to_log_file(

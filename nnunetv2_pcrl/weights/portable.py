@@ -12,7 +12,6 @@ from torch import Tensor
 
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
-FILE_NAME = "pretrained_weights.pth"
 # How the decoder in a file was trained: with skip connections, without them, or not at all.
 SKIPS, NO_SKIPS, NO_DECODER = "skips", "no_skips", "none"
 DECODERS = (SKIPS, NO_SKIPS, NO_DECODER)

@@ -1,6 +1,7 @@
 import pytest
 
-from nnunetv2_pcrl.experiments.grid import PlannedRun, build_grid, choose_label_folds
+from nnunetv2_pcrl.experiments.grid import build_grid, choose_label_folds
+from nnunetv2_pcrl.experiments.planned_run import PlannedRun
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.trainers import Trainer
 from nnunetv2_pcrl.label_folds.table import LabelFold

@@ -73,15 +73,15 @@ def test_results_from_scratch_and_from_weights_are_not_mixed(tmp_path):
 
 
 def test_commands_start_from_named_weights_and_go_on_without(tmp_path):
-    results = tmp_path / "with space"
-    options = TrainingOptions("4", results, "cpu", 2)
+    results = tmp_path / "with space" / "Dataset004_A"
+    options = TrainingOptions(results, "cpu", 2)
     run = planned("B", 5, pretraining().run)
 
     def command() -> str:
         (job,) = (job for job in jobs_left([pretraining(), run], results) if job.planned == run)
         return command_of(job, options).for_shell()
 
-    ending = "nnUNetv2_train 4 2d 5 -tr B -p nnUNetPlans -device cpu -num_gpus 2"
+    ending = "nnUNetv2_train Dataset004_A 2d 5 -tr B -p nnUNetPlans -device cpu -num_gpus 2"
     weights = results / "PCRLv2PretrainTrainer__nnUNetPlans__2d" / "fold_0" / WEIGHTS
     assert command() == f"nnUNet_pcrl_weights='{weights}' {ending}"
     write_files(results, run, [BEST])

@@ -12,9 +12,9 @@ import pytest
 import torch
 from planned_networks import planned_network
 
+from nnunetv2_pcrl.weights.file_names import WEIGHTS_FILE
 from nnunetv2_pcrl.weights.fresh import fixed_seed
 from nnunetv2_pcrl.weights.portable import (
-    FILE_NAME,
     FRAMEWORK,
     citation_texts,
     citations_with,
@@ -33,7 +33,7 @@ ABOUT = {
 
 @pytest.fixture
 def path(tmp_path) -> Path:
-    return tmp_path / FILE_NAME
+    return tmp_path / WEIGHTS_FILE
 
 
 def test_what_was_written_is_read(path):
@@ -223,7 +223,7 @@ def test_the_files_of_pcrlv2s_authors_are_declined_with_the_explanation(
 @pytest.mark.parametrize("extra", [Path("somewhere"), np.zeros(2)], ids=["path", "array"])
 def test_a_checkpoint_with_arbitrary_objects_is_refused_with_the_remedy(path, extra):
     torch.save({"network_weights": {"a": torch.ones(1)}, "extra": extra}, path)
-    with pytest.raises(ValueError, match=f"values .*convert_weights .* --trust.*{FILE_NAME}"):
+    with pytest.raises(ValueError, match=f"values .*convert_weights .* --trust.*{WEIGHTS_FILE}"):
         read_weights(path)
 
 
