@@ -39,6 +39,7 @@ class ResultsTree:
         folds: the label folds; all of them validate on the same cases.
         references: of the validation cases.
         dataset_json: entries of dataset.json that replace the usual ones.
+        name: of the data set.
     """
 
     def __init__(
@@ -47,10 +48,11 @@ class ResultsTree:
         folds: list[LabelFold],
         references: Mapping[str, np.ndarray],
         dataset_json: Mapping | None = None,
+        name: str = NAME,
     ):
-        self.preprocessed = root / "nnUNet_preprocessed" / NAME
-        self.results = root / "nnUNet_results" / NAME
-        self.raw = root / "nnUNet_raw" / NAME
+        self.preprocessed = root / "nnUNet_preprocessed" / name
+        self.results = root / "nnUNet_results" / name
+        self.raw = root / "nnUNet_raw" / name
         self.cases = list(references)
         self.dataset_json = {
             "channel_names": {"0": "MR"},
@@ -59,7 +61,7 @@ class ResultsTree:
             "file_ending": ".nii.gz",
             **(dataset_json or {}),
         }
-        planned = {**plans({"3d_fullres": configuration(3)}), "dataset_name": NAME}
+        planned = {**plans({"3d_fullres": configuration(3)}), "dataset_name": name}
         number = max(fold.fold for fold in folds) + 1
         splits = [{"train": ["other"], "val": self.cases}] * number
         (self.preprocessed / "gt_segmentations").mkdir(parents=True)

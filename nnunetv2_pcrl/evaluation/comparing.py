@@ -33,7 +33,7 @@ from nnunetv2_pcrl.evaluation.reader import SummaryReader
 from nnunetv2_pcrl.evaluation.readers import reader_of
 from nnunetv2_pcrl.evaluation.tables import write_cases, write_comparison
 from nnunetv2_pcrl.evaluation.trainers import short_names
-from nnunetv2_pcrl.evaluation.write_up import write_up
+from nnunetv2_pcrl.evaluation.write_up import WriteUp, write_up
 from nnunetv2_pcrl.experiments.runs import SUMMARY, TrainingRun
 from nnunetv2_pcrl.experiments.states import weights_used
 from nnunetv2_pcrl.monitoring.looks import looks_of, paths_of
@@ -47,16 +47,25 @@ class Outcome:
     """What a comparison has written.
 
     Attributes:
-        text: of comparison.md.
+        comparison: what was compared.
+        rows: as `compare` makes them.
+        content: what comparison.md says.
         paths: of all files.
         without_curve: why runs are not in the figure of epochs, by result folder.
         without_picture: why pictures of cases are missing, by number of labels.
     """
 
-    text: str
+    comparison: Comparison
+    rows: tuple[Row, ...]
+    content: WriteUp
     paths: tuple[Path, ...]
     without_curve: dict[str, str]
     without_picture: dict[str, str]
+
+    @property
+    def text(self) -> str:
+        """Of comparison.md."""
+        return as_markdown(self.content)
 
 
 def write_comparison_files(
@@ -99,17 +108,16 @@ def write_comparison_files(
     weights = {run: path for run, path in used.items() if path}
     remarks = provenance_remarks(comparison, epochs, weights)
     content = write_up(comparison, rows, scores, commands, remarks)
-    text = as_markdown(content)
     names = ("comparison.md", "comparison.html", "comparison.csv", "cases.csv")
     markdown, page, table, cases = (output / name for name in names)
-    _write(markdown, text)
+    write_text(markdown, as_markdown(content))
     write_comparison(table, rows, comparison.twin)
     write_cases(cases, comparison, scores)
     figures = _draw_figures(comparison, reader, rows, scores, curves, output)
     pictures, without_picture = _draw_cases(comparison, reader, scores, dataset_results, output)
-    _write(page, as_page(content, [*_shown(comparison, reader, scores, figures), *pictures]))
+    write_text(page, as_page(content, [*_shown(comparison, reader, scores, figures), *pictures]))
     paths = (markdown, page, table, cases, *figures, *(picture.path for picture in pictures))
-    return Outcome(text, paths, without_curve, without_picture)
+    return Outcome(comparison, tuple(rows), content, paths, without_curve, without_picture)
 
 
 def _read(
@@ -132,7 +140,8 @@ def _read(
     return scores, curves, without_curve
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Writes a file that is either the old one or the new one."""
     with replaced_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

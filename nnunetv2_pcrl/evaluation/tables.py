@@ -50,6 +50,12 @@ COMPARISON_COLUMNS = (
 )
 
 
+def write_data_sets(path: Path, rows: Iterable[tuple[Comparison, Row]]) -> None:
+    """The rows of several data sets as `write_comparison` writes them, each with its data set."""
+    columns = ("data_set", *COMPARISON_COLUMNS)
+    _write(path, columns, ([c.dataset, *_comparison_row(row, c.twin)] for c, row in rows))
+
+
 def write_comparison(path: Path, rows: Iterable[Row], twin: str) -> None:
     """One row per trainer, number of labelled cases, label and metric.
 

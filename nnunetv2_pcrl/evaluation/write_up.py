@@ -1,9 +1,16 @@
 """What a comparison says in words and tables, before it is Markdown or a page."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from nnunetv2_pcrl.evaluation.cells import (
+    efficiency_text,
+    number_text,
+    p_text,
+    runs_text,
+    with_interval,
+    with_spread,
+)
 from nnunetv2_pcrl.evaluation.comparison import (
     Comparison,
     Row,
@@ -120,9 +127,11 @@ def _results(
     for amount in comparison.amounts:
         for trainer in comparison.trainers:
             mean = means[trainer, amount, first]
-            cells = [str(amount), names[trainer], _runs(mean), _with_spread(mean)]
-            cells += [_number(rows[trainer, amount, first, n].spread.mean, first) for n in labels]
-            cells += [_number(means[trainer, amount, m].spread.mean, m) for m in others]
+            cells = [str(amount), names[trainer], runs_text(mean), with_spread(mean)]
+            cells += [
+                number_text(rows[trainer, amount, first, n].spread.mean, first) for n in labels
+            ]
+            cells += [number_text(means[trainer, amount, m].spread.mean, m) for m in others]
             if endless:
                 none = means[trainer, amount, endless[0]].spread.num_infinite
                 cells.append(str(none) if mean.spread.num_runs else "")
@@ -152,14 +161,14 @@ def _differences(
             continue
         if has_cases:
             cells += [
-                _with_interval(pair.mean, pair.case_interval, metric),
-                _p(pair.p_value),
-                _p(row.holm_p),
+                with_interval(pair.mean, pair.case_interval, metric),
+                p_text(pair.p_value),
+                p_text(row.holm_p),
             ]
         cells += [
-            _with_interval(pair.run_mean, pair.run_interval, metric),
+            with_interval(pair.run_mean, pair.run_interval, metric),
             f"{pair.num_better} of {pair.num_runs} runs",
-            _efficiency(row),
+            efficiency_text(row),
         ]
         body.append(tuple(cells))
     num_tests = sum(row.holm_p is not None for row in found.values())
@@ -169,41 +178,3 @@ def _differences(
         tuple(body),
         difference_notes(metric, paired, has_cases, num_tests),
     )
-
-
-def _runs(row: Row) -> str:
-    done = row.spread.num_runs
-    return str(done) if done == row.planned_runs else f"{done} of {row.planned_runs} runs"
-
-
-def _with_spread(row: Row) -> str:
-    if not row.spread.num_runs:
-        return "missing"
-    if math.isnan(row.spread.run_std):
-        return _number(row.spread.mean, row.metric)
-    return f"{_number(row.spread.mean, row.metric)} +- {_number(row.spread.run_std, row.metric)}"
-
-
-def _with_interval(value: float, interval: tuple[float, float], metric: Metric) -> str:
-    low, high = interval
-    digits = metric.digits
-    if math.isnan(low):
-        return f"{value:+.{digits}f}"
-    return f"{value:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
-
-
-def _efficiency(row: Row) -> str:
-    if row.efficiency_interval is None:
-        return str(row.efficiency)
-    low, high = row.efficiency_interval
-    return f"{row.efficiency} [{low}, {high}]"
-
-
-def _number(value: float, metric: Metric) -> str:
-    return "" if math.isnan(value) else f"{value:.{metric.digits}f}"
-
-
-def _p(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return ""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
