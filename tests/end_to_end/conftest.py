@@ -16,7 +16,7 @@ PLANS = "nnUNetPlansSmall"
 SETTINGS = {"batch_size": 4, "num_iterations_per_epoch": 2, "num_val_iterations_per_epoch": 1}
 SHORT_TRAINERS = """
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from nnunetv2_pcrl.trainers import PCRLv2FinetuneTrainer
+from nnunetv2_pcrl.trainers import MAEFinetuneTrainer, PCRLv2FinetuneTrainer
 
 class Short:
     def on_train_start(self):
@@ -27,6 +27,9 @@ class ShortTrainer(Short, nnUNetTrainer):
     pass
 
 class ShortFinetuneTrainer(Short, PCRLv2FinetuneTrainer):
+    pass
+
+class ShortMAEFinetuneTrainer(Short, MAEFinetuneTrainer):
     pass
 """
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
