@@ -84,9 +84,9 @@ def _as_plain(planned: PlannedRun) -> dict[str, Any]:
 
 def _planned(plain: Mapping[str, Any]) -> PlannedRun:
     def run(trainer: str, fold: int | str) -> TrainingRun:
-        names = (trainer, plain["plans"], plain["configuration"])
+        plans, configuration = _plain(plain["plans"]), _plain(plain["configuration"])
         number = fold if fold == "all" else plain_number(fold, "fold")
-        return TrainingRun(*map(_plain, names), number)
+        return TrainingRun(_plain(trainer), plans, configuration, number)
 
     start, part = plain.get("weights_of"), plain.get("label_fold")
     return PlannedRun(

@@ -34,7 +34,8 @@ def take_gpus(names: Sequence[str], num_gpus: int, folder: Path) -> tuple[list[s
         Names, and descriptors of the locks: a place is free again when they are closed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    taken, descriptors = [], []
+    taken: list[str] = []
+    descriptors: list[int] = []
     for name, path in _places(names, folder):
         if len(taken) == num_gpus:
             break

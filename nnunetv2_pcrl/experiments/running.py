@@ -21,9 +21,12 @@ POLL_S = 0.5
 # A little more than a job waits for its training.
 ORPHANS_S = 130.0
 # Ours is the lock, which ends with its processes; only markers are judged, by their being there.
-OPTIONS = ("--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "--keep-going")
-# It needs no solver of linear programs.
-OPTIONS += ("--quiet", "host", "reason", "--scheduler", "greedy")
+OPTIONS = [
+    *("--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "--keep-going"),
+    # It needs no solver of linear programs.
+    *("--scheduler", "greedy"),
+    *("--quiet", "host", "reason"),
+]
 
 
 def check_installed(with_slurm: bool) -> None:
