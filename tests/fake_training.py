@@ -46,7 +46,7 @@ if "nnUNet_pcrl_weights" in os.environ:
 print("this is", name, flush=True)
 if behaviour == "environment":
     with open(os.path.join(folder, "environment.json"), "w") as file:
-        json.dump(dict(os.environ), file)
+        json.dump({{**os.environ, "cores": os.cpu_count()}}, file)
 with open(os.path.join(here, "says " + name), "w"):
     pass
 if behaviour in ("wait", "stay"):

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from nnunetv2_pcrl.experiments import one_core
 from nnunetv2_pcrl.experiments.commands import TRAIN_COMMAND, Command, command_of
 from nnunetv2_pcrl.experiments.file_lock import try_lock
 from nnunetv2_pcrl.experiments.gpus import VARIABLE, lock_folder, take_gpus, visible_gpus
@@ -81,7 +82,9 @@ def _train(
     descriptors: Sequence[int],
     notice: TerminationNotice,
 ) -> int:
-    program = train_program()
+    program = [train_program()]
+    if training.options.device == "cpu":
+        program = [sys.executable, "-P", "-m", one_core.__name__, *program]
     command = command_of(Job(training.planned, training.state), training.options)
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "a", encoding="utf-8") as file:
@@ -143,9 +146,6 @@ def _environment(training: Training) -> tuple[dict[str, str], list[int]]:
     """Variables of the training beside its command's, and descriptors of its places on GPUs."""
     environment = {"PYTHONUNBUFFERED": "1"}
     options = training.options
-    if options.device == "cpu":
-        # nnU-Net asks for as many threads as there are cores, in every training.
-        environment["OMP_THREAD_LIMIT"] = os.environ.get("OMP_THREAD_LIMIT", "1")
     if options.device != "cuda":
         return environment, []
     gpus = visible_gpus()
@@ -157,7 +157,7 @@ def _environment(training: Training) -> tuple[dict[str, str], list[int]]:
 
 def _run(
     command: Command,
-    program: str,
+    program: Sequence[str],
     environment: dict[str, str],
     output,
     descriptors: Sequence[int],
@@ -165,7 +165,7 @@ def _run(
 ) -> int:
     """Exit status. A signal ends it with SIGTERM, at which pretrainings save their state."""
     process = subprocess.Popen(
-        [program, *command.arguments[1:]],
+        [*program, *command.arguments[1:]],
         env={**os.environ, **environment, **command.environment},
         stdin=subprocess.DEVNULL,
         stdout=output,

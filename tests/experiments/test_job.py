@@ -162,10 +162,9 @@ def environment_of(fake: FakeTraining, tmp_path: Path, **options) -> dict[str, s
     return json.loads((training(fake).folder / "environment.json").read_text())
 
 
-def test_a_training_on_the_cpu_takes_one_thread(fake, tmp_path, monkeypatch):
-    monkeypatch.delenv("OMP_THREAD_LIMIT", raising=False)
+def test_a_training_on_the_cpu_sees_one_core_and_takes_one_thread(fake, tmp_path):
     fake.behave(A__5="environment")
-    assert environment_of(fake, tmp_path)["OMP_THREAD_LIMIT"] == "1"
+    assert environment_of(fake, tmp_path)["cores"] == 1
 
 
 def test_of_several_gpus_a_training_gets_a_free_one(fake, tmp_path, monkeypatch):
@@ -177,7 +176,7 @@ def test_of_several_gpus_a_training_gets_a_free_one(fake, tmp_path, monkeypatch)
     environment = environment_of(fake, tmp_path, device="cuda")
     os.close(lock)
     assert environment["CUDA_VISIBLE_DEVICES"] == "7"
-    assert "OMP_THREAD_LIMIT" not in environment
+    assert environment["cores"] == os.cpu_count()
 
 
 def test_all_gpus_that_there_are_stay_as_they_are(fake, tmp_path, monkeypatch):
