@@ -1,10 +1,10 @@
-"""What was measured so far, as results.csv: means over draws, and differences to scratch.
+"""What was measured so far: means over draws, and differences to scratch.
 
-python results/classification/table.py
+python results/classification/table.py      writes results.csv and results.md beside itself
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -125,12 +125,43 @@ def difference(
     return {"difference": f"{points.mean():.3f}", **limits, "better_draws": better}
 
 
+def markdown(measured: Sequence[Mapping[str, str]]) -> str:
+    """One line for every cell of the grid, one column for every arm."""
+    lines = [
+        f"| data | kind | labels | draws | {' | '.join(ARMS)} |",
+        f"|---|---|---|---|{'---|' * len(ARMS)}",
+    ]
+    cells = dict.fromkeys((row["data"], row["kind"], row["labels"]) for row in measured)
+    for cell in cells:
+        by_arm = {
+            row["arm"]: row for row in measured if (row["data"], row["kind"], row["labels"]) == cell
+        }
+        draws = "/".join(str(by_arm[arm]["draws"]) if arm in by_arm else "0" for arm in ARMS)
+        texts = [_in_words(by_arm[arm]) if arm in by_arm else "" for arm in ARMS]
+        lines.append(f"| {' | '.join(map(str, cell))} | {draws} | {' | '.join(texts)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _in_words(row: Mapping[str, str]) -> str:
+    """AUROC, and the difference with both intervals."""
+    if "difference" not in row:
+        return row["auroc"]
+    draws, patients = (
+        f"{row[f'over_{name}_low']} to {row[f'over_{name}_high']}" for name in ("draws", "patients")
+    )
+    draws = draws if row["over_draws_low"] else "none"
+    return f"{row['auroc']} ({float(row['difference']):+.3f}; {draws}; {patients})"
+
+
 def main() -> None:
     """Command line."""
-    with open(Path(__file__).with_name("results.csv"), "w", newline="", encoding="utf-8") as file:
+    measured = list(rows())
+    folder = Path(__file__).parent
+    with open(folder / "results.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
-        writer.writerows(rows())
+        writer.writerows(measured)
+    (folder / "results.md").write_text(markdown(measured), encoding="utf-8")
 
 
 if __name__ == "__main__":
