@@ -24,7 +24,7 @@ class Box:
     start: tuple[int, ...]
     size: tuple[int, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         assert len(self.start) == len(self.size), (self.start, self.size)
         assert all(size >= 1 for size in self.size), self.size
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import blosc2
 import numpy as np
@@ -53,7 +54,7 @@ class PreprocessedCase:
         image_size: voxels per spatial axis, (D, H, W); preprocessed 2D images have D = 1.
     """
 
-    def __init__(self, folder: str | os.PathLike, identifier: str):
+    def __init__(self, folder: str | os.PathLike[str], identifier: str):
         """Opens the case without reading the image.
 
         Args:
@@ -97,7 +98,7 @@ class PreprocessedCase:
         return region
 
 
-def _open_array(folder: Path, identifier: str):
+def _open_array(folder: Path, identifier: str) -> Any:
     """The image array of a case in either of nnU-Net's formats."""
     blosc_file, npy_file, npz_file = (
         folder / f"{identifier}{e}" for e in (".b2nd", ".npy", ".npz")
@@ -132,4 +133,4 @@ def _varies(region: Tensor, box: Box, region_box: Box) -> bool:
     inner = Box(tuple(max(0, s) for s in start), box.size)
     values = region[(slice(None), *inner.slices)]
     first = values[(slice(None), *[slice(0, 1)] * len(box.size))]
-    return any((part != first).any() for part in values.split(1, dim=1))
+    return any((part != first).any() for part in torch.split(values, 1, dim=1))

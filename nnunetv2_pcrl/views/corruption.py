@@ -185,15 +185,14 @@ def corrupt_(views: Tensor, corruption: PreparedCorruption) -> None:
         views: shape [V, C, (D,) H, W], contiguous, any range.
         corruption: prepared for these views, on their device.
     """
-    means = None
-    if any(corruption.cut_outs):
-        means = views.flatten(2).mean(-1)
+    # Of the views as they were, before anything else changes them.
+    means = views.flatten(2).mean(-1) if any(corruption.cut_outs) else views[:0]
     if corruption.swaps is not None:
         swap_patches_(views, corruption.swaps)
     for view, holes in enumerate(corruption.cut_outs):
         for hole in holes:
-            part = views[(view, slice(None), *hole.slices)]
-            part.copy_(means[view].view(-1, *[1] * len(hole.size)))
+            inside = views[view][(slice(None), *hole.slices)]
+            inside.copy_(means[view].view(-1, *[1] * len(hole.size)))
     for part in _parts(views):
         _change_intensities_(views, corruption, part)
 

@@ -34,7 +34,9 @@ class Curve:
         (first, second) = np.array(self.controls)
         points = 3 * t * (1 - t) ** 2 * first + 3 * t**2 * (1 - t) * second + t**3
         x, y = points.T
-        return np.interp(np.linspace(0, 1, _PIECES + 1), x, y[::-1] if self.falls else y)
+        places = np.linspace(0, 1, _PIECES + 1)
+        table: np.ndarray = np.interp(places, x, y[::-1] if self.falls else y)
+        return table
 
 
 def draw_curve(generator: torch.Generator) -> Curve:

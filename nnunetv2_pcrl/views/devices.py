@@ -13,12 +13,14 @@ Value = TypeVar("Value")
 
 def on_device(value: Value, device: torch.device) -> Value:
     """The same with all tensors and arrays on the device; from pinned memory without waiting."""
-    return _mapped(value, lambda item: torch.as_tensor(item).to(device, non_blocking=True))
+    moved: Value = _mapped(value, lambda item: torch.as_tensor(item).to(device, non_blocking=True))
+    return moved
 
 
 def pinned(value: Value) -> Value:
     """The same with all its tensors and arrays in page-locked memory."""
-    return _mapped(value, lambda item: torch.as_tensor(item).pin_memory())
+    locked: Value = _mapped(value, lambda item: torch.as_tensor(item).pin_memory())
+    return locked
 
 
 def as_arrays(value: Value) -> Value:
@@ -27,7 +29,8 @@ def as_arrays(value: Value) -> Value:
     A tensor is sent to another process as an open file, of which a process may have about a
     thousand. Small ones are better sent as what they are.
     """
-    return _mapped(value, np.asarray)
+    arrays: Value = _mapped(value, np.asarray)
+    return arrays
 
 
 def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
@@ -38,7 +41,7 @@ def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
         return tuple(_mapped(item, function) for item in value)
     if isinstance(value, dict):
         return {key: _mapped(item, function) for key, item in value.items()}
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         changes = {
             field.name: _mapped(getattr(value, field.name), function)
             for field in dataclasses.fields(value)

@@ -70,7 +70,8 @@ def draw_distortion(
     def happens(chance: float) -> bool:
         return uniform(0, 1, generator) < chance
 
-    shuffling, curves, painting = (), None, None
+    shuffling: tuple[ShufflingRound, ...] = ()
+    curves, painting = None, None
     if happens(chances.p_shuffling):
         shuffling = draw_shuffling(view_size, chances.shuffled_part, generator)
     if happens(chances.p_curve):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,7 +76,7 @@ def _explained(error: Exception) -> Exception:
 _LARGEST_HALF = 65504.0
 
 
-class _Sent(Dataset):
+class _Sent(Dataset[RegionSample | dict[str, Any]]):
     """Samples as they travel to a GPU: the region or the views, whichever is less, in half.
 
     Images are rounded to half precision anyway where the network computes in it; one with values
@@ -88,7 +89,7 @@ class _Sent(Dataset):
         # The same for all samples, and known when the first one is made.
         self._bytes_of_views: int | None = None
 
-    def __getitem__(self, number: int) -> RegionSample | dict:
+    def __getitem__(self, number: int) -> RegionSample | dict[str, Any]:
         sample = self._samples.region(number)
         if self._bytes_of_views is None:
             self._bytes_of_views = sum(v.nbytes for v in _made(sample)["views"].values())
@@ -103,7 +104,7 @@ class _Sent(Dataset):
         return values.half() if is_held and values.abs().max() <= _LARGEST_HALF else values
 
 
-def _made(sample: RegionSample) -> dict:
+def _made(sample: RegionSample) -> dict[str, Any]:
     return sample.made(torch.device("cpu"))
 
 
@@ -136,17 +137,17 @@ class BatchStream:
         self._num_workers = num_workers
         self._device = device
         self.views_on_device = device.type == "cuda" if views_on_device is None else views_on_device
-        self._iterator: Iterator | None = None
+        self._iterator: Iterator[RegionSample | dict[str, Any]] | None = None
 
     @property
     def identifiers(self) -> list[str]:
         """The cases that samples are drawn from."""
         return self._samples.identifiers
 
-    def __iter__(self):
+    def __iter__(self) -> "BatchStream":
         return self
 
-    def __next__(self) -> dict:
+    def __next__(self) -> dict[str, Any]:
         """The next batch.
 
         Returns:
@@ -173,7 +174,7 @@ class BatchStream:
         made = (s.made(self._device) if isinstance(s, RegionSample) else s for s in samples)
         return _collected(made, len(samples), self._device)
 
-    def _start(self) -> Iterator:
+    def _start(self) -> Iterator[RegionSample | dict[str, Any]]:
         loader = DataLoader(
             _Sent(self._samples, self._device.type == "cuda")
             if self.views_on_device
@@ -194,9 +195,11 @@ class BatchStream:
         self._iterator = None
 
 
-def _collected(samples: Iterable[dict], batch_size: int, device: torch.device) -> dict:
+def _collected(
+    samples: Iterable[dict[str, Any]], batch_size: int, device: torch.device
+) -> dict[str, Any]:
     """Writes samples into a batch one by one, so that no image is held twice."""
-    batch: dict = {"views": {}, "cases": [], "rejected": []}
+    batch: dict[str, Any] = {"views": {}, "cases": [], "rejected": []}
     for index, sample in enumerate(samples):
         for name, values in sample["views"].items():
             if name not in batch["views"]:

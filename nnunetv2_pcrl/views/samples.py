@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,7 +66,7 @@ class RegionSample:
     case: str
     rejected: tuple[tuple[str, str], ...]
 
-    def made(self, device: torch.device) -> dict:
+    def made(self, device: torch.device) -> dict[str, Any]:
         """The sample with its views made on the device, as `ViewSamples` gives it."""
         return {
             # A region may have travelled in half precision.
@@ -79,7 +80,7 @@ class RegionSample:
         return pinned(self)
 
 
-class ViewSamples(Dataset):
+class ViewSamples(Dataset[dict[str, Any]]):
     """Samples by number: the views of one image each, as a dictionary.
 
     Keys: `views` (tensors by name, each [views, ...]), `case` (identifier) and `rejected` (list of
@@ -88,7 +89,7 @@ class ViewSamples(Dataset):
 
     def __init__(
         self,
-        folder: str | os.PathLike,
+        folder: str | os.PathLike[str],
         identifiers: Sequence[str],
         batch_size: int,
         recipe: Recipe,
@@ -123,7 +124,7 @@ class ViewSamples(Dataset):
         """Numbers of the wanted samples, without end."""
         return (n for n in self.position.numbers() if n % self.batch_size in self.places)
 
-    def __getitem__(self, number: int) -> dict:
+    def __getitem__(self, number: int) -> dict[str, Any]:
         """The sample of that number, its views made here.
 
         Raises:

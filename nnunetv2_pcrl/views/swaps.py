@@ -66,12 +66,12 @@ def _rounds_of(starts: np.ndarray, patch: Sequence[int]) -> list[np.ndarray]:
         starts: of the pairs' patches, [n, 2, N].
         patch: size of a patch.
     """
-    touches = np.ones((starts.shape[0] * 2,) * 2, dtype=bool)
+    touches: np.ndarray = np.ones((starts.shape[0] * 2,) * 2, dtype=bool)
     for axis, side in enumerate(patch):
         places = starts[..., axis].reshape(-1)
         touches &= np.abs(places[:, None] - places) < side
-    touches = touches.reshape(len(starts), 2, len(starts), 2).any((1, 3))
-    waits_for = np.tril(touches, -1)
+    touching_pairs = touches.reshape(len(starts), 2, len(starts), 2).any((1, 3))
+    waits_for = np.tril(touching_pairs, -1)
     rounds, previous = np.zeros(len(starts), dtype=int), None
     while previous is None or (rounds != previous).any():
         previous = rounds
