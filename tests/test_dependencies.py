@@ -17,7 +17,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "": {"methods", "tasks", "training"},
     "nnunet_ext": set(),
+    "doctor": set(),
     "cli": {
+        "doctor",
         "evaluation",
         "experiments",
         "label_folds",
@@ -93,6 +95,7 @@ MAY_KNOW_NNUNET = (
     "experiments/",
     "evaluation/",
     "cli/",
+    "doctor/",
     "views/loader.py",
     "launch.py",
 )
@@ -176,6 +179,8 @@ def test_every_package_that_is_imported_is_declared():
     configuration = configparser.ConfigParser()
     configuration.read(PACKAGE.parent / "setup.cfg")
     lines = configuration["options"]["install_requires"].split()
+    # Imported where it is installed.
+    lines += configuration["options.extras_require"]["completion"].split()
     declared = {re.split(r"[<>=!~\[]", line)[0].replace("-", "_").lower() for line in lines}
     imported = {package for path in MODULES for package in external_packages(path)}
     # scikit-learn is imported under another name.

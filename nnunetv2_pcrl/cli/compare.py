@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error, print_failed
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    args = build_parser().parse_args(arguments)
+    args = parsed(build_parser(), arguments)
     # Here, so that --help is quick.
     from nnunetv2_pcrl.datasets.raw import environment_folder
     from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error, print_bounded
 from nnunetv2_pcrl.cli.num_processes import add_num_processes, num_processes
 from nnunetv2_pcrl.datasets.raw import (
@@ -84,7 +85,7 @@ def _parse(
     parser.add_argument("--name", default=default, help=f"its name (default: {default})")
     about = "succeed although the download is a part of the benchmark"
     parser.add_argument("--subset", action="store_true", help=about)
-    return parser.parse_args(arguments)
+    return parsed(parser, arguments)
 
 
 def _convert(find: "Callable[[Path], Benchmark]", args: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.convert import build_parser, print_report
 from nnunetv2_pcrl.cli.messages import exit_with_error
 from nnunetv2_pcrl.cli.num_processes import num_processes
@@ -17,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("-d", type=int, metavar="ID", help="number (default: that of the task)")
     about = "succeed although the folder holds a part of the task"
     parser.add_argument("--subset", action="store_true", help=about)
-    args = parser.parse_args(arguments)
+    args = parsed(parser, arguments)
     # Here, so that --help is quick.
     from nnunetv2_pcrl.preparation.msd_check import check_task
     from nnunetv2_pcrl.preparation.msd_conversion import convert_task, link_equal_files

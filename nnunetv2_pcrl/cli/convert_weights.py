@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error
 
 
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="unpickle whatever the input holds, which can run any code on this machine; only for "
         "files whose maker you trust",
     )
-    options = parser.parse_args(arguments)
+    options = parsed(parser, arguments)
     # PyTorch takes seconds to import, and --help needs none of it.
     from nnunetv2_pcrl.weights.conversion import convert
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error
 from nnunetv2_pcrl.tasks.nodules.challenge import EXCLUDED, MARKS_PER_SCAN, NUM_RESAMPLES
 
@@ -33,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    args = build_parser().parse_args(arguments)
+    args = parsed(build_parser(), arguments)
     # Here, so that --help is quick.
     from nnunetv2_pcrl.tasks.nodules.evaluating import NoduleTables, evaluate_nodules
 

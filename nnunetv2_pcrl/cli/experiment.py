@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error
 from nnunetv2_pcrl.datasets.raw import environment_folder
 from nnunetv2_pcrl.experiments.request import ExperimentRequest
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; exits with 1 if a training failed, and as a shell expects if interrupted."""
     parser = build_parser()
-    args = parser.parse_args(arguments)
+    args = parsed(parser, arguments)
     if args.o is None and not args.print:
         parser.error("-o FOLDER is missing: where to write Snakefile, config.json and logs")
     with exit_with_error():

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error
 
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--other_dimension", action="store_true", help="allow 2D weights for 3D plans and back"
     )
-    options = parser.parse_args(arguments)
+    options = parsed(parser, arguments)
     # PyTorch and nnU-Net take seconds to import, and --help needs none of them.
     from nnunetv2_pcrl.tasks.export import export
 

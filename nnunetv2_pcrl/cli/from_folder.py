@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error, print_bounded, print_table
 from nnunetv2_pcrl.datasets.raw import MANIFEST, environment_folder, raw_folder
 
@@ -53,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; exits with 1 if a file cannot be used, unless --skip_bad."""
-    args = build_parser().parse_args(arguments)
+    args = parsed(build_parser(), arguments)
     # Here, so that --help is quick.
     from nnunetv2_pcrl.datasets.channel_groups import parse_channels
     from nnunetv2_pcrl.datasets.folder import build_from_folder, plan_from_folder

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error
 
 
@@ -15,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "channels, normalisation, epochs, citations. Nothing in the file is run.",
     )
     parser.add_argument("file", type=Path)
-    options = parser.parse_args(arguments)
+    options = parsed(parser, arguments)
     # PyTorch takes seconds to import, and --help needs none of it.
     from nnunetv2_pcrl.weights.description import description
     from nnunetv2_pcrl.weights.sources import read_source

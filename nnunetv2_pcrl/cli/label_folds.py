@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error
 from nnunetv2_pcrl.cli.num_processes import add_num_processes, num_processes
 
@@ -48,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    args = build_parser().parse_args(arguments)
+    args = parsed(build_parser(), arguments)
     # Here, so that --help is quick.
     from nnunetv2_pcrl.datasets.raw import environment_folder
     from nnunetv2_pcrl.label_folds.appending import append_label_folds

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error, print_failed
 from nnunetv2_pcrl.cli.num_processes import add_num_processes, num_processes
 
@@ -46,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; exits with 1 if an image failed, unless --skip_bad."""
-    args = build_parser().parse_args(arguments)
+    args = parsed(build_parser(), arguments)
     # Here, so that --help is quick.
     from nnunetv2_pcrl.preparation.existing_plans import read_target_plans
     from nnunetv2_pcrl.preparation.preparation_settings import PreparationSettings

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error, print_failed
 
 
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--include_test_images", action="store_true", help="use the images of imagesTs too")
     add("--channels", nargs="+", help="channel names, e.g. zscore, if those of the sets differ")
     add("--orient", default="", metavar="LPS", help="write volumes of other orientations anew")
-    args = parser.parse_args(arguments)
+    args = parsed(parser, arguments)
     # Here, so that --help is quick.
     from nnunetv2_pcrl.datasets.orientation import check_orientation
     from nnunetv2_pcrl.datasets.raw import environment_folder, raw_folder

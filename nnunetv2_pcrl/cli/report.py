@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error
 
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="also draw progress and pictures in these formats, beside the report (for "
         "several runs: in the folder of each)",
     )
-    args = parser.parse_args(arguments)
+    args = parsed(parser, arguments)
     # Matplotlib and PyTorch take seconds to import, and --help needs none of them.
     from nnunetv2_pcrl.monitoring.result_folders import report_on
 

@@ -1,0 +1,1 @@
+"""What an installation has, and what would stop a training: for a person and for bug reports."""
