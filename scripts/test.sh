@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Sets up a virtual environment of its own, then lints, builds the documentation and runs all
-# tests, slow ones included.
+# Sets up a virtual environment of its own, then runs the checks of every commit (lint, types),
+# builds the documentation and runs all tests, slow ones included.
 #   bash scripts/test.sh [PYTEST ARGUMENTS]     e.g. -m "not slow"
 # TEST_VENV names another folder for the environment (default: .venv-test).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
 make_environment "${TEST_VENV:-.venv-test}" -e '.[test,docs]'
-python -m ruff check .
-python -m ruff format --check .
+python -m pre_commit run --all-files --show-diff-on-failure
 NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet --site-dir "$(mktemp -d)"
 # More threads would only wait for one another on the tests' tiny tensors.
 export OMP_NUM_THREADS=1
