@@ -71,7 +71,7 @@ def _of_system(error: OSError) -> str:
     if error.filename is None or error.strerror is None:
         return printable(str(error))
     name = printable(str(error.filename))
-    remedy = _REMEDIES.get(error.errno)
+    remedy = _REMEDIES.get(error.errno or 0)
     return f"{name}: {error.strerror}" + (f"; {remedy}." if remedy else "")
 
 

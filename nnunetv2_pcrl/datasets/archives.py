@@ -36,8 +36,10 @@ def unpacked(source: Path) -> Path:
     try:
         with _one_sentence(source), tarfile.open(source) as archive:
             # The first releases of Python 3.10 and 3.11 have no filters.
-            known = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-            archive.extractall(partial, **known)
+            if hasattr(tarfile, "data_filter"):
+                archive.extractall(partial, filter="data")
+            else:
+                archive.extractall(partial)
         (partial / top).replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -106,8 +106,9 @@ def find_brats(source: Path) -> Benchmark:
 
 def _case(folder: Path, source: Path, release: Release) -> SourceCase:
     name = folder.name
-    images = [_file(folder, f"{name}{suffix}") for suffix in release.suffixes]
-    missing = [s for s, image in zip(release.suffixes, images, strict=True) if image is None]
+    found = {suffix: _file(folder, f"{name}{suffix}") for suffix in release.suffixes}
+    images = [image for image in found.values() if image is not None]
+    missing = [suffix for suffix, image in found.items() if image is None]
     if missing:
         raise ValueError(f"it has no {', '.join(f'{name}{suffix}.nii.gz' for suffix in missing)}")
     label, remark = _file(folder, f"{name}{release.label_suffix}"), ""

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nnunetv2_pcrl.datasets.headers import differences
 from nnunetv2_pcrl.datasets.image_files import ending_of
@@ -102,7 +103,7 @@ def group_by_patterns(
         by_channel[found[0]].append(source)
         pattern_of[source.name] = found[1]
     groups = _best_grouping(by_channel, pattern_of)
-    complete, failed = [], {}
+    complete, failed = [], dict[str, str]()
     for text, members in groups.items():
         reason = _why_incomplete(members, channels)
         if reason:
@@ -132,7 +133,7 @@ def _best_grouping(
     sources = [source for found in by_channel.values() for source in found]
     depth = max((len(source.relative.parts) for source in sources), default=1)
     keys: list[Callable[[Source], str]] = [_study]
-    keys += [lambda s, up=up: "/".join(s.relative.parts[:-up]) for up in range(1, depth + 1)]
+    keys += [partial(_folder_above, up) for up in range(1, depth + 1)]
     keys.append(lambda s: _common_text(s, pattern_of[s.name]))
     best: dict[str, dict[str, list[Source]]] = {}
     most = -1
@@ -147,6 +148,10 @@ def _best_grouping(
         if complete > most:
             best, most = groups, complete
     return dict(sorted(best.items()))
+
+
+def _folder_above(up: int, source: Source) -> str:
+    return "/".join(source.relative.parts[:-up])
 
 
 def _study(source: Source) -> str:

@@ -169,7 +169,7 @@ def write_classes(path: Path, table: ClassTable) -> None:
     ):
         if table.kind == MULTICLASS:
             is_known = not np.isnan(targets).any()
-            values = [table.names[int(targets.argmax())] if is_known else ""]
+            values: list[str | int] = [table.names[int(targets.argmax())] if is_known else ""]
         else:
             values = ["" if np.isnan(value) else int(value) for value in targets]
         lines.append((identifier, patient, listed, *values))

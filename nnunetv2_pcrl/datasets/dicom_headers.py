@@ -7,7 +7,6 @@ from typing import Any
 
 import pydicom
 from pydicom import config as pydicom_config
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from nnunetv2_pcrl.datasets.dicom_objects import modality_of
@@ -148,7 +147,7 @@ def read_dicom_header(path: Path) -> DicomHeader | None:
                     file,
                     stop_before_pixels=True,
                     force=not is_marked,
-                    specific_tags=[tag_for_keyword(keyword) for keyword in _READ],
+                    specific_tags=list(_READ),
                 )
                 return _header(path, data, is_marked)
         except Exception as error:

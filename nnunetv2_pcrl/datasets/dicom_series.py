@@ -96,7 +96,9 @@ def group_series(
         place = "" if header.series_uid else str(header.path.parent)
         key = (header.patient, header.study_uid, header.series_uid, header.modality, place)
         groups.setdefault(key, []).append(header)
-    found, failed, others = [], {}, {}
+    found: list[Series] = []
+    failed: dict[str, str] = {}
+    others: dict[str, str] = {}
     for group in groups.values():
         name = source_name(group)
         if group[0].modality in NO_IMAGES:
@@ -206,13 +208,14 @@ def _stack(headers: Sequence[DicomHeader]) -> Series:
     spacing = headers[0].spacing or (1.0, 1.0)
     if len(frames) == 1:
         return _plane(headers[0], spacing)
-    if any(frame.position is None or frame.orientation is None for frame in frames):
+    known = [frame.orientation for frame in frames if frame.orientation is not None]
+    if len(known) < len(frames) or any(frame.position is None for frame in frames):
         what = "slices" if len(headers) > 1 else "frames"
         raise ValueError(f"its {len(frames)} {what} have no position: they make no volume")
-    orientations = {tuple(np.round(frame.orientation, 3)) for frame in frames}
+    orientations = {tuple(np.round(orientation, 3)) for orientation in known}
     if len(orientations) > 1:
         raise ValueError(f"its slices have {len(orientations)} orientations")
-    row, column = np.array(frames[0].orientation).reshape(2, 3)
+    row, column = np.array(known[0]).reshape(2, 3)
     normal = np.cross(row, column)
     if not np.isclose(np.linalg.norm(normal), 1, atol=0.01):
         raise ValueError("the directions of its rows and columns are impossible")

@@ -184,7 +184,7 @@ def _of_one_kind(groups: list[Group], found: Survey) -> list[Group]:
     ):
         kinds = [kind(group.sources[0]) for group in groups]
         counts = Counter(kinds)
-        most = max(counts, key=lambda value: (counts[value], value), default=None)
+        most = max(counts, key=lambda value: (counts[value], value), default="")
         for group, other in zip(groups, kinds, strict=True):
             if other != most:
                 reason = (
@@ -216,7 +216,7 @@ def _named(
 
 def table_of(plan: FolderPlan) -> list[tuple[str, ...]]:
     """What becomes what, a row per image, with a header."""
-    rows = [("case", "size", "spacing", "orientation", "from", "what")]
+    rows: list[tuple[str, ...]] = [("case", "size", "spacing", "orientation", "from", "what")]
     for case in plan.cases:
         for source in case.sources:
             header = source.header

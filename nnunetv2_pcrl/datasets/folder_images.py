@@ -3,11 +3,13 @@
 import os
 import re
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 import SimpleITK
 
 from nnunetv2_pcrl.datasets.channel_groups import geometry_reason
+from nnunetv2_pcrl.datasets.dicom_series import Series
 from nnunetv2_pcrl.datasets.dicom_voxels import read_series
 from nnunetv2_pcrl.datasets.folder_cases import Case, FolderRequest
 from nnunetv2_pcrl.datasets.image_files import ending_of, under_a_lower_case_ending
@@ -101,7 +103,7 @@ def _bring_volume(
     turns = bool(request.orientation and code and code != request.orientation)
     is_resampled = source is not first and bool(geometry_reason((first, source)))
     grid = first if request.resample and is_resampled else None
-    done = [] if source.series is None else _remarks_of(source)
+    done = [] if source.series is None else _remarks_of(source.series)
     if grid is not None:
         done.append(f"resampled onto the grid of {request.channels[0]}")
     if turns:
@@ -119,7 +121,7 @@ def _bring_volume(
         write_once(
             target / names[-1],
             str(stamp),
-            lambda component=component: _made(source, component, wanted, grid, orientation),
+            partial(_made, source, component, wanted, grid, orientation),
         )
     return names, done
 
@@ -141,8 +143,8 @@ def _made(
     return oriented(image, orientation) if orientation else image
 
 
-def _remarks_of(source: Source) -> list[str]:
-    series, remarks = source.series, []
+def _remarks_of(series: Series) -> list[str]:
+    remarks = []
     if series.is_tilted:
         remarks.append(f"gantry tilt of {series.tilt_degrees:.1f} degrees, straightened")
     if series.first.spacing is None:

@@ -42,7 +42,7 @@ def patient_folds(
         # So few cases that no stratum can be in every fold.
         kinds[:] = 0
     splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=SPLITS_SEED)
-    folds = {}
+    folds: dict[str, int] = {}
     with warnings.catch_warnings():
         # A stratum of fewer cases than folds is in as many folds as it can be.
         warnings.simplefilter("ignore", UserWarning)

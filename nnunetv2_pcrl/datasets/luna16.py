@@ -39,7 +39,7 @@ def find_luna16(source: Path) -> Benchmark:
                 odd[str(path)] = f"the same scan as {first}"
     subsets = {uid: _subset(path, source) for uid, path in scans.items()}
     found = find_tables(source)
-    tables, missing = {}, {}
+    tables, missing = {}, dict[str, str]()
     for kind, path in found.items():
         try:
             tables[TABLES[kind].written], texts = rows_of(kind, path, scans)

@@ -1,7 +1,7 @@
 """Runs a function over cases in processes; a case that fails does not stop the others."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, redirect_stdout
@@ -54,7 +54,7 @@ def _in_order(texts: dict[str, str], jobs: Mapping[str, Any]) -> dict[str, str]:
 
 def _outcomes(
     function: Callable[..., str | None], jobs: Mapping[str, tuple[Any, ...]], num_processes: int
-) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
+) -> Generator[tuple[str, tuple[str | None, str | None]], None, None]:
     num_processes = min(num_processes, len(jobs))
     if num_processes <= 1:
         for identifier, arguments in jobs.items():

@@ -88,5 +88,5 @@ def _show_the_same(series: Series, other: Series) -> bool:
 
 def _extent(series: Series, normal: np.ndarray) -> tuple[float, float]:
     """Where the first and the last plane lie along a direction, mm."""
-    ends = [float(np.dot(series.frames[i].position, normal)) for i in (0, -1)]
+    ends = [float(np.array(series.frames[i].position) @ normal) for i in (0, -1)]
     return min(ends), max(ends)

@@ -194,7 +194,8 @@ def _survey_series(
     found.left_out |= {name: reason for name, reason in reasons.items() if reason}
     sources = [source for source in sources if not reasons[source.name]]
     sources = _of_one_modality(sources, wanted, found, channels)
-    taken = _without_repetitions([source.series for source in sources], wanted, found)
+    asked_for = [source.series for source in sources if source.series is not None]
+    taken = _without_repetitions(asked_for, wanted, found)
     kept = {id(s) for s in taken}
     found.sources += [source for source in sources if id(source.series) in kept]
 
@@ -212,12 +213,11 @@ def _why_not_asked_for(source: Source, wanted: Wanted) -> str:
 def _of_one_modality(
     sources: Sequence[Source], wanted: Wanted, found: Survey, channels: Sequence[str]
 ) -> list[Source]:
-    choice = choose_modality(
-        [source.series.first.modality for source in sources], wanted.modalities, channels
-    )
+    modalities = {source.name: source.series.first.modality for source in sources if source.series}
+    choice = choose_modality(list(modalities.values()), wanted.modalities, channels)
     if choice.remark:
         found.remarks.append(choice.remark)
-    reasons = {s.name: choice.why_not(s.series.first.modality) for s in sources}
+    reasons = {name: choice.why_not(modality) for name, modality in modalities.items()}
     # What nobody decided makes the command fail, so that it is seen.
     others = found.left_out if choice.is_decided else found.failed
     others.update({name: reason for name, reason in reasons.items() if reason})

@@ -39,7 +39,7 @@ def patient_folds(table: ClassTable) -> list[Split]:
     Raises:
         ValueError: if there are fewer patients than folds.
     """
-    return folds.splits_of(_fold_of_every_case(table))
+    return [*folds.splits_of(_fold_of_every_case(table))]
 
 
 def _fold_of_every_case(table: ClassTable) -> dict[str, int]:

@@ -27,7 +27,7 @@ class LabelSource(ABC):
         """The folds of a data set that has none yet."""
 
     @abstractmethod
-    def labels(self, cases: Sequence[str]) -> dict[str, Set[str]]:
+    def labels(self, cases: Sequence[str]) -> Mapping[str, Set[str]]:
         """Names of the labels that occur in each case."""
 
     @abstractmethod
@@ -55,7 +55,7 @@ class Segmentations(LabelSource):
         """nnU-Net's own."""
         return make_splits(self._preprocessed)
 
-    def labels(self, cases: Sequence[str]) -> dict[str, Set[str]]:
+    def labels(self, cases: Sequence[str]) -> Mapping[str, Set[str]]:
         """From the label images."""
         return labels_by_case(self._preprocessed, cases, self._num_threads)
 
@@ -77,7 +77,7 @@ class Classes(LabelSource):
         """Folds grouped by patient."""
         return patient_folds(self._table)
 
-    def labels(self, cases: Sequence[str]) -> dict[str, Set[str]]:
+    def labels(self, cases: Sequence[str]) -> Mapping[str, Set[str]]:
         """What is known of every class.
 
         Raises:

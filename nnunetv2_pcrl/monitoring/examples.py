@@ -228,6 +228,12 @@ class _Cut:
         box = self.example.in_volume(self.box)
         return [start + size // 2 for start, size in zip(box.start, box.size, strict=True)]
 
+    @property
+    def _cut(self) -> int:
+        # What is shown has three axes, of which every plane cuts one.
+        assert self.plane.cut is not None
+        return self.plane.cut
+
     def panel(self, column: Column) -> Panel:
         """The middle of a column's image."""
         image = column.image[:, None] if self.example.position else column.image
@@ -236,14 +242,14 @@ class _Cut:
         voxel = [
             mm * crop / view for mm, crop, view in zip(self._lifted, box.size, size, strict=True)
         ]
-        flat = self.plane.through(image[list(self.group)].numpy(), size[self.plane.cut] // 2)
+        flat = self.plane.through(image[list(self.group)].numpy(), size[self._cut] // 2)
         errors = [column.errors[channel] for channel in self.group] if column.errors else []
         error = sum(errors) / len(errors) if errors else None
         return Panel(column.title, _picture(flat), self.plane.aspect(voxel), error)
 
     def source(self, names: Mapping[str, tuple[str, ...]]) -> tuple[Panel, tuple[Rectangle, ...]]:
         """The whole image's slice, and where the views, some of them named, lie in it."""
-        cut, centre, size = self.plane.cut, self._centre, self.example.case.image_size
+        cut, centre, size = self._cut, self._centre, self.example.case.image_size
         start, extent = [0] * 3, list(size)
         start[cut], extent[cut] = centre[cut], 1
         slab = self.example.case.read(Box(tuple(start), tuple(extent)))[list(self.group)]

@@ -119,7 +119,7 @@ def write_panels(folder: str | os.PathLike, rows: Sequence[PanelRow], epoch: int
         )
     text = json.dumps({"epoch": epoch, "rows": about})
     with replaced_atomically(Path(folder) / PANELS_NAME) as temporary, open(temporary, "wb") as f:
-        np.savez_compressed(f, about=np.array(text), **images)
+        np.savez_compressed(f, allow_pickle=True, about=np.array(text), **images)
 
 
 def read_panels(folder: str | os.PathLike) -> tuple[list[PanelRow], int]:

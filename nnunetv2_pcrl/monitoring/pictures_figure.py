@@ -91,7 +91,7 @@ class _Page:
             words = ([self._names[row.case]] if is_first else []) + list(row.label)
             _draw_label(ax, words, is_first, top, height)
             cells = [SOURCE_CELL, *[CELL] * (len(self._lefts) - 1)]
-            drawn = (*row.columns, *row.matrices)
+            drawn: tuple[Panel | MatrixPanel, ...] = (*row.columns, *row.matrices)
             for panel, left, cell in zip(drawn, self._lefts, cells, strict=False):
                 if number == 0 or isinstance(panel, MatrixPanel):
                     middle = left + cell / 2

@@ -67,7 +67,7 @@ def orientation_from_itk(
     """
     order = tuple(transpose or (0, 1, 2))
     if len(direction) == 16:
-        direction = np.reshape(direction, (4, 4))[:3, :3].ravel()
+        direction = np.reshape(direction, (4, 4))[:3, :3].ravel().tolist()
     if len(direction) != 9:
         return Orientation(("",) * math.isqrt(len(direction)))
     # Columns are the axes x, y, z of the image; here one row per axis of the array.
@@ -184,11 +184,14 @@ class Plane:
             start, size: of the box, per array axis.
             shape: of the array.
         """
-        axes = ((self.rows, self.flip_rows), (self.columns, self.flip_columns))
-        first = tuple(
-            shape[axis] - start[axis] - size[axis] if flip else start[axis] for axis, flip in axes
+
+        def first(axis: int, flip: bool) -> int:
+            return shape[axis] - start[axis] - size[axis] if flip else start[axis]
+
+        return (
+            (first(self.rows, self.flip_rows), first(self.columns, self.flip_columns)),
+            (size[self.rows], size[self.columns]),
         )
-        return first, (size[self.rows], size[self.columns])
 
 
 def planes_of(orientation: Orientation) -> tuple[Plane, ...]:
@@ -200,8 +203,10 @@ def planes_of(orientation: Orientation) -> tuple[Plane, ...]:
     if len(axes) == 2:
         return (Plane("", None, 0, 1),)
     if not orientation.is_known:
+        others = {cut: [axis for axis in axes if axis != cut] for cut in axes}
         return tuple(
-            Plane(f"{'zyx'[cut]} slice", cut, *(a for a in axes if a != cut)) for cut in axes
+            Plane(f"{'zyx'[cut]} slice", cut, rows, columns)
+            for cut, (rows, columns) in others.items()
         )
 
     def axis_along(letter: str) -> tuple[int, bool]:

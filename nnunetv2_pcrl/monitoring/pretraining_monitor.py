@@ -130,7 +130,8 @@ class PretrainingMonitor:
         self._groups = channel_groups(run.channels)
         self._examples: list[Example] | None = None
         self._crops: tuple[list[LabelledCrop], list[LabelledCrop]] | None = None
-        kept = {name: earlier[name] for name in ("probe", "warnings") if name in (earlier or {})}
+        earlier = earlier or {}
+        kept = {name: earlier[name] for name in ("probe", "warnings") if name in earlier}
         self._record = {"warnings": {}, **run.record, "shown": run.shown.as_plain(), **kept}
 
     @contextmanager

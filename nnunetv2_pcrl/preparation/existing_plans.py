@@ -121,8 +121,9 @@ def check_plans_are_ours(plans_file: Path, settings: PreparationSettings) -> Non
         )
     if settings.target and settings.normalization == "target":
         _check_normalization(plans, settings.target, plans_file)
+    targets = settings.target["configurations"] if settings.target else {}
     for name, values in plans["configurations"].items() if settings.target else ():
-        target = settings.target["configurations"].get(name, {})
+        target = targets.get(name, {})
         changed = [k for k in ("architecture", "spacing") if values.get(k) != target.get(k)]
         if changed:
             raise ValueError(

@@ -86,7 +86,8 @@ def pool_datasets(
     target.mkdir(exist_ok=True)
     cases, rows, failed = {}, [], {}
     for name, images in tqdm(named.items(), desc="Images", disable=None):
-        code = orientation_of(headers[name]) if headers[name] else ""
+        header = headers[name]
+        code = orientation_of(header) if header else ""
         turns = bool(orientation and code and code != orientation)
         try:
             cases[name] = [
