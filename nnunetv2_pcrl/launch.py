@@ -82,7 +82,7 @@ def _adapt_nnunet(device: torch.device) -> None:
 
     run_training.get_trainer_from_args = build_on_device
     # Where nnU-Net's trainer looks the wrapper up.
-    importlib.import_module(nnUNetTrainer.__module__).DDP = wrap
+    vars(importlib.import_module(nnUNetTrainer.__module__))["DDP"] = wrap
 
 
 def _threads_of_this_process() -> int:

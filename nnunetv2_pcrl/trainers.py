@@ -41,8 +41,8 @@ def __getattr__(name: str) -> type:
 def trainer_named(name: str) -> type | None:
     """The trainer of that name, the same class at every call; None if there is none."""
     match = _NAME.fullmatch(name)
-    method = match and method_named(match[1])
-    if method is None:
+    method = method_named(match[1]) if match else None
+    if match is None or method is None:
         return None
     words = tuple(match[3].split("_")[1:])
     if len(set(words)) < len(words):

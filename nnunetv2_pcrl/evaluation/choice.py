@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nnunetv2_pcrl.evaluation.amounts import Amount
 from nnunetv2_pcrl.evaluation.comparison import Comparison, ScoresOfRuns, first_metric
 from nnunetv2_pcrl.evaluation.metric import MEAN, Metric, ScoresOfRun
+from nnunetv2_pcrl.evaluation.statistics import RunKey
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.label_folds.table import LabelFold
 from nnunetv2_pcrl.tasks.segmentation.ranking import best_median_worst, ranks_by_case
@@ -81,7 +82,7 @@ def choose_cases(
         sign = 1 if metric.is_more_better else -1
         # Of the others over the twin, up to a factor.
         gains = {case: sign * (means[case] - values[0][case]) for case in shared}
-        most, least = max(gains, key=gains.get), min(gains, key=gains.get)
+        most, least = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
         ranks |= {GAIN: most} if gains[most] > 0 else {}
         ranks |= {LOSS: least} if gains[least] < 0 else {}
     return ChosenCases(amount, label_fold, metric, tuple(runs), ranks_by_case(ranks))
@@ -91,7 +92,8 @@ def _finished(
     comparison: Comparison, scores: ScoresOfRuns, label_fold: LabelFold
 ) -> list[ChosenRun]:
     """One run of every trainer that has finished one, the twin first."""
-    runs, seeds = [], ()
+    runs: list[ChosenRun] = []
+    seeds: tuple[RunKey, ...] = ()
     others = [trainer for trainer in comparison.trainers if trainer != comparison.twin]
     for trainer in (comparison.twin, *others):
         own = {

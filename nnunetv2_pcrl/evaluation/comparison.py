@@ -212,13 +212,13 @@ def _with_efficiency(row: Row, rows: Sequence[Row], twin: str, metric: Metric) -
 
 
 def _with_holm(rows: Sequence[Row], metric: Metric) -> list[Row]:
-    tested = [
-        i
+    tested = {
+        i: row.difference.p_value
         for i, row in enumerate(rows)
         if (row.metric, row.label) == (metric, MEAN)
         and row.difference
         and not math.isnan(row.difference.p_value)
-    ]
-    adjusted = holm([rows[i].difference.p_value for i in tested])
+    }
+    adjusted = holm(list(tested.values()))
     by_row = dict(zip(tested, adjusted, strict=True))
     return [replace(row, holm_p=by_row.get(i)) for i, row in enumerate(rows)]

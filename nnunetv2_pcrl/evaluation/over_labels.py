@@ -90,28 +90,37 @@ def _draw_differences(
     ax.axhline(0, color=looks[comparison.twin].colour, linewidth=1.2)
     shown = [0.0]
     for trainer in trainers:
-        mine = [row for row in rows if row.trainer == trainer and row.difference]
+        compared = [
+            (row, row.difference) for row in rows if row.trainer == trainer and row.difference
+        ]
+        mine = [row for row, _ in compared]
+        differences = [difference for _, difference in compared]
         single = [run_means(_paired(comparison, scores, row)) for row in mine]
-        means = [row.difference.mean for row in mine]
+        means = [difference.mean for difference in differences]
         bars = [
-            (row.difference.mean - low, high - row.difference.mean)
-            for row in mine
-            for low, high in [row.difference.case_interval]
+            (difference.mean - low, high - difference.mean)
+            for difference in differences
+            for low, high in [difference.case_interval]
         ]
         xs = [places[trainer, row.amount] for row in mine]
-        complete = [row.difference.num_runs == row.planned_runs for row in mine]
+        complete = [difference.num_runs == row.planned_runs for row, difference in compared]
         _draw_line(ax, looks[trainer], xs, means, bars, single, complete)
-        for x, row in zip(xs, mine, strict=True):
-            low, high = row.difference.run_interval
+        for x, difference in zip(xs, differences, strict=True):
+            low, high = difference.run_interval
             if math.isfinite(low):
                 ax.vlines(x, low, high, color=looks[trainer].colour, linewidth=6, alpha=0.22)
         shown += [value for runs in single for value in runs.values()]
-        shown += [end for row in mine for end in row.difference.case_interval if math.isfinite(end)]
         shown += [
             end
-            for row in mine
-            for end in row.difference.run_interval
-            if row.difference.num_runs > 2 and math.isfinite(end)
+            for difference in differences
+            for end in difference.case_interval
+            if math.isfinite(end)
+        ]
+        shown += [
+            end
+            for difference in differences
+            for end in difference.run_interval
+            if difference.num_runs > 2 and math.isfinite(end)
         ]
     # The interval of two runs is so wide that nothing else could be seen beside it.
     margin = 0.06 * (max(shown) - min(shown) or 1)

@@ -19,7 +19,9 @@ def provenance_remarks(
         weights: files that runs started from, of those that say so.
     """
     remarks = _on_lengths(comparison, epochs)
-    of_fold = {fold.fold: fold.of_fold for amount in comparison.amounts for fold in amount.folds}
+    of_fold: dict[int | str, int] = {
+        fold.fold: fold.of_fold for amount in comparison.amounts for fold in amount.folds
+    }
     for trainer in comparison.trainers:
         own = {run: path for run, path in weights.items() if _trainer_of(run) == trainer}
         if not own:
@@ -67,7 +69,7 @@ def _name(path: Path, dataset: str) -> str:
     return "/".join(path.parts[-3:-1]) if _is_of(dataset, path) else str(path)
 
 
-def _has_seen(path: Path, run: TrainingRun, dataset: str, of_fold: Mapping[int, int]) -> bool:
+def _has_seen(path: Path, run: TrainingRun, dataset: str, of_fold: Mapping[int | str, int]) -> bool:
     """Whether a pretraining of that fold trains on what the run validates on."""
     if not _is_of(dataset, path):
         return False

@@ -40,7 +40,7 @@ def find_comparison(
             f"nnUNetv2_pcrl_label_folds -d {preprocessed.name}, and train on them."
         )
     amounts = _chosen(amounts_of(folds), cases)
-    folds = [fold for amount in amounts for fold in amount.folds]
+    folds = tuple(fold for amount in amounts for fold in amount.folds)
     names = [split_seed(name)[0] for name in trainers or ()]
     names = names or trainers_with_results(dataset_results, plans, configuration, folds)
     if not names:
@@ -52,9 +52,9 @@ def find_comparison(
         )
     twin = split_seed(twin)[0] if twin else choose_twin(names)
     # Each once, the twin first.
-    names = tuple(dict.fromkeys([twin, *names]))
-    seeded = seeded_runs(dataset_results, plans, configuration, names, folds)
-    return Comparison(preprocessed.name, plans, configuration, names, twin, amounts, seeded)
+    each = tuple(dict.fromkeys([twin, *names]))
+    seeded = seeded_runs(dataset_results, plans, configuration, each, folds)
+    return Comparison(preprocessed.name, plans, configuration, each, twin, amounts, seeded)
 
 
 def _chosen(amounts: Sequence[Amount], cases: Sequence[int] | None) -> tuple[Amount, ...]:

@@ -199,9 +199,9 @@ class SegmentationReader(SummaryReader):
         distances = {}
         for key, label in self.labels.items():
             masks = [region_or_label_to_mask(seg[0], key) for seg in (true, found)]
-            masks = [mask[0] if is_flat else mask for mask in masks]
+            true_mask, found_mask = (mask[0] if is_flat else mask for mask in masks)
             try:
-                result = surface_distances(*masks, spacing)
+                result = surface_distances(true_mask, found_mask, spacing)
             except ValueError as error:
                 raise ValueError(f"{prediction} and {reference}: {error}") from error
             distances[label] = [result.hausdorff_mm, result.average_mm]

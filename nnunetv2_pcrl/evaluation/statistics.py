@@ -204,9 +204,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
     """
-    p_values = np.asarray(p_values, dtype=float)
-    order = np.argsort(p_values, kind="stable")
-    remaining = len(p_values) - np.arange(len(p_values))
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(remaining * p_values[order]))
-    return adjusted.tolist()
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values, kind="stable")
+    remaining = len(values) - np.arange(len(values))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(remaining * values[order]))
+    return [float(value) for value in adjusted]

@@ -53,7 +53,7 @@ def seeded_runs(
             if trainer in trainers and run.folder(dataset_results).is_dir():
                 begun.setdefault((trainer, fold.fold), {})[seed] = name
     with_seeds = {trainer for (trainer, _), names in begun.items() if set(names) - {None}}
-    planned = {}
+    planned: dict[tuple[str, int], dict[int | None, str]] = {}
     for fold in folds:
         seeds = {
             seed
@@ -63,8 +63,10 @@ def seeded_runs(
         }
         for trainer in with_seeds:
             own = begun.get((trainer, fold.fold), {})
-            names = {seed: with_seed(trainer, seed) for seed in sorted(seeds or {fold.fold})}
-            planned[trainer, fold.fold] = {**names, **own}
+            planned[trainer, fold.fold] = {
+                seed: with_seed(trainer, seed) for seed in sorted(seeds or {fold.fold})
+            }
+            planned[trainer, fold.fold] |= own
     return planned
 
 

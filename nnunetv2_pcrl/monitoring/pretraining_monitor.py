@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.pace import Pace
 from nnunetv2_pcrl.monitoring.panels import PanelRow, write_panels
 from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME, draw_pictures
-from nnunetv2_pcrl.monitoring.probe import ProbeScore, probe
+from nnunetv2_pcrl.monitoring.probe import Backbone, ProbeScore, probe
 from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_crops, split_cases
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
@@ -169,7 +169,7 @@ class PretrainingMonitor:
             fitting, scoring = self._crops
             if fitting and scoring:
                 score = probe(
-                    run.network.backbone,
+                    cast(Backbone, run.network.backbone),
                     fitting,
                     scoring,
                     len(run.classes),

@@ -19,7 +19,7 @@ from nnunetv2_pcrl.weights.fresh import fixed_seed
 from nnunetv2_pcrl.weights.sources import PretrainedSource
 
 # Plans and dataset.json.
-Planned = tuple[dict[str, Any], dict[str, Any] | None]
+Planned = tuple[dict[str, Any], Mapping[str, Any] | None]
 # Segmentation layers are not written; the network needs some to be built.
 NUM_CLASSES = 2
 
@@ -103,14 +103,15 @@ class Target:
         """What nnU-Net's pretrained-weights commands read; None for a network that has no names."""
         if not hasattr(network, "key_to_encoder"):
             return None
+        named: Any = network
         return build_adaptation_plan(
             self.manager.plans,
             self.configuration.configuration,
             self.name,
             num_channels,
-            network.key_to_encoder,
-            network.key_to_stem,
-            network.keys_to_in_proj,
+            named.key_to_encoder,
+            named.key_to_stem,
+            named.keys_to_in_proj,
         )
 
 
@@ -128,13 +129,17 @@ def target_of(
         ValueError: if there are no such plans or no such configuration, or if plans out of the file
             name what is not known here.
     """
-    if planned is None and source.plans is None:
-        raise ValueError("the file holds no nnU-Net plans; name those of the target with --plans")
     is_foreign = planned is None
-    plans, dataset_json = planned or (dict(source.plans), source.dataset_json)
+    if planned is None:
+        if source.plans is None:
+            raise ValueError(
+                "the file holds no nnU-Net plans; name those of the target with --plans"
+            )
+        planned = dict(source.plans), source.dataset_json
+    plans, dataset_json = planned
     name = configuration_name or source.configuration
     known = list(plans.get("configurations") or ())
-    if name not in known:
+    if name is None or name not in known:
         raise ValueError(
             f"the plans have no configuration {name}; choose one of {', '.join(known)} with -c"
         )

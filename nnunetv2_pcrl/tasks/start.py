@@ -111,7 +111,8 @@ def _pretrained_configuration(trainer: nnUNetTrainer) -> str:
 def _input_channels(trainer: nnUNetTrainer, source: PretrainedSource) -> InputChannels:
     """Names of the image channels; a cascade's labels of the previous stage come after them."""
     names = channel_names_of(trainer.dataset_json)
-    return InputChannels(source.channel_names, names, trainer.num_input_channels - len(names))
+    num_labels = trainer.num_input_channels - len(names or ())
+    return InputChannels(source.channel_names, names, num_labels)
 
 
 def _write_report(

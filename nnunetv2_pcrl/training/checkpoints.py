@@ -133,8 +133,10 @@ def check_can_go_on(
 
 def _difference(stored: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> str:
     """How the tensors of a checkpoint differ from those of a network; empty if they fit."""
-    stored = {name.removeprefix("module."): tuple(value.shape) for name, value in stored.items()}
-    wanted = {name.removeprefix("module."): tuple(value.shape) for name, value in network.items()}
+    have, wanted = (
+        {name.removeprefix("module."): tuple(value.shape) for name, value in tensors.items()}
+        for tensors in (stored, network)
+    )
     found = []
     for names, what in (
         ([n for n in wanted if n not in stored], "are not in the file"),

@@ -103,7 +103,7 @@ def evaluate(
     return step.at_once(micro_batch)
 
 
-def weighted(numbers: Numbers, weights: Mapping[str, float]) -> Tensor | float:
+def weighted(numbers: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor | float:
     """The loss: terms times their weights; what has no weight is not in it."""
     return sum(weights[name] * value for name, value in numbers.items() if weights.get(name))
 
@@ -186,13 +186,14 @@ class _Step:
         for part in slices(len(views), micro_batch.views_of(views.shape[1:])):
             with self.precision.autocast():
                 pyramid = self._backbone(each)(views[part], max(rows))
-            pull = sum(
+            first, *others = (
                 (global_average_pool(pyramid[level]) * row[part]).sum()
                 for level, row in rows.items()
             )
+            pull = sum(others, start=first)
             pull.backward()
             # Or they would live on beside those of the next views.
-            del pyramid, pull
+            del pyramid, first, others, pull
 
     def _pooled_of(self, each: Pass, micro_batch: MicroBatch | None) -> dict[int, Tensor]:
         """Pooled features of a pass without terms of views, or before them, each [V, B, C]."""
@@ -227,8 +228,8 @@ class _Step:
             gathered[name][level] = next(received)
         names = self.objective.tables
         tables = self.joint.gather([self.batch[name] for name in names]) if names else []
-        tables = dict(zip(names, tables, strict=True))
-        return self.objective.of_batch(self.network, gathered, tables)
+        by_name = dict(zip(names, tables, strict=True))
+        return self.objective.of_batch(self.network, gathered, by_name)
 
     def _backbone(self, each: Pass) -> nn.Module:
         return getattr(self.network, each.backbone)

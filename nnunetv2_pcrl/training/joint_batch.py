@@ -8,6 +8,7 @@ Gradients are averaged once per step, after all backward passes. Knows nothing o
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -109,11 +110,11 @@ class JointBatch:
             return flag
         return bool(self.mean(torch.tensor(float(flag), device=device)))
 
-    def collect(self, values: list) -> list:
+    def collect(self, values: list[Any]) -> list[Any]:
         """Lists of all processes, joined; for small things that are seldom sent."""
         if self.num_ranks == 1:
             return values
-        received = [None] * self.num_ranks
+        received: list[list[Any]] = [[]] * self.num_ranks
         with _explained_loss_of_a_process():
             dist.all_gather_object(received, values)
         return [value for part in received for value in part]
@@ -149,7 +150,8 @@ def _with_gradient_times(values: Tensor, factor: int) -> Tensor:
 
 def _buckets(gradients: list[Tensor]) -> Iterator[list[Tensor]]:
     """Neighbouring gradients of one type, at least one a bucket, in the order of the parameters."""
-    bucket, size = [], 0
+    bucket: list[Tensor] = []
+    size = 0
     for gradient in gradients:
         is_other = bucket and bucket[0].dtype != gradient.dtype
         if bucket and (is_other or size + gradient.numel() > BUCKET_VALUES):

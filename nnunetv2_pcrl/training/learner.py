@@ -44,6 +44,8 @@ class Learner(LongRun, ABC):
     rest of nnU-Net's hooks.
     """
 
+    is_ddp: bool
+
     def __init__(
         self,
         plans: dict,

@@ -89,7 +89,8 @@ class LongRun(nnUNetTrainer):
             self.print_to_log_file(text, also_print_to_console=False)
 
     def _give_folder_back(self) -> None:
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
         self._lock = None
 
     def _keep_folder(self) -> None:

@@ -21,6 +21,7 @@ def described(trainer: nnUNetTrainer) -> dict[str, Any]:
         trainer: initialised, with its `method`.
     """
     pretraining = Pretraining.of_trainer(type(trainer).__name__)
+    assert pretraining is not None, trainer
     return {
         "method": pretraining.method,
         "variants": list(pretraining.variants),
@@ -56,14 +57,15 @@ def portable_weights(
         "num_epochs": trainer.num_epochs,
     }
     if hasattr(planned, "key_to_encoder"):
+        named: Any = planned
         about["nnssl_adaptation_plan"] = build_adaptation_plan(
             plans,
             trainer.configuration_manager.configuration,
             trainer.configuration_name,
             trainer.method.facts.num_channels,
-            planned.key_to_encoder,
-            planned.key_to_stem,
-            planned.keys_to_in_proj,
+            named.key_to_encoder,
+            named.key_to_stem,
+            named.keys_to_in_proj,
         )
     return planned.state_dict(), about
 

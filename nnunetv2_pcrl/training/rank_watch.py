@@ -70,7 +70,7 @@ class RankWatch:
         self._say = say
         self._end = end
         self._stopped = threading.Event()
-        self._threads = []
+        self._threads: list[threading.Thread] = []
         self._step = ""
         self._num_steps = 0
         self._step_began = time.monotonic()

@@ -51,7 +51,9 @@ def how_to_fine_tune(
         configuration: e.g. 3d_fullres.
     """
     origin = planned_for(plans)
-    finetuner = Pretraining.of_trainer(trainer).trainer_of("Finetune")
+    pretraining = Pretraining.of_trainer(trainer)
+    assert pretraining is not None, trainer
+    finetuner = pretraining.trainer_of("Finetune")
     command = train_command(
         origin["dataset_name"], configuration, "FOLD", finetuner, origin["plans_name"]
     )
@@ -168,10 +170,10 @@ def _nothing_found(wanted: Wanted, others: Iterable[Pretraining]) -> str:
         f'"{SECTIONS}": {{"{FINETUNE}": {{"weights": PATH}}}} in configuration {configuration} of '
         f"{plans}.json: not set; (3) {place}/fold_{fold}/{WEIGHTS_FILE}: no such file. "
     )
-    if others := sorted(map(str, others)):
-        example = Pretraining.of_name(others[0]).trainer_of("Finetune")
+    if names := sorted(map(str, others)):
+        example = Pretraining.of_name(names[0]).trainer_of("Finetune")
         text += (
-            f"There are weights of {', '.join(others)}; a trainer takes them if its name says so, "
+            f"There are weights of {', '.join(names)}; a trainer takes them if its name says so, "
             f"as {example}. "
         )
     command = train_command(wanted.dataset_results.name, configuration, "all", trainer, plans)

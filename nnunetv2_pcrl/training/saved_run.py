@@ -61,7 +61,7 @@ class SavedRun(Learner):
         with replaced_atomically(filename) as temporary:
             torch.save(checkpoint_of(self, epochs_done, outputs, self.described()), temporary)
 
-    def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """Resumes, and says which settings were changed since the checkpoint.
 
         Raises:

@@ -24,13 +24,13 @@ def why_not_written(error: Exception, folder: Path) -> str:
         error: an error of writing, see `is_error_of_writing`.
         folder: where the file was to be.
     """
-    number = getattr(error, "errno", None)
+    number: int | None = getattr(error, "errno", None)
     if not folder.is_dir():
         return f"the folder {folder} is gone"
     free = shutil.disk_usage(folder).free
     # PyTorch's writer does not say why it failed.
     if number in _FULL or (number is None and free < LITTLE_ROOM_BYTES):
-        what = _FULL.get(number, "the disk is full")
+        what = _FULL.get(number or errno.ENOSPC, "the disk is full")
         return f"{what} ({free / 2**20:.0f} MiB are free): make room"
     if number in _FORBIDDEN:
         return f"writing into {folder} is not allowed: {error}"

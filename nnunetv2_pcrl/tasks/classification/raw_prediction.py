@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from nnunetv2_pcrl.tasks.classification.framing import framing_of
+from nnunetv2_pcrl.tasks.classification.framing import Framing, framing_of
 from nnunetv2_pcrl.tasks.classification.predictions import Predictions
+from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
 from nnunetv2_pcrl.tasks.encoder.checkpoint import TrainedClassifier
 from nnunetv2_pcrl.tasks.encoder.raw_prediction import RawCases, predict_inputs
 from nnunetv2_pcrl.tasks.encoder.trained_folds import managers_of
@@ -27,15 +29,19 @@ class RawInputs:
         """All inputs of a case, each of shape [C, *patch], with its identifier."""
         image, _ = self.cases.read(identifier)
         trained = self.cases.trained
-        framing = framing_of(managers_of(trained)[1].patch_size, trained.settings)
+        framing = _framing_of(trained)
         for box in framing.boxes(image.shape[1:]):
             yield identifier, framing.framed(image[(slice(None), *box.slices)])
 
 
 def inputs_seen(trained: TrainedClassifier) -> tuple:
     """What the network sees, equal for folds whose inputs are equal."""
-    plan = managers_of(trained)[1]
-    return framing_of(plan.patch_size, trained.settings), tuple(plan.spacing)
+    return _framing_of(trained), tuple(managers_of(trained)[1].spacing)
+
+
+def _framing_of(trained: TrainedClassifier) -> Framing:
+    settings = cast(ClassificationSettings, trained.settings)
+    return framing_of(managers_of(trained)[1].patch_size, settings)
 
 
 def predict_raw(

@@ -8,6 +8,7 @@ import numpy as np
 from nnunetv2_pcrl.datasets.classes import ClassTable, find_classes, read_classes
 from nnunetv2_pcrl.tasks.classification.case_reader import CaseReader
 from nnunetv2_pcrl.tasks.classification.framing import framing_of
+from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
 from nnunetv2_pcrl.tasks.classification.task import CLASSIFICATIONS
 from nnunetv2_pcrl.tasks.classification.validation import write_validation
 from nnunetv2_pcrl.tasks.encoder.progress import Described
@@ -20,6 +21,7 @@ class ClassificationTrainer(EncoderTrainer):
     """Learns the classes of classes.csv."""
 
     task = CLASSIFICATIONS
+    settings: ClassificationSettings
 
     def read_classes(self) -> ClassTable:
         """The table, with what the settings make of uncertain and empty fields."""

@@ -1,6 +1,6 @@
 """The most wrong cases of every class, and a figure of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,16 +61,15 @@ def _ordered(
     ]
 
 
-def draw_most_wrong(wrong: dict[str, Sequence[WrongCase]], pictures: Pictures) -> Figure | None:
+def draw_most_wrong(wrong: Mapping[str, Sequence[WrongCase]], pictures: Pictures) -> Figure | None:
     """One row per class; None if there is a picture of no case.
 
     Args:
         wrong: cases by class.
         pictures: of the cases.
     """
-    found = {case.identifier: None for cases in wrong.values() for case in cases}
-    for identifier in found:
-        found[identifier] = pictures.of(identifier)
+    identifiers = dict.fromkeys(case.identifier for cases in wrong.values() for case in cases)
+    found = {identifier: pictures.of(identifier) for identifier in identifiers}
     shown = {name: cases for name, cases in wrong.items() if cases}
     if all(picture is None for picture in found.values()):
         return None

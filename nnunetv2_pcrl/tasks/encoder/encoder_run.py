@@ -40,6 +40,8 @@ class EncoderRun(LongRun, ABC):
         variant: settings by its name, which come before those of the plans file.
     """
 
+    is_ddp: bool
+
     task: Task
     pretraining: Pretraining
     variant: Mapping[str, Any] = {}
@@ -189,7 +191,7 @@ class EncoderRun(LongRun, ABC):
         with self._explained_writing(filename), replaced_atomically(filename) as temporary:
             torch.save(checkpoint_of(self, self.classes), temporary)
 
-    def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """Resumes, and says which settings were changed since the checkpoint.
 
         Raises:

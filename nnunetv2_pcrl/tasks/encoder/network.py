@@ -1,6 +1,7 @@
 """The planned encoder with a linear layer on its pooled features, and how that layer starts."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,15 +29,16 @@ class Classifier(nn.Module):
             ValueError: if the network has no encoder.
         """
         super().__init__()
-        if not hasattr(getattr(planned, "encoder", None), "output_channels"):
+        encoder: Any = getattr(planned, "encoder", None)
+        if not hasattr(encoder, "output_channels"):
             raise ValueError(
                 f"{type(planned).__name__} has no encoder to classify with; plan with one of "
                 f"nnU-Net's U-Net planners (e.g. -pl ExperimentPlanner or -pl "
                 f"nnUNetPlannerResEncM)."
             )
-        self.encoder = planned.encoder
+        self.encoder: nn.Module = encoder
         self.takes_all_stages = stages == "all"
-        channels = list(self.encoder.output_channels)
+        channels: list[int] = list(encoder.output_channels)
         num_features = sum(channels) if self.takes_all_stages else channels[-1]
         self.standardise = Standardisation(num_features)
         self.dropout = nn.Dropout(dropout)
@@ -72,6 +74,9 @@ class Standardisation(nn.Module):
     After instance normalisation, pooled features differ little from image to image: a linear layer
     on them as they are ranks images as well, but takes many more steps to say so in probabilities.
     """
+
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, num_features: int):
         super().__init__()

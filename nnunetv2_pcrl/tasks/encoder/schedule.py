@@ -2,10 +2,10 @@
 
 import math
 
-from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from nnunetv2_pcrl.tasks.encoder.network import Classifier
 from nnunetv2_pcrl.tasks.encoder.settings import EncoderSettings
 
 
@@ -43,7 +43,7 @@ class WarmUpCosine(LRScheduler):
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
 
-def adamw(network: nn.Module, settings: EncoderSettings) -> AdamW:
+def adamw(network: Classifier, settings: EncoderSettings) -> AdamW:
     """The optimiser of everything that learns; a linear probe leaves the encoder out.
 
     nnU-Net's log shows the rate of the first group, the linear layer.

@@ -71,10 +71,11 @@ def _split_of(
     preprocessed: Path, usable: ClassTable, fold: int, remarks: list[str]
 ) -> dict[str, list[str]]:
     """One fold of splits_final.json, which is made where it is missing."""
-    splits = read_splits(preprocessed)
-    if splits is None:
+    found = read_splits(preprocessed)
+    if found is None:
         write_patient_folds(preprocessed, usable)
-        splits = read_splits(preprocessed)
+    splits = read_splits(preprocessed) or []
+    if found is None:
         remarks.append(
             f"Wrote {preprocessed / SPLITS_NAME}: {len(splits)} folds of the training images, "
             f"grouped by patient, stratified by class. Official test images (imagesTs) are in none."

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import repeat
 from time import time
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from nnunetv2_pcrl.datasets.classes import ClassTable
 from nnunetv2_pcrl.tasks.encoder.augmentation import augmentation_of
 from nnunetv2_pcrl.tasks.encoder.encoder_run import EncoderRun
 from nnunetv2_pcrl.tasks.encoder.loss import probabilities, summed_loss
-from nnunetv2_pcrl.tasks.encoder.network import prior_logits
+from nnunetv2_pcrl.tasks.encoder.network import Classifier, prior_logits
 from nnunetv2_pcrl.tasks.encoder.predicting import case_logits
 from nnunetv2_pcrl.tasks.encoder.progress import (
     AUROC,
@@ -165,7 +166,8 @@ class EncoderTrainer(EncoderRun):
 
     def _prepare_linear_layer(self) -> None:
         """Measures the features that it will see, and sets its bias to the prevalences."""
-        network, table = unwrapped(self.network).eval(), self.split.train
+        network = cast(Classifier, unwrapped(self.network).eval())
+        table = self.split.train
         images = self._streams(self.reader()).some_images(
             table, self.order_of(table), NUM_MEASURED_IMAGES
         )

@@ -26,7 +26,7 @@ class Curve:
     sensitivities: np.ndarray
     thresholds: np.ndarray
 
-    def at(self, rates: Sequence[float] = RATES) -> np.ndarray:
+    def at(self, rates: Sequence[float] | np.ndarray = RATES) -> np.ndarray:
         """Sensitivities at false positives per scan, linear between the points.
 
         Where the curve rises upright at a rate, this is its upper end: the challenge's script
@@ -35,7 +35,7 @@ class Curve:
         return np.interp(rates, self.false_positives, self.sensitivities)
 
 
-def cpm(sensitivities: Sequence[float]) -> float:
+def cpm(sensitivities: Sequence[float] | np.ndarray) -> float:
     """The score of LUNA16: the mean of the sensitivities at the seven rates.
 
     Raises:
@@ -66,7 +66,7 @@ def froc(judgement: Judgement) -> Curve:
 
 def resampled_sensitivities(
     judgement: Judgement,
-    rates: Sequence[float] = RATES,
+    rates: Sequence[float] | np.ndarray = RATES,
     num_resamples: int = NUM_RESAMPLES,
     seed: int = SEED,
 ) -> np.ndarray:

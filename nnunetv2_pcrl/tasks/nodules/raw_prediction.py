@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from nnunetv2_pcrl.tasks.encoder.raw_prediction import RawCases, predict_inputs
 from nnunetv2_pcrl.tasks.encoder.trained_folds import managers_of
 from nnunetv2_pcrl.tasks.nodules.cubes import ImageInMemory, cut_cube
 from nnunetv2_pcrl.tasks.nodules.geometry import CaseGeometry
+from nnunetv2_pcrl.tasks.nodules.settings import NoduleSettings
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class RawCandidates:
             geometry = CaseGeometry.of(properties, plans.transpose_forward, image.shape[1:])
         except ValueError as error:
             raise ValueError(f"{scan}: {error}") from error
-        size = self.cases.trained.settings.cube_voxels(plan)
+        size = _settings_of(self.cases.trained).cube_voxels(plan)
         rows = self.rows[scan]
         voxels = geometry.voxels(self.candidates.points_mm[rows])
         for row, voxel in zip(rows, voxels, strict=True):
@@ -51,7 +53,11 @@ class RawCandidates:
 def inputs_seen(trained: TrainedClassifier) -> tuple:
     """What the network sees, equal for folds whose inputs are equal."""
     plan = managers_of(trained)[1]
-    return trained.settings.cube_voxels(plan), tuple(plan.spacing)
+    return _settings_of(trained).cube_voxels(plan), tuple(plan.spacing)
+
+
+def _settings_of(trained: TrainedClassifier) -> NoduleSettings:
+    return cast(NoduleSettings, trained.settings)
 
 
 def predict_candidates(

@@ -15,7 +15,7 @@ from nnunetv2_pcrl.tasks.encoder.streams import InputStreams
 from nnunetv2_pcrl.tasks.encoder.trainer import EncoderTrainer
 from nnunetv2_pcrl.tasks.nodules.batches import BalancedOrder
 from nnunetv2_pcrl.tasks.nodules.candidate_reader import CandidateReader
-from nnunetv2_pcrl.tasks.nodules.settings import NODULE_TRAININGS
+from nnunetv2_pcrl.tasks.nodules.settings import NODULE_TRAININGS, NoduleSettings
 from nnunetv2_pcrl.tasks.nodules.split import NoduleSplit, split_candidates
 from nnunetv2_pcrl.tasks.nodules.validation import write_validation
 from nnunetv2_pcrl.tasks.start import unwrapped
@@ -29,6 +29,7 @@ class NoduleTrainer(EncoderTrainer):
 
     task = NODULE_TRAININGS
     split: NoduleSplit
+    settings: NoduleSettings
 
     def read_classes(self) -> ClassTable:
         """Nodule or not, of all candidates."""

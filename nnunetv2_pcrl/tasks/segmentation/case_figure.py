@@ -90,7 +90,7 @@ class CaseFigure:
 def score_lines(metric: str, mean: float, by_label: Mapping[str, float]) -> tuple[str, ...]:
     """What stands above a prediction: the mean, and the labels where these are few."""
     known = {name: value for name, value in by_label.items() if np.isfinite(value)}
-    lines = (f"{metric} {mean:.3f}",)
+    lines: tuple[str, ...] = (f"{metric} {mean:.3f}",)
     if 1 < len(by_label) <= MOST_SCORES:
         scores = [f"{shortened(name, 20)} {value:.2f}" for name, value in known.items()]
         lines += tuple(_packed(scores))

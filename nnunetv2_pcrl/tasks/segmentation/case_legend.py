@@ -18,7 +18,8 @@ def legend_lines(
         entries: colours and names.
         width: of the picture, in inches.
     """
-    lines, x = [[]], 0.1
+    lines: list[list[tuple[float, str, str]]] = [[]]
+    x = 0.1
     for colour, name in entries:
         name = shortened(name, 40)
         length = 0.55 + 0.078 * len(name)

@@ -1,6 +1,7 @@
 """Which slices of a segmented case are shown, how they are cropped, and in which window."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -127,9 +128,10 @@ def _shown_box(case: SegmentedCase) -> tuple[slice, ...]:
     for number in range(len(case.segmentations)):
         found |= case.foreground(number)
     if not found.any():
-        return tuple(slice(0, size) for size in found.shape)
+        return tuple(slice(0, length) for length in case.image.shape[1:])
     box = []
-    for axis, size in enumerate(found.shape):
+    for axis in range(3):
+        size: int = found.shape[axis]
         (where,) = np.nonzero(found.any(axis=tuple(a for a in range(3) if a != axis)))
         start, stop = int(where[0]), int(where[-1]) + 1
         margin = max(MARGIN * (stop - start), (LEAST_PART * size - (stop - start)) / 2)
@@ -156,10 +158,13 @@ def _windowed(case: SegmentedCase, channel: int, box: tuple[slice, ...]) -> np.n
 
 
 def _row(case: SegmentedCase, plane: Plane, box: tuple[slice, ...], shown: np.ndarray) -> SliceRow:
-    position = _position(case, plane.cut)
-    crop = tuple(slice(None) if axis == plane.cut else box[axis] for axis in range(3))
-    image = plane.through(shown[(..., *crop)], position)
-    count = case.image.shape[1 + plane.cut]
+    # Of three axes, which all cases have here, a plane cuts one.
+    cut = plane.cut or 0
+    position = _position(case, cut)
+    crop = tuple(slice(None) if axis == cut else box[axis] for axis in range(3))
+    within: tuple[Any, ...] = (..., *crop)
+    image = plane.through(shown[within], position)
+    count = case.image.shape[1 + cut]
     number = (f"slice {position + 1} of {count}",) if count > 1 else ()
     return SliceRow(
         (*plane.words, *number),

@@ -136,7 +136,7 @@ class FinetuneTrainer(LongRun):
         if self.finetune_settings.seed is not None:
             torch.manual_seed(seed_of(self.finetune_settings.seed, self.current_epoch))
 
-    def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """As nnU-Net; a resumed training does not start from pretrained weights again.
 
         Raises:
@@ -184,7 +184,8 @@ class FinetuneTrainer(LongRun):
     def _start_from_pretrained_weights(self) -> None:
         settings = self.finetune_settings
         forget_report(self)
-        if not torch.equal(self._stem(), self._stem_at_initialisation):
+        before = self._stem_at_initialisation
+        if before is not None and not torch.equal(self._stem(), before):
             # nnU-Net loads the file of -pretrained_weights before it starts the training.
             if settings.from_scratch:
                 raise ValueError(

@@ -18,7 +18,7 @@ def label_names(
             its number too.
     """
     by_value = {
-        tuple(value) if isinstance(value, list | tuple) else int(value): name
+        int(value) if isinstance(value, int) else tuple(value): name
         for name, value in named.items()
     }
     names = {}
