@@ -133,7 +133,7 @@ class RotationNetwork(PretrainingNetwork):
 
 # 4. The loss: which views pass which backbone, and the terms that are made of the features.
 @dataclass(frozen=True)
-class RotationObjective(Objective):
+class RotationObjective(Objective[RotationNetwork]):
     """Cross-entropy of the guessed turn; a number without a weight is watched only."""
 
     passes = (Pass("view", "turned", maps=True),)
@@ -152,7 +152,7 @@ class RotationObjective(Objective):
 
 
 # 5. The method: all of it together.
-class Rotation(Method[RotationSettings]):
+class Rotation(Method[RotationSettings, RotationNetwork, DrawnView]):
     """Guesses quarter turns. Source: Gidaris et al. 2018."""
 
     about = About(

@@ -159,7 +159,7 @@ def masked_error(restored: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class MAEObjective(Objective):
+class MAEObjective(Objective[RestorationNetwork]):
     """The error of hidden voxels; nothing is compared between images."""
 
     passes = (Pass("patch", "corrupted", maps=True),)
@@ -177,7 +177,7 @@ class MAEObjective(Objective):
         }
 
 
-class MAE(PatchRestoration[MAESettings]):
+class MAE(PatchRestoration[MAESettings, DrawnPatch]):
     """Masked autoencoding on the planned skip network.
 
     Source: He et al. 2022; for nnU-Net's networks Wald et al. 2025.
@@ -242,7 +242,7 @@ class MAE(PatchRestoration[MAESettings]):
             loss="Squared error of hidden voxels.",
         )
 
-    def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
+    def warnings(self, logged: Mapping[str, list[float]]) -> dict[str, str]:
         """Restorations that are stuck at the mean, or that stopped to improve early."""
         remedy = (
             'A higher "initial_lr", a lower "mask_ratio", smaller blocks ("block_size") or more '

@@ -18,9 +18,13 @@ from nnunetv2_pcrl.methods.optimizers import OptimizerName, make_optimizer
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
+from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
 from nnunetv2_pcrl.views.drawn import Drawn, Recipe
 
+# A method's own settings, network and drawn views.
 S = TypeVar("S", bound=PretrainingSettings)
+N = TypeVar("N", bound=PretrainingNetwork)
+D = TypeVar("D", bound=Drawn)
 # Of the arithmetic of a U-Net, the part of its encoder.
 ENCODER_PART = 0.4
 
@@ -57,7 +61,7 @@ class Variant:
     is_default: bool = False
 
 
-class Method(ABC, Generic[S]):
+class Method(ABC, Generic[S, N, D]):
     """One run's method: settings that fit a plan, and what follows from them.
 
     Attributes:
@@ -117,7 +121,7 @@ class Method(ABC, Generic[S]):
         """How views are drawn from an image."""
 
     @abstractmethod
-    def build(self, planned: nn.Module) -> nn.Module:
+    def build(self, planned: nn.Module) -> N:
         """The network to pretrain, made of the planned one's modules.
 
         Its module `backbone` is a `Pyramid`, which can be written back into a planned network.
@@ -125,8 +129,8 @@ class Method(ABC, Generic[S]):
 
     @abstractmethod
     def objective(
-        self, network: nn.Module, progress: float | None, generator: torch.Generator
-    ) -> Objective:
+        self, network: N, progress: float | None, generator: torch.Generator
+    ) -> Objective[N]:
         """The loss of one step, everything drawn.
 
         Args:
@@ -158,7 +162,7 @@ class Method(ABC, Generic[S]):
             settings.weight_decay,
         )
 
-    def after_update(self, network: nn.Module, progress: float) -> None:  # noqa: B027
+    def after_update(self, network: N, progress: float) -> None:  # noqa: B027
         """What follows an optimiser step, e.g. a teacher that moves."""
 
     def schedules(self, progress: float) -> dict[str, float]:
@@ -169,13 +173,11 @@ class Method(ABC, Generic[S]):
         """Numbers of an epoch of validation from their means over its steps."""
         return means
 
-    def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
+    def warnings(self, logged: Mapping[str, list[float]]) -> dict[str, str]:
         """What is wrong after the last epoch, each text with a remedy, by kind of warning."""
         return {}
 
-    def pictures(
-        self, network: nn.Module, drawn: Drawn, views: Mapping[str, Tensor]
-    ) -> Pictures | None:
+    def pictures(self, network: N, drawn: D, views: Mapping[str, Tensor]) -> Pictures | None:
         """Pictures of what one image's views teach; None for none.
 
         Args:
@@ -184,3 +186,7 @@ class Method(ABC, Generic[S]):
             views: each [views, 1, ...], as in a batch of one image, on the network's device.
         """
         return None
+
+
+# Any of them, where nothing depends on which.
+AnyMethod = Method[Any, Any, Any]

@@ -100,7 +100,7 @@ class ModelsGenesisRecipe:
 
 
 @dataclass(frozen=True)
-class ModelsGenesisObjective(Objective):
+class ModelsGenesisObjective(Objective[RestorationNetwork]):
     """The error of all voxels; nothing is compared between images."""
 
     passes = (Pass("patch", "corrupted", maps=True),)
@@ -121,7 +121,7 @@ class ModelsGenesisObjective(Objective):
         }
 
 
-class ModelsGenesis(PatchRestoration[ModelsGenesisSettings]):
+class ModelsGenesis(PatchRestoration[ModelsGenesisSettings, DrawnPatch]):
     """Restoration of distorted patches by the planned skip network.
 
     Source: Zhou et al. 2021 (Models Genesis).
@@ -176,7 +176,7 @@ class ModelsGenesis(PatchRestoration[ModelsGenesisSettings]):
         )
         return replace(base, series=(*base.series, Series("input_error")))
 
-    def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
+    def warnings(self, logged: Mapping[str, list[float]]) -> dict[str, str]:
         """Restorations that are stuck at the mean, or that stopped to improve early."""
         remedy = (
             'A higher "initial_lr", weaker distortion ("p_painting", "p_outer", "p_curve") or more '

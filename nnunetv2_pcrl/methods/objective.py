@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
+
+N = TypeVar("N", bound=PretrainingNetwork)
 
 # Each [views, images, ...], by name.
 Batch = Mapping[str, Tensor]
@@ -41,7 +45,7 @@ class Pass:
         return views if self.only is None else views[self.only : self.only + 1]
 
 
-class Objective:
+class Objective(Generic[N]):
     """The loss of one step; everything random in it has been drawn.
 
     Attributes:
@@ -50,13 +54,19 @@ class Objective:
         tables: names of small tensors of the batch that terms of the batch read.
     """
 
-    passes: tuple[Pass, ...]
-    weights: Mapping[str, float]
+    if TYPE_CHECKING:
+        # Fields of some objectives, computed by others.
+        @property
+        def passes(self) -> tuple[Pass, ...]:
+            """In the order in which they are made."""
+
+        @property
+        def weights(self) -> Mapping[str, float]:
+            """Of the terms in the loss; numbers without a weight are only watched."""
+
     tables: ClassVar[tuple[str, ...]] = ()
 
-    def of_views(
-        self, network: nn.Module, name: str, pyramid: list[Tensor], batch: Batch
-    ) -> Numbers:
+    def of_views(self, network: N, name: str, pyramid: list[Tensor], batch: Batch) -> Numbers:
         """Terms that are computed from feature maps: means over the images of the batch.
 
         Args:
@@ -68,7 +78,7 @@ class Objective:
         """
         return {}
 
-    def of_batch(self, network: nn.Module, pooled: Pooled, tables: Batch) -> Numbers:
+    def of_batch(self, network: N, pooled: Pooled, tables: Batch) -> Numbers:
         """Terms that may bring all images of the batch together, from pooled features alone.
 
         Args:

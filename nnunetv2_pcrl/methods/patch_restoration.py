@@ -11,11 +11,13 @@ from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
 from nnunetv2_pcrl.methods.settings import PatchSettings, patch_defaults
 from nnunetv2_pcrl.monitoring.restoring import relative_error
 from nnunetv2_pcrl.networks.restoration import RestorationNetwork
+from nnunetv2_pcrl.views.drawn import Drawn
 
 P = TypeVar("P", bound=PatchSettings)
+D = TypeVar("D", bound=Drawn)
 
 
-class PatchRestoration(Method[P]):
+class PatchRestoration(Method[P, RestorationNetwork, D]):
     """A patch of the planned size, and its restoration on the full resolution."""
 
     usual_optimizer = "nesterov"

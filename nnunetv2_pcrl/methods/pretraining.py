@@ -23,7 +23,7 @@ class Pretraining:
     method: str
     variants: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "variants", tuple(sorted(set(self.variants))))
 
     def __str__(self) -> str:
@@ -53,4 +53,4 @@ class Pretraining:
         method = method_named(match[1]) if match else None
         if method is None:
             return None
-        return cls(match[1], tuple(word for word in words if word in method.variants))
+        return cls(method.about.name, tuple(word for word in words if word in method.variants))

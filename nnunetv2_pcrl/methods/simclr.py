@@ -93,6 +93,8 @@ class SimCLRRecipe:
 class SimCLRNetwork(PretrainingNetwork):
     """The planned encoder, and a projector on the features of all its stages."""
 
+    backbone: Encoder
+
     def __init__(self, planned: nn.Module, settings: SimCLRSettings):
         super().__init__()
         self.backbone = Encoder(planned)
@@ -101,7 +103,7 @@ class SimCLRNetwork(PretrainingNetwork):
 
 
 @dataclass(frozen=True)
-class SimCLRObjective(Objective):
+class SimCLRObjective(Objective[SimCLRNetwork]):
     """The contrast of the two views; all of the batch are one population.
 
     Attributes:
@@ -140,7 +142,7 @@ class SimCLREvaluation(SimCLRObjective):
         )
 
 
-class SimCLR(Method[SimCLRSettings]):
+class SimCLR(Method[SimCLRSettings, SimCLRNetwork, DrawnPair]):
     """Contrast of images on the planned encoder.
 
     Source: Chen et al. 2020 (SimCLR).
@@ -227,7 +229,7 @@ class SimCLR(Method[SimCLRSettings]):
             loss="How hard it is to find the other view of an image among all views of the batch.",
         )
 
-    def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
+    def warnings(self, logged: Mapping[str, list[float]]) -> dict[str, str]:
         """A collapse, a small batch, a contrast at chance or on a plateau."""
         settings = self.settings
         return image_contrast.warnings(logged, settings, self.num_levels, settings.num_epochs)

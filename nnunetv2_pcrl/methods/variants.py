@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.method import AnyMethod
 from nnunetv2_pcrl.methods.optimizers import USUAL
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.settings import PretrainingSettings, settings_of_word
@@ -13,7 +13,7 @@ SEGMENTATION_STEPS = 250_000
 
 
 def settings_for(
-    method: type[Method], facts: PlanFacts, section: Mapping[str, Any], words: Sequence[str] = ()
+    method: type[AnyMethod], facts: PlanFacts, section: Mapping[str, Any], words: Sequence[str] = ()
 ) -> PretrainingSettings:
     """Settings from the plan, the method's section of the plans file and a trainer's name.
 
@@ -26,7 +26,8 @@ def settings_for(
     Raises:
         ValueError: naming what is unknown or does not fit.
     """
-    under, over = {}, {}
+    under: dict[str, Any] = {}
+    over: dict[str, Any] = {}
     for word in words:
         variant = method.variants.get(word)
         if variant is None:
@@ -41,19 +42,19 @@ def settings_for(
     return settings.model_copy(update={"num_epochs": length_from_plan(method(settings, facts))})
 
 
-def usual_rates(method: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
+def usual_rates(method: type[AnyMethod], given: Mapping[str, Any]) -> dict[str, Any]:
     """Optimiser, learning rate, momentum and weight decay, as nobody has to choose them."""
     name = given.get("optimizer", method.usual_optimizer)
     # An unknown name is refused later, with all other settings that do not fit.
     return {"optimizer": name, **USUAL.get(name, USUAL[method.usual_optimizer])}
 
 
-def length_from_plan(method: Method) -> int:
+def length_from_plan(method: AnyMethod) -> int:
     """Epochs that cost about one training of nnU-Net's with the same plan, whatever the patch."""
     steps = SEGMENTATION_STEPS / method.step_cost
     return max(1, round(steps / method.settings.num_iterations_per_epoch))
 
 
-def is_variant(method: type[Method], word: str) -> bool:
+def is_variant(method: type[AnyMethod], word: str) -> bool:
     """Whether a word of a trainer's name means something to the method."""
     return word in method.variants or settings_of_word(word) is not None

@@ -32,10 +32,11 @@ def compile_stages(network: nn.Module, **options: Any) -> None:
 
 def stages_of(pyramid: nn.Module) -> list[nn.Module]:
     """What a pyramid passes, in any order: stem and stages of the encoder, those of a decoder."""
-    stem = getattr(pyramid.encoder, "stem", None)
+    encoder: Any = pyramid.encoder
+    stem = getattr(encoder, "stem", None)
     return [
         *([] if stem is None else [stem]),
-        *pyramid.encoder.stages,
+        *encoder.stages,
         *getattr(pyramid, "transpconvs", ()),
         *getattr(pyramid, "stages", ()),
     ]
@@ -49,7 +50,8 @@ def _own_code(stage: nn.Module) -> Callable[[Tensor], Tensor]:
     """
 
     def passed(x: Tensor) -> Tensor:
-        return stage.forward(x)
+        features: Tensor = stage.forward(x)
+        return features
 
     passed.__code__ = passed.__code__.replace()
     return passed

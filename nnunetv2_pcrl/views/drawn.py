@@ -25,30 +25,30 @@ class Prepared(Protocol):
 
 
 class Drawn(Protocol):
-    """The views of one image.
+    """The views of one image."""
 
-    Attributes:
-        region: the box to read from the image; no view needs a voxel outside it.
-        must_vary: boxes that must have content.
-        boxes: of the views in the image, by kind of view, for pictures.
-    """
+    @property
+    def region(self) -> Box:
+        """The box to read from the image; no view needs a voxel outside it."""
 
-    region: Box
-    must_vary: tuple[Box, ...]
-    boxes: Mapping[str, tuple[Box, ...]]
+    @property
+    def must_vary(self) -> tuple[Box, ...]:
+        """Boxes that must have content."""
+
+    @property
+    def boxes(self) -> Mapping[str, tuple[Box, ...]]:
+        """Of the views in the image, by kind of view, for pictures."""
 
     def prepared(self) -> Prepared:
         """Does all that can be done without the image's voxels."""
 
 
 class Recipe(Protocol):
-    """Which views are drawn.
+    """Which views are drawn."""
 
-    Attributes:
-        num_axes: 2 or 3, of the views.
-    """
-
-    num_axes: int
+    @property
+    def num_axes(self) -> int:
+        """2 or 3, of the views."""
 
     def draw(
         self, image_size: Sequence[int], channels: Channels, generator: torch.Generator

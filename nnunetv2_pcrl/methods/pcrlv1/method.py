@@ -19,7 +19,7 @@ from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
 from nnunetv2_pcrl.networks.momentum import move, rising_momentum
 
 
-class PCRLv1(Method[PCRLv1Settings]):
+class PCRLv1(Method[PCRLv1Settings, PCRLv1Network, DrawnViews]):
     """Contrast and restoration with a teacher, on the planned skip network.
 
     Source: Zhou et al. 2021 (PCRLv1).
@@ -95,7 +95,7 @@ class PCRLv1(Method[PCRLv1Settings]):
         """The step's keys go into the queue, and the teacher follows the student."""
         network.queue.advance()
         momentum = self.teacher_momentum(progress)
-        move(network.teacher.encoder, network.backbone.encoder, momentum)
+        move(network.teacher, network.backbone, momentum)
         move(network.teacher_projection, network.projection, momentum)
 
     def schedules(self, progress: float) -> dict[str, float]:
@@ -110,7 +110,7 @@ class PCRLv1(Method[PCRLv1Settings]):
         """Contrast, restorations and the state of the representation."""
         return showing.shown(num_levels, self.settings)
 
-    def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
+    def warnings(self, logged: Mapping[str, list[float]]) -> dict[str, str]:
         """Of what the loss trains: a collapse, chance, plateaus, restorations stuck at the mean."""
         return showing.warnings(logged, self.num_levels, self.settings)
 

@@ -54,7 +54,8 @@ class Gate(nn.Module):
     def forward(self, features: Tensor, codes: Tensor) -> Tensor:
         """Features [B, C, ...] times what their codes [B, bits] say."""
         factors = self.layers(codes)
-        return features * factors.view(*factors.shape, *[1] * (features.ndim - 2))
+        gated: Tensor = features * factors.view(*factors.shape, *[1] * (features.ndim - 2))
+        return gated
 
 
 class Projection(Projector):
@@ -131,6 +132,8 @@ class PCRLv1Network(PretrainingNetwork):
         queue: of the teacher's keys.
     """
 
+    backbone: EncodedUNet
+
     def __init__(
         self, planned: nn.Module, num_image_channels: int, num_bits: int, settings: PCRLv1Settings
     ):
@@ -149,7 +152,8 @@ class PCRLv1Network(PretrainingNetwork):
 
     def restored(self, pyramid: list[Tensor], bottleneck: Tensor) -> Tensor:
         """What the decoder makes of a bottleneck and the skips of a pyramid."""
-        return self.restoration(self.backbone.decoded([bottleneck, *pyramid[1:]]))
+        restored: Tensor = self.restoration(self.backbone.decoded([bottleneck, *pyramid[1:]]))
+        return restored
 
     def mixed(
         self, pyramid: list[Tensor], other: list[Tensor], codes: Tensor, mix: Tensor

@@ -17,7 +17,7 @@ from nnunetv2_pcrl.networks.projector import joined_levels
 
 
 @dataclass(frozen=True)
-class PCRLv1Objective(Objective):
+class PCRLv1Objective(Objective[PCRLv1Network]):
     """Contrast and restoration of the first view, with the teacher's view of the second.
 
     Attributes:

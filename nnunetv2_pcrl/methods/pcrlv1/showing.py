@@ -135,10 +135,10 @@ def _restoration_charts() -> tuple[Chart, ...]:
 
 
 def warnings(
-    logged: Mapping[str, list], num_levels: int, settings: PCRLv1Settings
+    logged: Mapping[str, list[float]], num_levels: int, settings: PCRLv1Settings
 ) -> dict[str, str]:
     """What is wrong after the last epoch with what the loss trains."""
-    found = {}
+    found: dict[str, str] = {}
     if settings.contrast_weight:
         remedy = 'Another "initial_lr", a lower "temperature" or a larger "batch_size" may help.'
         chance = chance_of(settings)

@@ -26,7 +26,7 @@ from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
 
 
-class PCRLv2(Method[PCRLv2Settings]):
+class PCRLv2(Method[PCRLv2Settings, PCRLv2Network, DrawnViews]):
     """Restoration and comparison of views on a non-skip U-Net, at levels drawn at random.
 
     Source: Zhou et al. 2023 (PCRLv2).
@@ -121,7 +121,7 @@ class PCRLv2(Method[PCRLv2Settings]):
         """Loss terms, restoration errors and the state of every level."""
         return showing.shown(num_levels, self.settings)
 
-    def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
+    def warnings(self, logged: Mapping[str, list[float]]) -> dict[str, str]:
         """Of what the loss trains: a collapse, a small batch, restorations stuck at the mean."""
         return showing.warnings(logged, self.num_levels, self.settings)
 

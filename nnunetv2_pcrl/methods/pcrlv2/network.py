@@ -20,6 +20,8 @@ class PCRLv2Network(PretrainingNetwork):
     Source: Zhou et al. 2023 (PCRLv2).
     """
 
+    backbone: NonSkipUNet
+
     def __init__(self, backbone: NonSkipUNet, num_image_channels: int):
         super().__init__()
         self.backbone = backbone

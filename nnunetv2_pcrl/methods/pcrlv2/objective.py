@@ -45,7 +45,7 @@ def loss_weights(restoration: float, beta: float, comparison: float) -> dict[str
 
 
 @dataclass(frozen=True)
-class PCRLv2Objective(Objective):
+class PCRLv2Objective(Objective[PCRLv2Network]):
     """Restoration of v0, and comparison of v0, v1 and the local views, at drawn levels.
 
     The first global views, the second ones and all local views together are three populations of
@@ -152,13 +152,15 @@ class PCRLv2Evaluation(PCRLv2Objective):
 
 def _embedded(network: PCRLv2Network, pooled: Mapping[int, Tensor]) -> dict[int, Embedding]:
     """Projections and predictions of one population, each [V, B, F], by level."""
-    return {
-        level: tuple(
-            part.unflatten(0, features.shape[:2])
-            for part in network.embed(level, features.flatten(0, 1))
+    embedded = {}
+    for level, features in pooled.items():
+        projection, prediction = network.embed(level, features.flatten(0, 1))
+        views = features.shape[:2]
+        embedded[level] = (
+            torch.unflatten(projection, 0, views),
+            torch.unflatten(prediction, 0, views),
         )
-        for level, features in pooled.items()
-    }
+    return embedded
 
 
 def _of_only_view(embedding: Embedding) -> Embedding:

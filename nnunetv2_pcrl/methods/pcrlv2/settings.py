@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, nearest_multiple
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
@@ -83,7 +83,7 @@ class PCRLv2Settings(PretrainingSettings):
 
     @field_validator("global_scale", "local_scale")
     @classmethod
-    def _is_range(cls, value: Range, info) -> Range:
+    def _is_range(cls, value: Range, info: ValidationInfo) -> Range:
         if not 0 < value[0] <= value[1]:
             raise ValueError(
                 f'"{info.field_name}" must be [lowest, highest] with 0 < lowest <= highest, got '
@@ -127,9 +127,10 @@ def defaults(facts: PlanFacts, given: Mapping[str, Any]) -> dict[str, Any]:
             "noise_std": 0.0,
             "contrast": 0.4,
         }
-    size = given.get("global_size")
+    asked_for = given.get("global_size")
     # What is no size is refused later, with all other settings that do not fit.
-    size = size if _is_size(size, facts.num_axes) else values["global_size"]
+    is_size = asked_for is not None and _is_size(asked_for, facts.num_axes)
+    size: Any = asked_for if is_size else values["global_size"]
     values["local_size"] = tuple(map(local_view_size, size, facts.total_stride))
     return values
 

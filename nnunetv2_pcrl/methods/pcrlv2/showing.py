@@ -165,7 +165,7 @@ def _z_std_card(num_levels: int) -> Card:
 
 
 def warnings(
-    logged: Mapping[str, list], num_levels: int, settings: PCRLv2Settings
+    logged: Mapping[str, list[float]], num_levels: int, settings: PCRLv2Settings
 ) -> dict[str, str]:
     """What is wrong after the last epoch with what the loss trains.
 
@@ -177,7 +177,7 @@ def warnings(
     Returns:
         Texts, each with a remedy, by kind of warning; empty if all is well.
     """
-    found = {}
+    found: dict[str, str] = {}
     if settings.comparison_weight:
         found |= _of_comparison(logged, num_levels, settings)
     if settings.restoration_weight:
@@ -200,7 +200,7 @@ def small_batch_warning(settings: PCRLv2Settings) -> dict[str, str]:
 
 
 def _of_comparison(
-    logged: Mapping[str, list], num_levels: int, settings: PCRLv2Settings
+    logged: Mapping[str, list[float]], num_levels: int, settings: PCRLv2Settings
 ) -> dict[str, str]:
     state, batch_size = state_of(num_levels, settings), settings.batch_size
     remedy = 'A larger "batch_size" or a lower "initial_lr" in the plans may help'
@@ -214,7 +214,7 @@ def _of_comparison(
     }
 
 
-def _of_restoration(logged: Mapping[str, list], settings: PCRLv2Settings) -> dict[str, str]:
+def _of_restoration(logged: Mapping[str, list[float]], settings: PCRLv2Settings) -> dict[str, str]:
     error = f"val_{RESTORATION_ERROR}"
     remedy = (
         'A higher "initial_lr", weaker corruption ("swapped_part", "noise_std", "blur_sigma") or '

@@ -131,7 +131,10 @@ class PCRLv2Recipe:
             return CorruptedView(place, draw_corruption(size, channels, ranges, generator))
 
         ranges = settings.corruption_ranges
-        global_views = tuple(draw(box, settings.global_size, ranges) for box in (first, second))
+        global_views = (
+            draw(first, settings.global_size, ranges),
+            draw(second, settings.global_size, ranges),
+        )
         local_ranges = ranges.of_local_views()
         local_views = tuple(draw(box, settings.local_size, local_ranges) for box in local_boxes)
         places = [view.place for view in (*global_views, *local_views)]

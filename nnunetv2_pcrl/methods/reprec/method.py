@@ -20,7 +20,7 @@ from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
 from nnunetv2_pcrl.networks.momentum import move, rising_momentum
 
 
-class RepRec(Method[RepRecSettings]):
+class RepRec(Method[RepRecSettings, RepRecNetwork, DrawnViews]):
     """Contrast on the planned encoder, then recovery of hidden tokens of its bottleneck.
 
     The two parts follow one another within one training, so that the second begins with the
@@ -110,7 +110,7 @@ class RepRec(Method[RepRecSettings]):
         """Contrast, recovery and the state of the representation."""
         return showing.shown(num_levels, self.settings)
 
-    def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
+    def warnings(self, logged: Mapping[str, list[float]]) -> dict[str, str]:
         """Of what is trained at the time: a collapse, chance, plateaus."""
         return showing.warnings(logged, self.num_levels, self.settings)
 

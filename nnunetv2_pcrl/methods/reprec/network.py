@@ -23,6 +23,8 @@ class RepRecNetwork(PretrainingNetwork):
         predictor: recovers hidden tokens of the bottleneck.
     """
 
+    backbone: Encoder
+
     def __init__(self, planned: nn.Module, settings: RepRecSettings):
         super().__init__()
         self.backbone = Encoder(planned)
@@ -76,7 +78,8 @@ class TokenPredictor(nn.Module):
         is_hidden = tokens_of(hidden) > 0.5
         tokens = torch.where(is_hidden, self.hidden_token.to(tokens.dtype), tokens)
         places = positions(features.shape[2:], self.width).to(tokens)
-        return self.leave(self.layers(tokens + places))
+        recovered: Tensor = self.leave(self.layers(tokens + places))
+        return recovered
 
 
 def tokens_of(maps: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def token_variance(target: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class RepRecObjective(Objective):
+class RepRecObjective(Objective[RepRecNetwork]):
     """Contrast of two views, recovery of hidden tokens of the first, or both.
 
     Attributes:

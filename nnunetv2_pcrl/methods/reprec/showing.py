@@ -83,7 +83,7 @@ def shown(num_levels: int, settings: RepRecSettings) -> Shown:
 
 
 def warnings(
-    logged: Mapping[str, list], num_levels: int, settings: RepRecSettings
+    logged: Mapping[str, list[float]], num_levels: int, settings: RepRecSettings
 ) -> dict[str, str]:
     """What is wrong after the last epoch with the term that is trained at the time."""
     first = math.ceil(settings.contrastive_part * settings.num_epochs)

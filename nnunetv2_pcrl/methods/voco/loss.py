@@ -92,4 +92,5 @@ def constant_similarity(overlap: Tensor, form: Form) -> tuple[Tensor, Tensor]:
     for constant in CONSTANTS:
         same = torch.full_like(overlap, constant)
         costs.append(torch.stack([positive(same, overlap), negative(same, overlap, form)]))
-    return tuple(min(costs, key=lambda both: float(both.sum())))
+    lowest = min(costs, key=lambda both: float(both.sum()))
+    return lowest[0], lowest[1]

@@ -23,7 +23,7 @@ from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
 from nnunetv2_pcrl.views.seeding import integer
 
 
-class VoCo(Method[VoCoSettings]):
+class VoCo(Method[VoCoSettings, VoCoNetwork, DrawnCrops]):
     """Geometric context of crops, on the planned encoder.
 
     Source: Wu et al. 2024 and 2025 (VoCo).
@@ -115,7 +115,7 @@ class VoCo(Method[VoCoSettings]):
         """Terms of the loss, placed queries, and the state of features."""
         return showing.shown(num_levels, self.settings)
 
-    def warnings(self, logged: Mapping[str, list]) -> dict[str, str]:
+    def warnings(self, logged: Mapping[str, list[float]]) -> dict[str, str]:
         """A collapse, or a plateau."""
         return showing.warnings(logged, self.num_levels, self.settings)
 

@@ -19,6 +19,8 @@ class VoCoNetwork(PretrainingNetwork):
         teacher_backbone: encoder without gradient; in the conference's form only.
     """
 
+    backbone: Encoder
+
     def __init__(self, planned: nn.Module, settings: VoCoSettings):
         super().__init__()
         self.backbone = Encoder(planned)

@@ -62,7 +62,7 @@ class Crops:
 
 
 @dataclass(frozen=True)
-class VoCoObjective(Objective):
+class VoCoObjective(Objective[VoCoNetwork]):
     """Similarities of crops are to be their overlaps, in the image and across images.
 
     tpami: s = c(P(D f(q)), P'(f(b))) with the projector P, the teacher P' and dropped features D.

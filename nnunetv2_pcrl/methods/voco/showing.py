@@ -112,7 +112,9 @@ def _charts(settings: VoCoSettings) -> tuple[Chart, ...]:
     )
 
 
-def warnings(logged: Mapping[str, list], num_levels: int, settings: VoCoSettings) -> dict[str, str]:
+def warnings(
+    logged: Mapping[str, list[float]], num_levels: int, settings: VoCoSettings
+) -> dict[str, str]:
     """A collapse, and a loss that stays where it tells no place.
 
     Args:
@@ -187,7 +189,9 @@ def pictures(
     )
 
 
-def summarised(means: Mapping[str, float], names: Sequence[str] = ("positive", "negative")) -> dict:
+def summarised(
+    means: Mapping[str, float], names: Sequence[str] = ("positive", "negative")
+) -> dict[str, float]:
     """Adds the intra term of a constant similarity, and the network's relative to it."""
     if not all(f"{name}_of_constant" in means for name in names):
         return dict(means)
