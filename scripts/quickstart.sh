@@ -54,6 +54,21 @@ run() {
     fi
 }
 
+# What to type for one's own data: the steps above without this script.
+say_what_next() {
+    cat <<TEXT
+
+With your own data, in nnU-Net's format (nnUNet_raw, nnUNet_preprocessed and nnUNet_results are set):
+  . ${QUICKSTART_VENV:-.venv}/bin/activate
+  nnUNetv2_pcrl_doctor                                          # would a training run?
+  nnUNetv2_plan_and_preprocess -d 4 -c 3d_fullres               # 4: number of your data set
+  nnUNetv2_train 4 3d_fullres all -tr PCRLv2PretrainTrainer     # learns from the images alone
+  nnUNetv2_train 4 3d_fullres 0 -tr PCRLv2FinetuneTrainer       # starts from what was learned
+  nnUNetv2_predict -i IN -o OUT -d 4 -c 3d_fullres -f 0 -tr PCRLv2FinetuneTrainer
+Images without labels, several GPUs, whether it helps: docs/getting_started.md
+TEXT
+}
+
 result_folder() { echo "$nnUNet_results/$dataset_name/$1__${plans}__$configuration/fold_$2"; }
 
 say "Environment"
@@ -118,8 +133,8 @@ run "Train its twin from scratch (fold $fold)" nnUNetv2_train "$dataset" "$confi
     -tr "$twin" -p "$plans" -device "$device"
 
 pretraining=$(result_folder "$pretrainer" "$pretrain_fold")
-pictures=("$pretraining/report.html" "$pretraining/progress.png" "$pretraining/pictures.png"
-    "$(result_folder "$finetuner" "$fold")/progress.png")
+# Of segmentations: those of the test images, or else the best, median and worst validation case.
+segmentations=("$(result_folder "$finetuner" "$fold")/validation_cases.png")
 if [ -d "$nnUNet_raw/$dataset_name/labelsTs" ]; then
     raw=$nnUNet_raw/$dataset_name
     for trainer in "$finetuner" "$twin"; do
@@ -134,7 +149,7 @@ if [ -d "$nnUNet_raw/$dataset_name/labelsTs" ]; then
     run "Draw predictions" python scripts/plot_predictions.py "$raw/imagesTs" "$raw/labelsTs" \
         "$picture" "pretrained=$nnUNet_results/$dataset_name/predictions/$finetuner" \
         "from scratch=$nnUNet_results/$dataset_name/predictions/$twin"
-    pictures+=("$picture")
+    segmentations=("$picture" "${segmentations[@]}")
     summary() { echo "$nnUNet_results/$dataset_name/predictions/$1/summary.json"; }
     cases="test cases"
 else
@@ -146,6 +161,8 @@ say "Dice on the $cases"
 python scripts/compare_dice.py "pretrained=$(summary "$finetuner")" \
     "from_scratch=$(summary "$twin")"
 echo "(one run each; a single difference says nothing about the method)"
-printf '\nPretrained weights: %s\nPictures:\n' "$weights"
-printf '  %s\n' "${pictures[@]}"
-echo "All output: $log"
+printf '\nReport of the pretraining:  file://%s\n' "$pretraining/report.html"
+printf 'Segmentations:              file://%s\n' "${segmentations[@]}"
+printf 'Pretrained weights:         %s\n' "$weights"
+printf 'All output:                 %s\n' "$log"
+say_what_next
