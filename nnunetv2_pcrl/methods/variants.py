@@ -52,7 +52,8 @@ def usual_rates(method: type[AnyMethod], given: Mapping[str, Any]) -> dict[str, 
 def length_from_plan(method: AnyMethod) -> int:
     """Epochs that cost about one training of nnU-Net's with the same plan, whatever the patch."""
     steps = SEGMENTATION_STEPS / method.step_cost
-    return max(1, round(steps / method.settings.num_iterations_per_epoch))
+    num_epochs: int = round(steps / method.settings.num_iterations_per_epoch)
+    return max(1, num_epochs)
 
 
 def is_variant(method: type[AnyMethod], word: str) -> bool:

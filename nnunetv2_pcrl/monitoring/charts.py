@@ -1,7 +1,7 @@
 """Which curves a person sees of a training: the same in progress.png and in the report."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nnunetv2_pcrl.monitoring.vocabulary import Chart, Line, Shown
@@ -165,7 +165,7 @@ def epoch_seconds(logged: Logged) -> tuple[float, ...]:
     return tuple(end - start for start, end in zip(starts, ends, strict=True))
 
 
-def last_finite(values: tuple) -> float | None:
+def last_finite(values: Sequence[float]) -> float | None:
     """The last number, or None."""
     return next((v for v in reversed(values) if isinstance(v, float) and math.isfinite(v)), None)
 

@@ -66,6 +66,8 @@ class RestorationHead(nn.Module):
         stds: of the channels; 1 until `set_units`.
     """
 
+    stds: Tensor
+
     def __init__(self, conv_op: type[nn.Module], channels: int, num_image_channels: int):
         super().__init__()
         self.conv = conv_op(channels, num_image_channels, kernel_size=1)

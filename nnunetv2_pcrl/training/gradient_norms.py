@@ -38,13 +38,14 @@ def gradient_norms(
     if len(terms) < 2:
         return {}
     norms = {}
+    backbone: nn.Module = network.get_submodule("backbone")
     for term in terms:
         network.zero_grad(set_to_none=True)
         accumulate_gradients(network, batch, _alone(objective, term), micro_batch, precision, joint)
         joint.average_gradients(network)
         squares = [
             parameter.grad.double().square().sum()
-            for parameter in network.backbone.parameters()
+            for parameter in backbone.parameters()
             if parameter.grad is not None
         ]
         norm = float(torch.stack(squares).sum().sqrt()) / float(precision.scale) if squares else 0.0

@@ -57,7 +57,7 @@ class Channels:
 
 
 def measure_channels(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     identifiers: Sequence[str],
     box_size: Sequence[int],
     num_channels: int,
@@ -86,7 +86,10 @@ def measure_channels(
 
 
 def _boxes(
-    folder: str | os.PathLike, identifiers: list[str], box_size: Sequence[int], num_channels: int
+    folder: str | os.PathLike[str],
+    identifiers: list[str],
+    box_size: Sequence[int],
+    num_channels: int,
 ) -> Iterator[Tensor]:
     """Boxes [C, ...] of cases that are spread evenly over all of them."""
     for number in range(_NUM_BOXES):
