@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnunetv2_pcrl.cli.arguments import parsed
 from nnunetv2_pcrl.cli.messages import exit_with_error
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("-p", default="nnUNetPlans", metavar="PLANS", help="default: %(default)s")
     add("-o", type=Path, metavar="FOLDER", help="for Snakefile, config.json, logs and comparison")
     add("--trainers", nargs="+", required=True, help="trainers of a task, without their length")
-    positive = {"type": _positive, "metavar": "N"}
+    positive: dict[str, Any] = {"type": _positive, "metavar": "N"}
     add("--cases", nargs="+", **positive, help="numbers of labelled cases (default: all)")
     add("--folds", nargs="+", type=int, help="ordinary folds (default: all)")
     add("--repeats", **positive, help="the first N repeats (default: all)")

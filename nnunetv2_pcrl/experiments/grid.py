@@ -41,9 +41,10 @@ def choose_label_folds(
     found = sorted(
         (part for part in table if chosen(part)), key=lambda f: (f.repeat, f.of_fold, f.num_cases)
     )
+    asked_for: list[Sequence[int | None]] = [values or [None] for values in (cases, folds, repeats)]
     missing = [
         (number, fold, repeat)
-        for number, fold, repeat in product(cases or [None], folds or [None], repeats or [None])
+        for number, fold, repeat in product(*asked_for)
         if not any(
             number in (None, f.num_cases)
             and fold in (None, f.of_fold)

@@ -76,7 +76,7 @@ def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
 
 def _place(weights: Path | None) -> tuple[str, ...] | None:
     """Trainer, fold and name of a file in nnUNet_results."""
-    return weights and weights.parts[-3:]
+    return None if weights is None else weights.parts[-3:]
 
 
 def weights_used(folder: Path) -> Path | None:

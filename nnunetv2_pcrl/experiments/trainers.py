@@ -71,7 +71,7 @@ def planned_trainers(
     planned = []
     for name in _with_seeds(dict.fromkeys(names), seeds):
         full_name = _with_length(name, budget)
-        trainer_class = _find_trainer(full_name)
+        trainer_class: Any = _find_trainer(full_name)
         if issubclass(trainer_class, SSLTrainer):
             raise ValueError(
                 f"{name} is a pretraining. Name trainers of a task, e.g. PCRLv2FinetuneTrainer: "
@@ -161,6 +161,7 @@ def _remedy(name: str) -> str:
 
 def _names_below(base: type) -> set[str]:
     names = {base.__name__}
-    for subclass in base.__subclasses__():
+    subclasses: list[type] = base.__subclasses__()
+    for subclass in subclasses:
         names |= _names_below(subclass)
     return names
