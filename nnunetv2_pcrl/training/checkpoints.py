@@ -139,16 +139,16 @@ def _difference(stored: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> 
     )
     found = []
     for names, what in (
-        ([n for n in wanted if n not in stored], "are not in the file"),
-        ([n for n in stored if n not in wanted], "are in the file only"),
+        ([n for n in wanted if n not in have], "are not in the file"),
+        ([n for n in have if n not in wanted], "are in the file only"),
     ):
         if names:
             found.append(f"{len(names)} tensors {what} (e.g. {names[0]})")
-    others = [n for n in wanted if n in stored and stored[n] != wanted[n]]
+    others = [n for n in wanted if n in have and have[n] != wanted[n]]
     if others:
         name = others[0]
         found.append(
-            f"{len(others)} tensors have another shape (e.g. {name}: file {stored[name]}, network "
+            f"{len(others)} tensors have another shape (e.g. {name}: file {have[name]}, network "
             f"{wanted[name]})"
         )
     return "; ".join(found)

@@ -7,6 +7,7 @@ from nnunetv2_pcrl.doctor import lookup
 from nnunetv2_pcrl.doctor.findings import Problem, Section
 from nnunetv2_pcrl.doctor.page import as_text, problems_in
 from nnunetv2_pcrl.registration import EXTERNAL_TRAINERS_VARIABLE, register, trainer_folder
+from nnunetv2_pcrl.trainers import BASES
 
 SECTIONS = [
     Section("Disks", {"free": "1 GiB", "a longer name": "2"}, (Problem("one is slow", "wait"),)),
@@ -39,7 +40,7 @@ def test_where_all_is_well_every_trainer_is_found_and_the_status_is_0(fit_folder
     main([])
     page = capsys.readouterr().out
     assert page.startswith("A training can run")
-    assert "  PCRLv2         Pretrain, Finetune, Classification\n" in page
+    assert f"  PCRLv2         {', '.join(BASES)}\n" in page
     assert "Searching in" not in page
 
 
