@@ -3,6 +3,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from make_reference import commands as package_commands
+
+import nnunetv2_pcrl
 
 pytestmark = pytest.mark.slow
 
@@ -16,11 +19,14 @@ for name in ("PCRLv2PretrainTrainer", "PCRLv2FinetuneTrainer", "PCRLv2PretrainTr
 """
 
 
-def test_trainers_are_found_from_an_installed_wheel(tmp_path):
+def test_trainers_are_found_from_the_wheel_that_the_source_distribution_gives(tmp_path):
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    wheels, target = tmp_path / "wheels", tmp_path / "installed"
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", str(wheels), str(ROOT)], check=True)
-    (wheel,) = wheels.glob("nnunetv2_pcrl-*.whl")
+    built, target = tmp_path / "built", tmp_path / "installed"
+    # The source distribution, and the wheel out of nothing else.
+    subprocess.run([sys.executable, "-m", "build", "--outdir", str(built), str(ROOT)], check=True)
+    (source,) = built.glob("nnunetv2_pcrl-*.tar.gz")
+    (wheel,) = built.glob("nnunetv2_pcrl-*.whl")
+    assert source.name == f"nnunetv2_pcrl-{nnunetv2_pcrl.__version__}.tar.gz"
     subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True)
     done = subprocess.run(
         [sys.executable, "-c", FIND],
@@ -33,7 +39,6 @@ def test_trainers_are_found_from_an_installed_wheel(tmp_path):
     assert str(target) in done.stdout
     for name in ("PCRLv2PretrainTrainer", "PCRLv2FinetuneTrainer", "PCRLv2PretrainTrainer_7epochs"):
         assert f"found {name}" in done.stdout
+    assert (target / "nnunetv2_pcrl" / "py.typed").is_file()
     commands = {path.name for path in (target / "bin").iterdir()}
-    assert {
-        f"nnUNetv2_pcrl_{name}" for name in ("convert_weights", "export", "inspect")
-    } <= commands
+    assert set(package_commands()) <= commands
