@@ -127,10 +127,11 @@ def main() -> None:
     end = monotonic() + 60 * float(sys.argv[1])
     jobs: list[tuple[Path, Callable, tuple]] = []
     for dataset in DATASETS:
-        methods = [arm for arm in ARMS if arm != SCRATCH]
-        jobs += [(weights_of(dataset, name), pretrain, (dataset, name)) for name in methods]
-        probes = [run for run in grid(PROBE) if run.dataset == dataset]
-        jobs += [(run.predictions, probe, (run,)) for run in probes]
+        for arm in ARMS:
+            if arm != SCRATCH:
+                jobs.append((weights_of(dataset, arm), pretrain, (dataset, arm)))
+            probes = [run for run in grid(PROBE) if (run.dataset, run.arm) == (dataset, arm)]
+            jobs += [(run.predictions, probe, (run,)) for run in probes]
     jobs += [(run.predictions, finetune, (run,)) for run in grid(FINETUNING)]
     for path, work, arguments in jobs:
         if path.is_file():
