@@ -2,13 +2,13 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from launched import Fork, start_node, start_torchrun
 from prepared_dataset import NAME, PreparedDataset, configuration, smooth_image
 from ranks import free_port
 
@@ -30,7 +30,6 @@ def dataset(nnunet_folders, monkeypatch):
     """Six 2D cases; the processes do not find one another's cores taken."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
-    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     settings = {"2d": configuration(2, nnunetv2_pcrl={"pcrlv2": SETTINGS})}
     dataset = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", settings)
     for number in range(6):
@@ -38,31 +37,41 @@ def dataset(nnunet_folders, monkeypatch):
     return dataset
 
 
-def start_node(node: int, port: int, trainer: str, *more: str) -> subprocess.Popen:
-    """torchrun on one of two nodes."""
-    nodes = ("--nnodes", "2", "--node_rank", str(node), "--nproc_per_node", "1")
-    address = ("--master_addr", "127.0.0.1", "--master_port", str(port))
-    training = (NAME, "2d", "all", "-tr", trainer, "-device", "cpu", *more)
-    return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", *nodes, *address]
-        + ["-m", "nnunetv2_pcrl.launch", *training],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def training(trainer: str, *more: str) -> list[str]:
+    return [NAME, "2d", "all", "-tr", trainer, "-device", "cpu", *more]
 
 
-def start_both(trainer: str, *more: str) -> list[subprocess.Popen]:
-    port = free_port()
-    return [start_node(node, port, trainer, *more) for node in range(2)]
+@pytest.fixture
+def start_both(tmp_path):
+    """Starts a training on two machines."""
+
+    def start(trainer: str, *more: str) -> list[Fork]:
+        port, arguments = free_port(), training(trainer, *more)
+        return [
+            start_node(node, port, arguments, tmp_path / f"{node}{len(more)}.txt")
+            for node in range(2)
+        ]
+
+    return start
 
 
-def outputs_of(nodes: list[subprocess.Popen], timeout_s: float = 300) -> list[str]:
+@pytest.fixture
+def start_two_ranks(tmp_path):
+    """Starts a training by torchrun with two processes on this machine."""
+
+    def start(trainer: str, *more: str) -> Fork:
+        output = tmp_path / f"torchrun{len(more)}.txt"
+        return start_torchrun(free_port(), training(trainer, *more), output)
+
+    return start
+
+
+def outputs_of(nodes: list[Fork], timeout_s: float = 300) -> list[str]:
     try:
-        return [node.communicate(timeout=timeout_s)[0] for node in nodes]
+        return [node.output(timeout_s) for node in nodes]
     finally:
         for node in nodes:
-            # torchrun ends the process that it has started.
+            # torchrun ends the processes that it has started.
             node.terminate()
 
 
@@ -75,7 +84,7 @@ def checkpoint(folder: Path) -> dict:
 
 
 @pytest.mark.slow
-def test_two_machines_train_what_one_process_trains(dataset, nnunet_folders):
+def test_two_machines_train_what_one_process_trains(dataset, nnunet_folders, start_both):
     name = "PCRLv2PretrainTrainer_2epochs"
     alone = dataset.trainer(trainer_named(name), "2d")
     alone.run_training()
@@ -104,21 +113,23 @@ def wait_for(path: Path, timeout_s: float = 300) -> None:
         time.sleep(0.05)
 
 
-def training_processes(node: subprocess.Popen) -> list[int]:
-    """The processes that torchrun started on a node."""
+def training_processes(node: Fork) -> list[int]:
+    """The processes that torchrun started."""
     tasks = Path(f"/proc/{node.pid}/task").iterdir()
     return sorted(int(pid) for task in tasks for pid in (task / "children").read_text().split())
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
-def test_a_rank_that_dies_ends_the_other_machine_and_sigterm_saves_on_both(dataset, nnunet_folders):
+def test_a_rank_that_dies_ends_the_other_machine_and_sigterm_saves_on_both(
+    dataset, nnunet_folders, start_both
+):
     name = "PCRLv2PretrainTrainer_1000epochs"
     latest = result(nnunet_folders, name) / "checkpoint_latest.pth"
     nodes = start_both(name)
     try:
         wait_for(latest)
-        os.kill(training_processes(nodes[1])[0], signal.SIGKILL)
+        os.kill(nodes[1].pid, signal.SIGKILL)
         outputs = outputs_of(nodes)
     finally:
         outputs_of(nodes, timeout_s=1)
@@ -133,7 +144,7 @@ def test_a_rank_that_dies_ends_the_other_machine_and_sigterm_saves_on_both(datas
             time.sleep(0.05)
             assert all(node.poll() is None for node in nodes)
         # One machine is told; the step after which all of them stop is agreed upon.
-        os.kill(training_processes(nodes[1])[0], signal.SIGTERM)
+        nodes[1].terminate()
         outputs = outputs_of(nodes)
     finally:
         outputs_of(nodes, timeout_s=1)
@@ -141,23 +152,10 @@ def test_a_rank_that_dies_ends_the_other_machine_and_sigterm_saves_on_both(datas
     assert torch.load(latest, weights_only=True)["current_epoch"] > done
 
 
-def start_two_ranks(trainer: str, *more: str) -> subprocess.Popen:
-    """torchrun with two processes on this machine."""
-    training = (NAME, "2d", "all", "-tr", trainer, "-device", "cpu", *more)
-    return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-        + ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
-        + ["-m", "nnunetv2_pcrl.launch", *training],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 def test_a_hung_rank_ends_the_others_and_sigterm_to_torchrun_saves(
-    dataset, nnunet_folders, monkeypatch
+    dataset, nnunet_folders, monkeypatch, start_two_ranks
 ):
     monkeypatch.setenv(WAIT_VARIABLE, "8")
     name = "PCRLv2PretrainTrainer_1000epochs"

@@ -20,23 +20,17 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
-def folders(nnunet_folders, monkeypatch):
-    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
-    return nnunet_folders
-
-
-@pytest.fixture
-def dataset(folders):
+def dataset(nnunet_folders):
     """Preprocessed cases that are z-scores of the raw images in imagesTr."""
     dataset = classified_dataset(
-        folders / "nnUNet_preprocessed", 3, 10, (18, 20, 24), num_iterations_per_epoch=2
+        nnunet_folders / "nnUNet_preprocessed", 3, 10, (18, 20, 24), num_iterations_per_epoch=2
     )
     folder = dataset.data_folder("3d_fullres")
     for number in range(10):
         case = PreprocessedCase(folder, f"case_{number:02d}")
         array = case.read(Box((0, 0, 0), case.image_size)).numpy()
         raw = (100 + 20 * array).astype(np.float32)
-        images = folders / "nnUNet_raw" / dataset.folder.name / "imagesTr"
+        images = nnunet_folders / "nnUNet_raw" / dataset.folder.name / "imagesTr"
         write_image(images / f"case_{number:02d}_0000.nii.gz", raw[0])
         dataset.add_case("3d_fullres", case.identifier, (raw - raw.mean()) / raw.std())
     table = dataset.folder / "classes.csv"
@@ -61,14 +55,16 @@ def read(path) -> dict[str, dict[str, float]]:
     return {row.pop("identifier"): {name: float(v) for name, v in row.items()} for row in rows}
 
 
-def test_raw_images_get_the_mean_of_the_folds_and_it_can_be_evaluated(dataset, folders, capsys):
+def test_raw_images_get_the_mean_of_the_folds_and_it_can_be_evaluated(
+    dataset, nnunet_folders, capsys
+):
     results = train(dataset, 0, 1)
-    raw = folders / "nnUNet_raw" / dataset.folder.name
+    raw = nnunet_folders / "nnUNet_raw" / dataset.folder.name
     common = ["-i", str(raw / "imagesTr"), "-d", "999", "-c", "3d_fullres", "-device", "cpu"]
     for folds, name in ((["0"], "a"), (["1"], "b"), (["0", "1"], "both")):
-        output = str(folders / f"{name}.csv")
+        output = str(nnunet_folders / f"{name}.csv")
         predict([*common, "-o", output, "-f", *folds, "-npp", "0"])
-    a, b, both = (read(folders / f"{name}.csv") for name in ("a", "b", "both"))
+    a, b, both = (read(nnunet_folders / f"{name}.csv") for name in ("a", "b", "both"))
     assert set(both) == {f"case_{n:02d}" for n in range(10)}
     for case, row in both.items():
         for name, value in row.items():
@@ -78,8 +74,8 @@ def test_raw_images_get_the_mean_of_the_folds_and_it_can_be_evaluated(dataset, f
         assert a[case] == pytest.approx(row, abs=1e-3)
 
     capsys.readouterr()
-    output = folders / "evaluation"
-    evaluate([str(folders / "both.csv"), str(raw / "classes.csv"), "-o", str(output)])
+    output = nnunet_folders / "evaluation"
+    evaluate([str(nnunet_folders / "both.csv"), str(raw / "classes.csv"), "-o", str(output)])
     said = capsys.readouterr().out
     assert "bright" in said and "mean" in said and str(output / "report.html") in said
     summary = json.loads((output / "summary.json").read_text())
@@ -88,8 +84,8 @@ def test_raw_images_get_the_mean_of_the_folds_and_it_can_be_evaluated(dataset, f
     assert (output / "report.html").read_text().count("data:image/png;base64,") == 2
 
 
-def test_what_is_missing_is_named_with_what_is_there(dataset, folders, tmp_path):
-    images = str(folders / "nnUNet_raw" / dataset.folder.name / "imagesTr")
+def test_what_is_missing_is_named_with_what_is_there(dataset, nnunet_folders, tmp_path):
+    images = str(nnunet_folders / "nnUNet_raw" / dataset.folder.name / "imagesTr")
     (result,) = train(dataset, 0)
 
     def run(*more, i=images):
@@ -115,8 +111,8 @@ def test_what_is_missing_is_named_with_what_is_there(dataset, folders, tmp_path)
         run("-f", "0", "-chk", "other.pth")
 
 
-def test_a_missing_channel_and_folds_of_other_classes_are_named(dataset, folders, tmp_path):
-    images = folders / "nnUNet_raw" / dataset.folder.name / "imagesTr"
+def test_a_missing_channel_and_folds_of_other_classes_are_named(dataset, nnunet_folders, tmp_path):
+    images = nnunet_folders / "nnUNet_raw" / dataset.folder.name / "imagesTr"
     results = train(dataset, 0, 1)
     path = results[1] / "checkpoint_final.pth"
     content = torch.load(path, weights_only=False)

@@ -3,11 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import ENVIRONMENT, run_forked, run_fresh
 from filelock import FileLock
 from generate_data import generate_dataset
 from shrink_plans import shrink_plans
@@ -47,11 +47,7 @@ class Experiment:
             "nnUNet_raw": str(self.raw),
             "nnUNet_preprocessed": str(self.preprocessed),
             "nnUNet_results": str(self.results),
-            "nnUNet_def_n_proc": "1",
-            "nnUNet_n_proc_DA": "1",
-            "OMP_NUM_THREADS": "1",
-            # nnU-Net takes all cores all the same; threads that spin would slow down other tests.
-            "OMP_WAIT_POLICY": "passive",
+            **ENVIRONMENT,
         }
         # Trainings of two steps, in a folder that a user names beside ours.
         trainers = root / "trainers"
@@ -62,24 +58,27 @@ class Experiment:
         for folder in (self.raw, self.preprocessed, self.results):
             folder.mkdir(exist_ok=True)
 
-    def run(self, command: str, *arguments, check: bool = True) -> str:
-        """Runs a console command of this environment; its output. Fails with it if it fails."""
-        return self._run([str(Path(sys.executable).parent / command), *arguments], check)
+    def run(self, command: str, *arguments, check: bool = True, fresh: bool = False) -> str:
+        """Runs a console command of this environment; its output. Fails with it if it fails.
+
+        Args:
+            command: name of the console script.
+            arguments: of the command.
+            check: whether it must end well.
+            fresh: whether to import everything anew, as on a user's machine, which takes seconds.
+        """
+        given = list(map(str, arguments))
+        if fresh:
+            path = Path(sys.executable).parent / command
+            status, output = run_fresh([str(path), *given], self.environment)
+        else:
+            status, output = run_forked(command, given, self.environment)
+        assert status == 0 or not check, output[-6000:]
+        return output
 
     def run_ours(self, name: str, *arguments) -> str:
         """Runs a command of this package, also where its console scripts are not installed."""
-        return self._run([sys.executable, "-m", f"nnunetv2_pcrl.cli.{name}", *arguments])
-
-    def _run(self, command: list, check: bool = True) -> str:
-        done = subprocess.run(
-            list(map(str, command)),
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert done.returncode == 0 or not check, done.stdout[-6000:]
-        return done.stdout
+        return self.run(f"nnunetv2_pcrl.cli.{name}", *arguments)
 
     def train(self, dataset: int, configuration: str, fold, trainer: str, *more, **kwargs) -> str:
         """nnUNetv2_train on the CPU with the small plans."""

@@ -400,8 +400,8 @@ def test_numbers_are_told_relative_to_constant_answers():
 # Through the trainer
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_training_goes_on_bit_for_bit_with_teacher_and_queue(nnunet_folders, monkeypatch):
-    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     trainer_class = trainer_named("PCRLv1PretrainTrainer")
     dataset = small_dataset(nnunet_folders, PCRLv1, **SMALL)
     whole = trained(dataset, trainer_class, "3d_fullres")

@@ -329,8 +329,8 @@ def test_pictures_show_true_and_recovered_maps_that_differ_where_tokens_are_hidd
 # Through the trainer
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_training_goes_on_bit_for_bit_where_the_second_part_begins(nnunet_folders, monkeypatch):
-    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     trainer_class = trainer_named("RepRecPretrainTrainer")
     dataset = small_dataset(nnunet_folders, RepRec, **SMALL)
     whole = trained(dataset, trainer_class, "3d_fullres")

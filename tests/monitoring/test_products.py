@@ -62,10 +62,17 @@ def run(dataset: PreparedDataset, fold="all") -> PCRLv2PretrainTrainer:
     return trainer
 
 
+@pytest.fixture
+def no_progress_figure(monkeypatch):
+    """Leaves out what takes most of the time of these trainings."""
+    monkeypatch.setattr(pretraining_monitor, "draw_progress", lambda *_: None)
+
+
 def log_text(folder: Path) -> str:
     return "".join(path.read_text() for path in folder.glob("training_log*.txt"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SHAPES)
 def test_every_product_is_made_and_the_report_says_what_the_log_says(nnunet_folders, kind):
     dataset = make_dataset(nnunet_folders, kind)
@@ -111,6 +118,7 @@ def test_every_product_is_made_and_the_report_says_what_the_log_says(nnunet_fold
         assert min(per_level) == pytest.approx(spread, abs=1e-4)
 
 
+@pytest.mark.usefixtures("no_progress_figure")
 @pytest.mark.parametrize(
     "term, other, restorations", [("restoration", "comparison", False), ("comparison", "res", True)]
 )
@@ -127,6 +135,7 @@ def test_what_the_loss_leaves_out_is_not_shown_as_if_it_were_trained(
     assert ("WARNING: with a comparison batch of 4" in text) != restorations
 
 
+@pytest.mark.usefixtures("no_progress_figure")
 def test_neither_probe_nor_pictures_change_the_weights(nnunet_folders):
     runs = []
     for settings in ({"probe_every": 1}, {"probe_every": 0, "pictures_every": 0}):
@@ -138,6 +147,7 @@ def test_neither_probe_nor_pictures_change_the_weights(nnunet_folders):
         assert torch.equal(value, runs[1][name]), name
 
 
+@pytest.mark.usefixtures("no_progress_figure")
 def test_restoration_errors_are_in_units_of_the_variance(nnunet_folders):
     trainer = run(make_dataset(nnunet_folders, "2d", pictures_every=0, probe_every=0))
     last = {k: v[-1] for k, v in trainer.logger.local_logger.my_fantastic_logging.items() if v}
@@ -146,6 +156,7 @@ def test_restoration_errors_are_in_units_of_the_variance(nnunet_folders):
     assert all(last[f"val_restoration_error_level_{level}"] > 0.1 for level in range(2))
 
 
+@pytest.mark.usefixtures("no_progress_figure")
 def test_without_labels_there_is_no_probe(nnunet_folders):
     dataset = make_dataset(nnunet_folders, "2d", pictures_every=0)
     for file in dataset.data_folder("2d").glob("*_seg.b2nd"):
@@ -183,6 +194,7 @@ def test_failures_of_the_monitoring_are_said_once_and_stop_nothing(nnunet_folder
         assert len(values) in (0, 2)
 
 
+@pytest.mark.usefixtures("no_progress_figure")
 def test_a_resumed_run_keeps_its_first_probe_and_goes_on_without_a_record_too(nnunet_folders):
     dataset = make_dataset(nnunet_folders, "2d", pictures_every=0)
     folder = Path(run(dataset).output_folder)

@@ -125,7 +125,7 @@ def test_plans_with_single_numbers_per_stage_and_a_strided_first_stage_work():
     backbone = NonSkipUNet(network)
     pyramid = backbone(images("3d"))
     assert backbone.level_strides == ((4, 4, 4), (2, 2, 2), (2, 2, 2))
-    assert [tuple(f.shape[1:]) for f in pyramid] == [(6, 4, 4, 6), (6, 8, 8, 12), (6, 8, 8, 12)]
+    assert [tuple(f.shape[1:]) for f in pyramid] == [(6, 2, 4, 4), (6, 4, 8, 8), (6, 4, 8, 8)]
     set_skip_halves_to_zero(network)
     assert_all_equal(decoder_features(network, images("3d")), pyramid)
 

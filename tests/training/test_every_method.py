@@ -50,6 +50,7 @@ def kill_after_the_first_epoch(trainer) -> None:
         trainer.run_training()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.about.name)
 def test_a_pretraining_is_resumed_exactly_and_its_weights_are_fine_tuned(
     dataset, monkeypatch, method: type[Method]
@@ -75,6 +76,7 @@ def test_a_pretraining_is_resumed_exactly_and_its_weights_are_fine_tuned(
     for name, value in expected.items():
         assert torch.equal(state[name], value), name
     assert (folder / "pretrained_weights.pth").read_bytes() == portable
+    assert (folder / "progress.png").stat().st_size > 0
     assert method.about.title in (folder / REPORT_NAME).read_text(encoding="utf-8")
     log = "".join(file.read_text() for file in folder.glob("training_log*"))
     assert "failed and may be missing" not in log

@@ -46,7 +46,7 @@ def holder(tmp_path):
 
 
 @pytest.fixture
-def dataset(nnunet_folders):
+def dataset(nnunet_folders, no_pictures):
     """Two 2D cases."""
     sections = {"pcrlv2": SETTINGS, "finetune": {"from_scratch": True}}
     configurations = {"2d": configuration(2, nnunetv2_pcrl=sections)}

@@ -11,7 +11,7 @@ from ranks import run_on_ranks
 
 from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_pictures")
 
 SETTINGS = {
     "batch_size": 4,

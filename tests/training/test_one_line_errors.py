@@ -1,12 +1,13 @@
 """Errors that a person can mend are one line where nnU-Net's commands end, and errors elsewhere."""
 
 import os
-import subprocess
+import re
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from commands import run_forked
 from prepared_dataset import NAME, PreparedDataset, configuration, smooth_image
 
 from nnunetv2_pcrl import trainers
@@ -14,12 +15,6 @@ from nnunetv2_pcrl.training import one_line_errors
 from nnunetv2_pcrl.training.folder_lock import take_folder
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.weights.reading import load_safely
-
-# As the console script of nnU-Net does.
-COMMAND = (
-    "import sys; sys.argv[0] = '/bin/nnUNetv2_train'; "
-    "from nnunetv2.run.run_training import run_training_entry; run_training_entry()"
-)
 
 
 def raised(call, *arguments) -> BaseException:
@@ -119,14 +114,9 @@ def test_nnunets_command_ends_with_a_line_and_an_exit_code(
     taken = nnunet_folders / "nnUNet_results" / NAME / folder
     taken.mkdir(parents=True)
     lock = take_folder(taken)
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND, NAME, "2d", "all", "-device", "cpu"]
-        + ["-tr", "PCRLv2FinetuneTrainer", *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
+    command = [NAME, "2d", "all", "-device", "cpu", "-tr", "PCRLv2FinetuneTrainer", *arguments]
+    status, output = run_forked("nnUNetv2_train", command, {**os.environ, **environment})
     lock.release()
-    assert done.returncode == 1
-    assert done.stderr.startswith("ERROR: ") or "\nERROR: " in done.stderr
-    assert message in done.stderr and "Traceback" not in done.stderr + done.stdout
+    assert status == 1
+    (said,) = re.findall("^ERROR: .*", output, re.MULTILINE)
+    assert message in said and "Traceback" not in output

@@ -11,7 +11,6 @@ from nnunetv2_pcrl import trainers
 from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer
 from nnunetv2_pcrl.trainers import trainer_named as variant
 from nnunetv2_pcrl.training import stepped_run
-from nnunetv2_pcrl.training.pretrain_trainer import PretrainTrainer
 from nnunetv2_pcrl.training.saved_run import SavedRun
 from nnunetv2_pcrl.weights.reading import read_weights
 
@@ -29,10 +28,9 @@ SETTINGS = {
 
 
 @pytest.fixture(autouse=True)
-def no_pictures(request, monkeypatch):
-    """Draws nothing where nobody looks: it takes longer than these trainings."""
+def no_pictures_where_nobody_looks(request):
     if "a_picture" not in request.node.name:
-        monkeypatch.setattr(PretrainTrainer, "plot_progress", lambda trainer: None)
+        request.getfixturevalue("no_pictures")
 
 
 @pytest.fixture

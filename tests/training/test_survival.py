@@ -14,13 +14,12 @@ from prepared_dataset import PreparedDataset, configuration, smooth_image
 from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer, trainer_named
 from nnunetv2_pcrl.training import saved_run
 from nnunetv2_pcrl.training.folder_lock import LOCK_NAME
-from nnunetv2_pcrl.training.pretrain_trainer import PretrainTrainer
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
 from nnunetv2_pcrl.training.termination import SIGNALS, TerminationNotice
 from nnunetv2_pcrl.weights.portable import write_weights
 from nnunetv2_pcrl.weights.reading import read_weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_pictures")
 
 SETTINGS = {
     "batch_size": 4,
@@ -45,12 +44,6 @@ def make_dataset(nnunet_folders):
         return dataset
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """What people see takes longer than these trainings."""
-    monkeypatch.setattr(PretrainTrainer, "plot_progress", lambda trainer: None)
 
 
 def run(

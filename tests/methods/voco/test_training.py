@@ -9,7 +9,7 @@ from nnunetv2_pcrl.methods.voco.method import VoCo
 from nnunetv2_pcrl.trainers import trainer_named
 from nnunetv2_pcrl.weights.reading import read_weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_pictures")
 
 
 def test_a_resumed_training_equals_one_in_one_go_its_teachers_too(nnunet_folders, monkeypatch):

@@ -1,5 +1,7 @@
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 from nnunetv2_pcrl.trainers import PCRLv2FinetuneTrainer, PCRLv2PretrainTrainer
 from nnunetv2_pcrl.trainers import trainer_named as variant
 
+pytestmark = pytest.mark.usefixtures("one_thread", "no_pictures")
+
 SETTINGS = {
     "batch_size": 2,
     "num_epochs": 1,
@@ -28,14 +32,33 @@ SETTINGS = {
 }
 
 
+class SharedPretrainings(PreparedDataset):
+    """A data set whose pretrainings the tests of this file share.
+
+    Attributes:
+        kept: folder with copies of their results, by what was trained.
+    """
+
+    def __init__(self, kept: Path, *args):
+        super().__init__(*args)
+        self.kept = kept
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """Where results of pretrainings are kept."""
+    return tmp_path_factory.mktemp("pretrainings")
+
+
 @pytest.fixture
-def dataset(nnunet_folders):
+def dataset(nnunet_folders, kept):
     """Four cases, a 3D and a 2D configuration."""
     configurations = {
         "3d_fullres": configuration(3),
         "2d": configuration(2),
     }
-    prepared = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", configurations)
+    preprocessed = nnunet_folders / "nnUNet_preprocessed"
+    prepared = SharedPretrainings(kept, preprocessed, configurations)
     for name in configurations:
         for number in range(4):
             prepared.add_case(name, f"case_{number}", smooth_image((1, 20, 20, 20), number))
@@ -50,9 +73,18 @@ def pretrain(
     before = values.pop("nnunetv2_pcrl", {})
     values["nnunetv2_pcrl"] = {**before, "pcrlv2": SETTINGS | settings}
     trainer = dataset.trainer(trainer, name, fold)
+    splits = dataset.folder / "splits_final.json"
+    what = [type(trainer).__name__, name, fold, dataset.plans, dataset.dataset_json]
+    what.append(splits.read_text() if splits.exists() else None)
     values["nnunetv2_pcrl"] = before
-    trainer.run_training()
-    return Path(trainer.output_folder) / "pretrained_weights.pth"
+    kept = dataset.kept / hashlib.sha256(json.dumps(what).encode()).hexdigest()
+    result = Path(trainer.output_folder)
+    if not kept.exists():
+        trainer.run_training()
+        shutil.copytree(result, kept)
+    # Not with the times of the files: the newest of several is looked for.
+    shutil.copytree(kept, result, copy_function=shutil.copy, dirs_exist_ok=True)
+    return result / "pretrained_weights.pth"
 
 
 def set_finetuning(dataset, name="3d_fullres", **settings) -> None:

@@ -1,0 +1,70 @@
+"""Runs console commands in forks of a process that has imported all that they need.
+
+A program of its own, not a module: reads requests, one line of JSON each, and answers each with the
+exit status of a process that has run the command. That process is one as any other, but for the
+seconds that a fresh one spends on importing PyTorch and nnU-Net, and nnU-Net's pools, whose workers
+would spend them once more, are forked from it too.
+"""
+
+import importlib
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+
+import torch
+
+IMPORTED = (
+    "nnunetv2.run.run_training",
+    "nnunetv2.experiment_planning.plan_and_preprocess_entrypoints",
+    "nnunetv2.inference.predict_from_raw_data",
+    "nnunetv2_pcrl.trainers",
+)
+
+
+def request_of_a_fork() -> dict:
+    """Serves requests until there are none any more; returns in the forks only."""
+    for line in sys.stdin:
+        sys.stdout.flush()
+        process = os.fork()
+        if process == 0:
+            return json.loads(line)
+        _, status = os.waitpid(process, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+    sys.exit()
+
+
+def become(request: dict) -> None:
+    """Takes output, arguments and environment of the command."""
+    output = os.open(request["output"], os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.argv = request["argv"]
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    # As at the end of `import torch`.
+    for entry_point in importlib.metadata.entry_points(group="torch.backends"):
+        entry_point.load()()
+    multiprocessing.get_context = lambda method=None: multiprocessing.context.ForkContext()
+    # nnU-Net takes all cores, which other tests want, and threads would not live on in forks.
+    torch.set_num_threads(1)
+    torch.set_num_threads = lambda number: None
+
+
+def function_of(command: str) -> Callable[[], object]:
+    """What a console script calls, or the main of a module of this package's commands."""
+    if command.startswith("nnunetv2_pcrl."):
+        return importlib.import_module(command).main
+    (entry_point,) = importlib.metadata.entry_points(group="console_scripts", name=command)
+    return entry_point.load()
+
+
+if __name__ == "__main__":
+    for name in IMPORTED:
+        importlib.import_module(name)
+    request = request_of_a_fork()
+    become(request)
+    sys.exit(function_of(request["command"])())
