@@ -55,6 +55,7 @@ def read(path) -> dict[str, dict[str, float]]:
     return {row.pop("identifier"): {name: float(v) for name, v in row.items()} for row in rows}
 
 
+@pytest.mark.slow
 def test_raw_images_get_the_mean_of_the_folds_and_it_can_be_evaluated(
     dataset, nnunet_folders, capsys
 ):

@@ -77,6 +77,7 @@ def row_of(folder, **wanted: str) -> dict[str, str]:
     return row
 
 
+@pytest.mark.slow
 def test_the_command_writes_tables_and_figures_of_all_finished_runs(tree, capsys):
     tree.add_images()
     compare()
@@ -111,6 +112,7 @@ def test_the_command_writes_tables_and_figures_of_all_finished_runs(tree, capsys
     assert "- validation cases: 3\n- epochs of every training: 3\n\n" in text
 
 
+@pytest.mark.slow
 def test_the_page_holds_tables_figures_and_pictures_and_needs_no_other_file(tree):
     tree.add_images()
     compare()

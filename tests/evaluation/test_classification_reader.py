@@ -56,6 +56,7 @@ def test_damaged_summaries_and_other_classes_are_refused(tmp_path):
         reader.scores(tmp_path / "b", 5, measured)
 
 
+@pytest.mark.slow
 def test_classifiers_are_compared_over_their_runs(nnunet_folders):
     tree = ResultsTree(nnunet_folders, FOLDS, {"a": segmentation()})
     for trainer, values in ((TWIN, (0.6, 0.7)), (OWN, (0.7, 0.8))):

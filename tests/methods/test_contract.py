@@ -51,7 +51,9 @@ def naive(case: MethodCase, seed: int) -> tuple[dict[str, float], dict]:
 
 
 @every_method
-@every_geometry
+@pytest.mark.parametrize(
+    "geometry", ["2d", *(pytest.param(g, marks=pytest.mark.slow) for g in ("3d", "anisotropic"))]
+)
 def test_the_step_has_the_gradient_of_everything_in_one_graph(kind, geometry):
     architecture = "ResidualEncoderUNet" if geometry == "3d" else "PlainConvUNet"
     case = case_of(kind, geometry, architecture, num_channels=2 if geometry == "2d" else 1)

@@ -29,7 +29,9 @@ def some_levels(seed: int = 1) -> Levels:
     return draw_levels(3, NUM_LOCAL, torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("geometry", ["2d", "3d", "anisotropic"])
+@pytest.mark.parametrize(
+    "geometry", ["2d", "anisotropic", pytest.param("3d", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
 def test_gradients_and_numbers_equal_those_of_the_naive_step(architecture, geometry):
     case = make_case(architecture, geometry)

@@ -12,6 +12,7 @@ from nnunetv2_pcrl.weights.reading import read_weights
 pytestmark = pytest.mark.usefixtures("one_thread", "no_pictures")
 
 
+@pytest.mark.slow
 def test_a_resumed_training_equals_one_in_one_go_its_teachers_too(nnunet_folders, monkeypatch):
     dataset = small_dataset(nnunet_folders, VoCo, embedding_size=16)
     trainer_class = trainer_named("VoCoPretrainTrainer_cvpr")

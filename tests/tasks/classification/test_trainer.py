@@ -98,6 +98,7 @@ def test_it_trains_and_leaves_predictions_scores_and_a_report(preprocessed, shap
     assert all(math.isfinite(loss) for loss in logged(trainer)["train_losses"])
 
 
+@pytest.mark.slow
 def test_it_learns_what_an_image_shows(preprocessed):
     dataset = classified_dataset(
         preprocessed, num_cases=24, num_epochs=12, num_iterations_per_epoch=10, initial_lr=3e-3,
@@ -287,6 +288,7 @@ def interrupted_after(dataset, num_epochs: int):
     return Path(trainer.output_folder) / "checkpoint_latest.pth"
 
 
+@pytest.mark.slow
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(preprocessed, monkeypatch):
     dataset = classified_dataset(preprocessed, num_epochs=4)
     whole = trained(dataset)
@@ -319,6 +321,7 @@ def test_changed_settings_are_said_and_other_classes_are_refused(dataset):
         trainer.load_checkpoint(str(checkpoint))
 
 
+@pytest.mark.slow
 def test_validation_alone_predicts_what_the_training_predicted(dataset):
     trainer = trained(dataset)
     trainer.perform_actual_validation()
@@ -413,6 +416,7 @@ def train_on_this_rank(dataset) -> dict:
     return {"weights": trainer.network.state_dict(), "losses": logged(trainer)["train_losses"]}
 
 
+@pytest.mark.slow
 def test_several_processes_train_as_one(preprocessed):
     # Unequal shares of the batch, and unknown classes on one side.
     dataset = classified_dataset(preprocessed, batch_size=5, dropout=0.0)
