@@ -45,6 +45,12 @@ def one_thread():
 
 
 @pytest.fixture
+def no_workers(monkeypatch):
+    """Batches are made in the test's own process; nnU-Net's planning does not take that."""
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
+
+
+@pytest.fixture
 def no_pictures(monkeypatch):
     """Pretrainings draw nothing, which takes longer than a tiny training does."""
     name = "nnunetv2_pcrl.training.pretrain_trainer.PretrainTrainer.plot_progress"
@@ -53,14 +59,9 @@ def no_pictures(monkeypatch):
 
 @pytest.fixture
 def nnunet_folders(tmp_path, monkeypatch):
-    """Empty nnUNet_raw, nnUNet_preprocessed and nnUNet_results; the folder that holds them.
-
-    Trainers make their batches in the test's own process: workers take longer to start than tiny
-    batches to be made.
-    """
+    """Empty nnUNet_raw, nnUNet_preprocessed and nnUNet_results; the folder that holds them."""
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     monkeypatch.delenv("nnUNet_pcrl_weights", raising=False)
     return tmp_path

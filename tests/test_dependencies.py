@@ -4,6 +4,7 @@ import ast
 import configparser
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,7 @@ def part_of(path: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
+@cache
 def imported_modules(path: Path) -> set[str]:
     """Full names of all modules that a file imports, in functions too."""
     modules = set()

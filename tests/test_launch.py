@@ -26,7 +26,7 @@ SETTINGS = {
 
 
 @pytest.fixture
-def dataset(nnunet_folders, monkeypatch):
+def dataset(nnunet_folders, no_workers, monkeypatch):
     """Six 2D cases; the processes do not find one another's cores taken."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
-def dataset(nnunet_folders):
+def dataset(nnunet_folders, no_workers):
     """Preprocessed cases that are z-scores of the raw images in imagesTr."""
     dataset = classified_dataset(
         nnunet_folders / "nnUNet_preprocessed", 3, 10, (18, 20, 24), num_iterations_per_epoch=2
@@ -112,6 +112,7 @@ def test_what_is_missing_is_named_with_what_is_there(dataset, nnunet_folders, tm
         run("-f", "0", "-chk", "other.pth")
 
 
+@pytest.mark.slow
 def test_a_missing_channel_and_folds_of_other_classes_are_named(dataset, nnunet_folders, tmp_path):
     images = nnunet_folders / "nnUNet_raw" / dataset.folder.name / "imagesTr"
     results = train(dataset, 0, 1)

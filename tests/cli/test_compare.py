@@ -199,6 +199,7 @@ def test_the_command_of_a_missing_run_does_not_begin_anew_what_is_there(tree):
     assert commands == [f"5 {command} --val", f"6 {command} --c", f"7 {command}", f"8 {command}"]
 
 
+@pytest.mark.slow
 def test_cases_have_a_row_each_and_single_runs_are_told_apart(tree, tmp_path):
     output = tmp_path / "elsewhere"
     output.mkdir()

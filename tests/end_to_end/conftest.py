@@ -72,7 +72,9 @@ class Experiment:
             path = Path(sys.executable).parent / command
             status, output = run_fresh([str(path), *given], self.environment)
         else:
-            status, output = run_forked(command, given, self.environment)
+            # Workers would make batches in advance that nobody wants; planning asks for one.
+            workers = {"nnUNet_n_proc_DA": "0"} if command == "nnUNetv2_train" else {}
+            status, output = run_forked(command, given, self.environment | workers)
         assert status == 0 or not check, output[-6000:]
         return output
 
@@ -81,7 +83,7 @@ class Experiment:
         return self.run(f"nnunetv2_pcrl.cli.{name}", *arguments)
 
     def train(self, dataset: int, configuration: str, fold, trainer: str, *more, **kwargs) -> str:
-        """nnUNetv2_train on the CPU with the small plans."""
+        """nnUNetv2_train on the CPU with the small plans; in a fresh process, with a worker too."""
         command = (dataset, configuration, fold, "-tr", trainer, "-p", PLANS, "-device", "cpu")
         return self.run("nnUNetv2_train", *command, *more, **kwargs)
 

@@ -401,6 +401,7 @@ def test_numbers_are_told_relative_to_constant_answers():
 
 
 @pytest.mark.usefixtures("no_pictures")
+@pytest.mark.slow
 def test_a_training_goes_on_bit_for_bit_with_teacher_and_queue(nnunet_folders, monkeypatch):
     trainer_class = trainer_named("PCRLv1PretrainTrainer")
     dataset = small_dataset(nnunet_folders, PCRLv1, **SMALL)

@@ -41,7 +41,9 @@ def pictures_of(run, epochs=2):
     return read_panels(run.output_folder)[0]
 
 
-@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=() if k == "2d" else pytest.mark.slow) for k in SIZES]
+)
 def test_pictures_and_progress_and_record_are_made_of_any_data(tmp_path, write_case, kind):
     size = SIZES[kind]
     write_cases(tmp_path, write_case, (1, 14, 30, 40))

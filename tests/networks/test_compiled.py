@@ -77,6 +77,7 @@ def ways(network: Network) -> list[list[torch.Tensor]]:
     ("pyramid", "architecture"),
     [(NonSkipUNet, PlainConvUNet), (SkipUNet, ResidualEncoderUNet), (Encoder, PlainConvUNet)],
 )
+@pytest.mark.slow
 def test_every_stage_is_compiled_a_few_times_and_gives_the_same_features(pyramid, architecture):
     network = Network(pyramid(planned(architecture)))
     expected = ways(network)
@@ -100,6 +101,7 @@ def test_teachers_are_compiled_too():
     assert graphs.number == len(stages_of(network.teacher))
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_network_as_it_is():
     network = NonSkipUNet(planned())
     compiled = copy.deepcopy(network)

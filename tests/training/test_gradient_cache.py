@@ -30,7 +30,7 @@ def some_levels(seed: int = 1) -> Levels:
 
 
 @pytest.mark.parametrize(
-    "geometry", ["2d", "anisotropic", pytest.param("3d", marks=pytest.mark.slow)]
+    "geometry", ["2d", *(pytest.param(g, marks=pytest.mark.slow) for g in ("3d", "anisotropic"))]
 )
 @pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
 def test_gradients_and_numbers_equal_those_of_the_naive_step(architecture, geometry):

@@ -60,7 +60,7 @@ def weights_of(trainer) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in trainer.network.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", ["3d_fullres", "2d"])
+@pytest.mark.parametrize("name", [pytest.param("3d_fullres", marks=pytest.mark.slow), "2d"])
 def test_a_run_leaves_checkpoints_portable_weights_a_log_and_a_picture(dataset, name):
     trainer = dataset.trainer(PCRLv2PretrainTrainer, name)
     trainer.run_training()
@@ -149,6 +149,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(dataset, monkeypatch):
         assert second.logger.get_value(key, None) == whole.logger.get_value(key, None)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_runs_and_other_seeds_do_not(nnunet_folders):
     runs = []
     for seed in (1, 1, 2):
@@ -263,6 +264,7 @@ def test_a_variants_length_comes_before_the_plans(dataset):
     assert "PCRLv2PretrainTrainer_3epochs__nnUNetPlans__3d_fullres" in trainer.output_folder
 
 
+@pytest.mark.slow
 def test_an_earlier_result_is_moved_aside_and_not_overwritten(dataset):
     first = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
     first.run_training()
@@ -306,6 +308,7 @@ def test_the_last_words_name_the_data_set_to_fine_tune_on(dataset, target, comma
     assert re.search(command, log_text(trainer).rstrip())
 
 
+@pytest.mark.slow
 def test_disabled_checkpointing_writes_no_checkpoint_and_says_so(dataset):
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
     trainer.disable_checkpointing = True
@@ -449,6 +452,7 @@ def test_a_pretraining_network_refuses_to_segment(dataset):
         trainer.network(torch.zeros(1, 1, 16, 16, 16))
 
 
+@pytest.mark.slow
 def test_background_workers_give_the_same_run_as_none(dataset, monkeypatch):
     runs = []
     for workers in ("0", "2"):

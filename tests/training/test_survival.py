@@ -100,9 +100,9 @@ def stop_after(
     "hook, steps, epoch, done",
     [
         ("accumulate_gradients", 1, 0, 1),
-        ("accumulate_gradients", 5, 1, 2),
-        ("accumulate_gradients", 6, 1, 3),
-        ("evaluate", 3, 1, 3),
+        pytest.param("accumulate_gradients", 5, 1, 2, marks=pytest.mark.slow),
+        pytest.param("accumulate_gradients", 6, 1, 3, marks=pytest.mark.slow),
+        pytest.param("evaluate", 3, 1, 3, marks=pytest.mark.slow),
     ],
 )
 def test_sigterm_saves_the_steps_of_the_epoch_and_resuming_is_exact(
@@ -168,7 +168,9 @@ def test_a_second_ctrl_c_interrupts_at_once_and_the_same_one_sent_twice_does_not
         notice.switch_off()
 
 
-@pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])
+@pytest.mark.parametrize(
+    "name", ["TERM", *(pytest.param(n, marks=pytest.mark.slow) for n in ("INT", "HUP"))]
+)
 def test_workers_outlive_a_signal_to_every_process_of_a_job(make_dataset, monkeypatch, name):
     monkeypatch.setenv("nnUNet_n_proc_DA", "2")
     dataset = make_dataset(num_epochs=2)
@@ -354,6 +356,7 @@ def little_room():
     resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_checkpoints_and_training_goes_on(make_dataset, little_room):
     dataset = make_dataset(num_epochs=4)
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")

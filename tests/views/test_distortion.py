@@ -255,7 +255,7 @@ def test_windows_that_stay_have_three_to_four_sevenths_of_the_side():
 
 
 def test_distortions_happen_as_often_as_in_the_authors_code():
-    generator, draws = seeded(), 1000
+    generator, draws = seeded(), 1500
     found = {"shuffled": 0, "bent": 0, "inner": 0, "outer": 0, "none": 0}
     for _ in range(draws):
         each = draw_distortion((8, 8), Channels.unmeasured(1), AUTHORS, generator)

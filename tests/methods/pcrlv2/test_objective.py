@@ -371,6 +371,7 @@ def smooth_images(batch_size: int, seed: int) -> Tensor:
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
 def test_on_one_batch_the_restoration_falls_and_the_projections_stay_apart():
     network = pretraining_network(features_per_stage=[8, 16, 32, 32])
     target = smooth_images(8, seed=0)

@@ -75,7 +75,12 @@ def use_weights(dataset, name="2d", **settings) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "window"),
-    [("2d", "windows"), ("3d", "whole"), ("3d", "windows"), ("slices", "whole")],
+    [
+        ("2d", "windows"),
+        pytest.param("3d", "whole", marks=pytest.mark.slow),
+        pytest.param("3d", "windows", marks=pytest.mark.slow),
+        pytest.param("slices", "whole", marks=pytest.mark.slow),
+    ],
 )
 def test_it_trains_and_leaves_predictions_scores_and_a_report(preprocessed, shape, window):
     dim, size, architecture = SHAPES[shape]

@@ -50,6 +50,7 @@ def test_an_unknown_class_of_a_case_counts_for_nothing():
     assert (known.num_cases, known.num_patients) == (2, 2)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_value_and_are_those_of_resampled_patients():
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 60)

@@ -76,6 +76,7 @@ def test_it_trains_and_leaves_scores_the_challenges_score_and_a_report(dataset):
     assert all(math.isfinite(loss) for loss in logged(trainer)["train_losses"])
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_balls_from_vessels(preprocessed):
     dataset = nodule_dataset(
         preprocessed, 6, num_epochs=10, num_iterations_per_epoch=10, initial_lr=3e-3, dropout=0.0
@@ -146,6 +147,7 @@ def test_cubes_are_shifted_by_whole_voxels_and_their_centre_stays_in_the_nodule(
     assert 10 < len({round(float(cube.double().sum()), 6) for cube in cubes}) <= 25
 
 
+@pytest.mark.slow
 def test_it_goes_on_as_if_it_had_never_stopped(dataset):
     whole = dataset.trainer(PCRLv2NoduleTrainer, "3d_fullres", 0)
     whole.save_every = 1
@@ -200,6 +202,7 @@ def test_missing_tables_are_named_with_the_remedy(dataset):
         started(dataset)
 
 
+@pytest.mark.slow
 def test_without_annotations_there_is_no_score_of_the_challenge_and_it_is_said(dataset):
     (dataset.folder / "annotations.csv").unlink()
     trainer = trained(dataset)
@@ -210,6 +213,7 @@ def test_without_annotations_there_is_no_score_of_the_challenge_and_it_is_said(d
     assert 0 <= summary["mean"]["auroc"] <= 1
 
 
+@pytest.mark.slow
 def test_candidates_of_other_scans_are_scored_as_in_the_validation(dataset, nnunet_folders):
     trainer = trained(dataset)
     trainer.perform_actual_validation()
@@ -240,6 +244,7 @@ def _train_on_this_rank(dataset) -> list[float]:
     return logged(trainer)["train_losses"]
 
 
+@pytest.mark.slow
 def test_processes_share_batches_and_the_scoring(dataset):
     section_of(dataset)["dropout"] = 0.0
     alone = _train_on_this_rank(dataset)

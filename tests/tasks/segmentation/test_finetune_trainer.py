@@ -470,6 +470,7 @@ def test_channels_of_a_cascade_start_at_zero(dataset):
     assert stem.shape[1] == 3 and not stem[:, 1:].any()
 
 
+@pytest.mark.slow
 def test_a_compiled_network_in_ddp_gets_the_weights_too(dataset, tmp_path):
     weights = pretrain(dataset)
     trainer = dataset.trainer(PCRLv2FinetuneTrainer, "3d_fullres")
