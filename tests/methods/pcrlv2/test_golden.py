@@ -101,7 +101,7 @@ GOLDEN = {
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", GOLDEN)
 def test_views_of_one_seed_losses_of_three_steps_and_the_validation_are_what_they_were(
-    nnunet_folders, name
+    nnunet_folders, monkeypatch, name
 ):
     dim = 2 if name == "2d" else 3
     plan = configuration(dim, nnunetv2_pcrl={"pcrlv2": SETTINGS})
