@@ -1,68 +1,87 @@
-"""What every pretraining on ACDC learned: losses and probes at the start and the end, as CSV.
+"""What short pretrainings on ACDC learned: a table of `measure.py`'s numbers, and a figure.
 
-python results/methods/table.py RESULTS_OF_THE_DATA_SET
+python results/methods/table.py results/methods/pretraining.csv
 """
 
 import csv
-import math
-import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nnunetv2_pcrl.monitoring.record import RECORD_NAME, read_record
+import matplotlib
 
-COLUMNS = (
-    "method",
-    "seed",
-    "epochs",
-    "probe_before",
-    "probe_after",
-    "term",
-    "first_epoch",
-    "last_epoch",
-    "minutes",
-)
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+# What tells whether a method's loss has fallen: the number, what it is, and the value that it has
+# where nothing is learned; a name stands for another number of the same run.
+JUDGED = {
+    "VoCo": (("positive", "positive_of_constant"), ("intra_relative", 1.0)),
+    "SimCLR": (("contrast_relative", 1.0),),
+    "RepRec": (("contrast_relative", 1.0), ("recovery_error", 1.0)),
+    "PCRLv1": (("contrast_relative", 1.0), ("restoration_error", 1.0)),
+    "PCRLv2": (("global_comparison", 0.0), ("restoration_error", 1.0)),
+    "MAE": (("restoration_error", 1.0),),
+    "ModelsGenesis": (("restoration_error", 1.0),),
+}
+Runs = Mapping[tuple[str, str], Mapping[str, tuple[float, float]]]
 
 
-def rows_of(record: dict, method: str, seed: str) -> list[dict]:
-    """One row for every term of the loss, by its value in the validation."""
-    logged = record["logged"]
-    ends, starts = logged["epoch_end_timestamps"], logged["epoch_start_timestamps"]
-    probe = [value for value in logged["probe_dice"] if math.isfinite(value)]
-    terms = [series["name"] for series in record["shown"]["series"] if series["is_term"]]
-    about = {
-        "method": method,
-        "seed": seed,
-        "epochs": len(ends),
-        "probe_before": f"{record['probe']['before_training']:.3f}",
-        "probe_after": f"{probe[-1]:.3f}",
-        "minutes": f"{sum(b - a for a, b in zip(starts, ends, strict=True)) / 60:.1f}",
-    }
-    return [
-        {
-            **about,
-            "term": term,
-            "first_epoch": f"{logged[f'val_{term}'][0]:.4f}",
-            "last_epoch": f"{logged[f'val_{term}'][-1]:.4f}",
-        }
-        for term in ("losses", *terms)
-        if f"val_{term}" in logged
+def read(path: Path) -> Runs:
+    """Numbers before and after, by method and seed."""
+    runs: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            run = runs.setdefault((row["method"], row["seed"]), {})
+            run[row["number"]] = float(row["before"]), float(row["after"])
+    return runs
+
+
+def table_of(runs: Runs) -> str:
+    """A row for every method and number: before and after for each seed."""
+    lines = [
+        "| method | number | nothing learned | seed: before → after | better |",
+        "|---|---|---|---|---|",
     ]
+    for method in dict.fromkeys(method for method, _ in runs):
+        of_method = {seed: run for (name, seed), run in runs.items() if name == method}
+        for number, worth in (*JUDGED[method], ("probe", "before")):
+            told, better = [], 0
+            for seed, run in sorted(of_method.items()):
+                before, after = run[number]
+                bound = before if number == "probe" else run[worth][1] if worth in run else worth
+                better += after > bound if number == "probe" else after < bound
+                told.append(f"{seed}: {before:.3f} → {after:.3f}")
+            means = [run[worth][1] for run in of_method.values() if worth in run]
+            nothing = f"{sum(means) / len(means):.3f}" if means else str(worth)
+            share = f"{better} of {len(of_method)}"
+            lines.append(f"| {method} | {number} | {nothing} | {', '.join(told)} | {share} |")
+    return "\n".join(lines) + "\n"
 
 
-def main() -> None:
+def draw_probes(runs: Runs, path: Path) -> None:
+    """A line from before to after for every run, one column per method."""
+    methods = list(dict.fromkeys(method for method, _ in runs))
+    figure, ax = plt.subplots(figsize=(1 + 1.3 * len(methods), 3.2), layout="constrained")
+    for (method, _), run in runs.items():
+        (before, after), place = run["probe"], methods.index(method)
+        colour = "#2f6db5" if after > before else "#d1603d"
+        ax.plot([place - 0.25, place + 0.25], [before, after], "o-", color=colour, markersize=4)
+    ax.set_xticks(range(len(methods)), methods)
+    ax.set_ylabel("probe: 2 TP / (2 TP + FP + FN)")
+    ax.set_title("probe before and after, a line per seed (orange: it fell)", fontsize=10)
+    ax.grid(axis="y", color="#dddddd")
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def main(arguments: Sequence[str]) -> None:
     """Command line."""
-    rows = []
-    for path in sorted(Path(sys.argv[1]).glob(f"*PretrainTrainer_seed*/fold_0/{RECORD_NAME}")):
-        match = re.match(r"(\w+)PretrainTrainer_seed(\d+)", path.parents[1].name)
-        record = read_record(path.parent)
-        if len(record["logged"]["epoch_end_timestamps"]) == record["num_epochs"]:
-            rows += rows_of(record, match[1], match[2])
-    with open(Path(__file__).with_name("pretraining.csv"), "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    path = Path(arguments[0])
+    runs = read(path)
+    (path.parent / "table.md").write_text(table_of(runs), encoding="utf-8")
+    draw_probes(runs, path.parent / "probe.svg")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
