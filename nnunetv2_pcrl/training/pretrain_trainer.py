@@ -109,7 +109,7 @@ class PretrainTrainer(SSLTrainer):
             self.preprocessed_dataset_folder, cases, facts.patch_size, facts.num_channels
         )
         self.method = type(self.method)(self.settings, replace(facts, measured=channels))
-        set_units(self.network, channels.stds)
+        set_units(self.network, channels.stds, channels.lows, channels.highs)
         self.print_to_log_file(f"Channels of the training images: {channels}")
         return channels
 

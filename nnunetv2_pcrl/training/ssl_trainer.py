@@ -51,7 +51,10 @@ class SSLTrainer(SteppedRun):
         with self._without_reducer():
             super().initialize()
         self.joint_batch.broadcast(self.network)
-        if super()._do_i_compile():
+        # nnU-Net compiles on a GPU unless told not to. A step here passes views of several sizes,
+        # with and without gradient, which took minutes to compile: who asks for it gets it.
+        switch = os.environ.get("nnUNet_compile", "")  # noqa: SIM112
+        if switch.lower() in ("true", "1", "t") and super()._do_i_compile():
             self.print_to_log_file("Using torch.compile...")
             compile_stages(self.network)
 

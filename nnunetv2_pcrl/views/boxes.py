@@ -76,26 +76,32 @@ def draw_crop_size(
     extent: Sequence[int],
     scale_range: tuple[float, float],
     generator: torch.Generator,
+    depth_range: tuple[float, float] | None = None,
 ) -> tuple[int, ...]:
     """Size of a crop that will be resized to a view.
 
-    One scale is drawn for all axes, so that the crop keeps the view's proportions. Where it does
-    not fit, the axis is clipped; where the extent is smaller than the view and than the smallest
-    crop, the crop takes a drawn part of at least 60 % of it and will be enlarged.
+    One scale is drawn for all axes, so that the crop keeps the view's proportions, unless the first
+    axis has a range of its own. Where it does not fit, the axis is clipped; where the extent is
+    smaller than the view and than the smallest crop, the crop takes a drawn part of at least 60 %
+    of it and will be enlarged.
 
     Args:
         view_size: size of the view, voxels per axis.
         extent: voxels per axis that the crop may take at most.
         scale_range: crop size over view size, lowest and highest.
         generator: random source.
+        depth_range: the same of the first of three axes; None for no range of its own.
 
     Returns:
         Voxels per axis, each in 1..extent.
     """
-    scale = uniform(*scale_range, generator)
+    scales = [uniform(*scale_range, generator)] * len(view_size)
+    lowest = [scale_range[0]] * len(view_size)
+    if depth_range is not None and len(view_size) == 3:
+        scales[0], lowest[0] = uniform(*depth_range, generator), depth_range[0]
     sizes = []
-    for view, limit in zip(view_size, extent, strict=True):
-        if limit < min(view, view * scale_range[0]):
+    for view, limit, scale, low in zip(view_size, extent, scales, lowest, strict=True):
+        if limit < min(view, view * low):
             part = uniform(MIN_EXTENT_OF_SMALL_IMAGE, 1.0, generator)
             sizes.append(max(1, math.ceil(part * limit)))
         else:
@@ -124,6 +130,7 @@ def draw_global_boxes(
     scale_range: tuple[float, float],
     min_iou: float,
     generator: torch.Generator,
+    depth_range: tuple[float, float] | None = None,
 ) -> tuple[Box, Box]:
     """Two overlapping boxes whose IoU is at least `min_iou`, without rejection.
 
@@ -136,12 +143,15 @@ def draw_global_boxes(
         scale_range: crop size over view size.
         min_iou: lowest intersection over union of the boxes, in (0, 1).
         generator: random source.
+        depth_range: crop size over view size along the first of three axes; None: as on the others.
     """
     image = Box((0,) * len(image_size), tuple(image_size))
     first = draw_box_within(
-        draw_crop_size(view_size, image_size, scale_range, generator), image, generator
+        draw_crop_size(view_size, image_size, scale_range, generator, depth_range),
+        image,
+        generator,
     )
-    wanted = draw_crop_size(view_size, image_size, scale_range, generator)
+    wanted = draw_crop_size(view_size, image_size, scale_range, generator, depth_range)
     size = _size_that_can_reach_iou(first.size, wanted, min_iou)
     return first, Box(_draw_overlapping_start(first, size, image, min_iou, generator), size)
 

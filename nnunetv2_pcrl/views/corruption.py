@@ -19,6 +19,7 @@ from nnunetv2_pcrl.views.intensity import (
     adjust_gamma_,
     blur_matrices,
     blurred,
+    normalize_,
 )
 from nnunetv2_pcrl.views.noise import add_noise_, noise_key
 from nnunetv2_pcrl.views.seeding import integer, uniform
@@ -41,6 +42,8 @@ class CorruptionRanges:
         noise_std: standard deviation of the Gaussian noise, in units of the channel's own.
         log_gamma: gamma is drawn from exp(-log_gamma)..exp(log_gamma).
         contrast: factor about the mean, drawn from 1-contrast..1+contrast.
+        swaps_last: swap patches after all other changes, and not before.
+        normalize_views: give every channel mean 0 and variance 1 in the end.
     """
 
     swapped_part: float
@@ -51,6 +54,8 @@ class CorruptionRanges:
     noise_std: float
     log_gamma: float
     contrast: float
+    swaps_last: bool = False
+    normalize_views: bool = False
 
     def of_local_views(self) -> "CorruptionRanges":
         """The same intensities without anything that moves or removes content."""
@@ -70,6 +75,7 @@ class Corruption:
         blur_sigmas, noise_stds, gammas, contrasts: one value per channel.
         noise_seed: seed of the noise.
         sources: for every channel the first one with the same values.
+        swaps_last, normalize_views: see `CorruptionRanges`.
     """
 
     swaps: tuple[tuple[Box, Box], ...]
@@ -80,6 +86,8 @@ class Corruption:
     contrasts: tuple[float, ...]
     noise_seed: int
     sources: tuple[int, ...]
+    swaps_last: bool = False
+    normalize_views: bool = False
 
 
 def draw_corruption(
@@ -111,6 +119,8 @@ def draw_corruption(
         contrasts=per_channel(1 - ranges.contrast, 1 + ranges.contrast),
         noise_seed=integer(0, 2**31 - 1, generator),
         sources=channels.sources,
+        swaps_last=ranges.swaps_last,
+        normalize_views=ranges.normalize_views,
     )
 
 
@@ -144,6 +154,7 @@ class PreparedCorruption:
         blurs: see `blur_matrices`.
         gammas, contrasts, noise_stds: [V, C], or None where they would change nothing.
         noise_keys: int32 [V, C].
+        swaps_last, normalize_views: see `CorruptionRanges`.
     """
 
     swaps: PreparedSwaps | None
@@ -153,6 +164,8 @@ class PreparedCorruption:
     contrasts: Tensor | None
     noise_stds: Tensor | None
     noise_keys: Tensor
+    swaps_last: bool = False
+    normalize_views: bool = False
 
 
 def prepare_corruption(
@@ -175,6 +188,8 @@ def prepare_corruption(
         contrasts=per_channel("contrasts", 1.0),
         noise_stds=per_channel("noise_stds", 0.0),
         noise_keys=torch.tensor(keys, dtype=torch.int32),
+        swaps_last=corruptions[0].swaps_last,
+        normalize_views=corruptions[0].normalize_views,
     )
 
 
@@ -187,7 +202,7 @@ def corrupt_(views: Tensor, corruption: PreparedCorruption) -> None:
     """
     # Of the views as they were, before anything else changes them.
     means = views.flatten(2).mean(-1) if any(corruption.cut_outs) else views[:0]
-    if corruption.swaps is not None:
+    if corruption.swaps is not None and not corruption.swaps_last:
         swap_patches_(views, corruption.swaps)
     for view, holes in enumerate(corruption.cut_outs):
         for hole in holes:
@@ -195,6 +210,10 @@ def corrupt_(views: Tensor, corruption: PreparedCorruption) -> None:
             inside.copy_(means[view].view(-1, *[1] * len(hole.size)))
     for part in _parts(views):
         _change_intensities_(views, corruption, part)
+    if corruption.swaps is not None and corruption.swaps_last:
+        swap_patches_(views, corruption.swaps)
+    if corruption.normalize_views:
+        normalize_(views)
 
 
 def _parts(views: Tensor) -> Iterator[tuple[slice, slice]]:

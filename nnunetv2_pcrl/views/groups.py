@@ -52,9 +52,12 @@ def place_view(
     deformation_scale: float,
     rotation_degrees: float,
     generator: torch.Generator,
+    mirrored_axes: Sequence[int] | None = None,
 ) -> PlacedView:
     """Draws how the view of a box is deformed, see `draw_deformation`."""
-    deformation = draw_deformation(spacing, deformation_scale, rotation_degrees, generator)
+    deformation = draw_deformation(
+        spacing, deformation_scale, rotation_degrees, generator, mirrored_axes
+    )
     return PlacedView(box, deformation, tuple(size), tuple(spacing))
 
 

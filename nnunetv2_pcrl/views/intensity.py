@@ -93,3 +93,14 @@ def adjust_contrast_(views: Tensor, contrasts: Tensor) -> None:
     flat = views.view(*views.shape[:2], -1)
     factors = contrasts[..., None]
     torch.addcmul((1 - factors) * flat.mean(dim=-1, keepdim=True), flat, factors, out=flat)
+
+
+def normalize_(views: Tensor) -> None:
+    """Gives every channel mean 0 and variance 1; a constant one becomes 0.
+
+    Args:
+        views: shape [V, C, (D,) H, W], contiguous.
+    """
+    flat = views.view(*views.shape[:2], -1)
+    variance, mean = torch.var_mean(flat, dim=-1, keepdim=True, correction=0)
+    flat.sub_(mean).div_(torch.where(variance > 0, variance, 1).sqrt())

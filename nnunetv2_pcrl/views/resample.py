@@ -48,8 +48,9 @@ def draw_deformation(
     scale: float,
     rotation_degrees: float,
     generator: torch.Generator,
+    mirrored_axes: Sequence[int] | None = None,
 ) -> Deformation:
-    """Draws flips of every axis, a scale per axis and a rotation per plane.
+    """Draws flips of axes, a scale per axis and a rotation per plane.
 
     Args:
         spacing: mm per voxel, per axis; planes in which it differs by more than a factor of 3
@@ -57,14 +58,17 @@ def draw_deformation(
         scale: largest change of scale, e.g. 0.1 for 0.9-1.1.
         rotation_degrees: largest rotation in either direction.
         generator: random source.
+        mirrored_axes: that may be flipped; by default all.
     """
+    may_flip = range(len(spacing)) if mirrored_axes is None else mirrored_axes
     angles = []
     for a, b in rotation_planes(len(spacing)):
         angle = math.radians(uniform(-rotation_degrees, rotation_degrees, generator))
         ratio = max(spacing[a], spacing[b]) / min(spacing[a], spacing[b])
         angles.append(angle if ratio <= MAX_SPACING_RATIO_OF_ROTATION else 0.0)
     return Deformation(
-        flips=tuple(coin(generator) for _ in spacing),
+        # Drawn for all, so that the other draws do not depend on it.
+        flips=tuple(coin(generator) and axis in may_flip for axis in range(len(spacing))),
         scales=tuple(uniform(1 - scale, 1 + scale, generator) for _ in spacing),
         angles=tuple(angles),
     )

@@ -6,11 +6,13 @@ import torch.nn.functional as F
 from planned_networks import random_images, shaken
 from torch import nn
 
+from nnunetv2_pcrl.losses.restoration import in_units, restoration_error
 from nnunetv2_pcrl.networks.heads import (
     PredictionHead,
     ProjectionHead,
     RestorationHead,
     global_average_pool,
+    set_units,
 )
 
 EPS = 1e-5
@@ -99,3 +101,21 @@ def test_a_restoration_is_a_linear_map_of_every_voxel(conv_op, size, num_image_c
     voxels = features.movedim(1, -1) @ weight.T + head.conv.bias
     torch.testing.assert_close(head(features), voxels.movedim(-1, 1))
     assert head(1e6 * features).abs().max() > 1e4
+
+
+def test_restorations_in_units_of_the_data_set_weigh_the_same_whatever_the_intensities():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 4, 8, 8, generator=generator)
+    target = torch.randn(2, 1, 8, 8, generator=generator)
+    head = RestorationHead(nn.Conv2d, 4, 1)
+    found = []
+    for std in (1.0, 30.0):
+        set_units(head, (std,), (0.0,), (1.0,))
+        error = restoration_error(head(features), in_units(std * target, head.stds))
+        (gradient,) = torch.autograd.grad(error, head.conv.weight)
+        found.append((error.detach(), gradient, head.in_intensities(head(features))))
+    torch.testing.assert_close(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1])
+    torch.testing.assert_close(30 * found[0][2], found[1][2])
+    # In no checkpoint: they are measured anew.
+    assert set(head.state_dict()) == {"conv.weight", "conv.bias"}

@@ -40,6 +40,18 @@ def test_nothing_is_compiled_on_a_cpu_whatever_the_switch_says_as_in_nnunet(data
     assert "torch.compile disabled because device is CPU" in log
 
 
+def test_stages_are_compiled_only_where_somebody_asks_for_it(dataset, monkeypatch):
+    monkeypatch.setattr(nnUNetTrainer, "_do_i_compile", lambda trainer: True)
+    asked = []
+    monkeypatch.setattr(ssl_trainer, "compile_stages", asked.append)
+    for value, wanted in ((None, 0), ("f", 0), ("1", 1)):
+        if value:
+            monkeypatch.setenv("nnUNet_compile", value)
+        trainer = trainer_of(dataset)
+        trainer.initialize()
+        assert len(asked) == wanted
+
+
 def test_a_compiled_training_goes_on_from_one_that_is_not_and_ends_like_it(dataset, monkeypatch):
     monkeypatch.setattr(PretrainTrainer, "plot_progress", lambda trainer: None)
     whole = trainer_of(dataset)
@@ -62,6 +74,7 @@ def test_a_compiled_training_goes_on_from_one_that_is_not_and_ends_like_it(datas
             trainer_of(dataset).run_training()
     # As on a GPU, but for the backend: the graphs run as they are.
     monkeypatch.setattr(nnUNetTrainer, "_do_i_compile", lambda trainer: True)
+    monkeypatch.setenv("nnUNet_compile", "true")
     monkeypatch.setattr(
         ssl_trainer,
         "compile_stages",

@@ -5,8 +5,9 @@ import warnings
 
 import pytest
 import torch
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 
-from nnunetv2_pcrl.training.schedule import EpochSchedule
+from nnunetv2_pcrl.training.schedule import EpochSchedule, rate_factor
 
 
 def make_optimizer(num_groups: int = 1) -> torch.optim.SGD:
@@ -62,3 +63,29 @@ def test_stepping_before_the_optimiser_as_nnu_net_does_warns_of_nothing():
         for epoch in range(3):
             scheduler.step(epoch)
             optimizer.step()
+
+
+def test_the_rate_rises_over_the_warm_up_and_then_falls_along_the_schedule():
+    factors = [rate_factor(epoch, 10, "cosine", 3) for epoch in range(11)]
+    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert factors[3:] == [rate_factor(epoch, 7, "cosine", 0) for epoch in range(8)]
+    assert factors[10] == pytest.approx(0)
+
+
+def test_poly_is_that_of_nnunet_and_constant_stays():
+    expected = []
+    optimizer = make_optimizer()
+    theirs = PolyLRScheduler(optimizer, 0.02, 10)
+    for epoch in range(10):
+        theirs.step(epoch)
+        expected.append(optimizer.param_groups[0]["lr"])
+    ours = [0.02 * rate_factor(epoch, 10, "poly", 0) for epoch in range(10)]
+    assert ours == pytest.approx(expected)
+    assert {rate_factor(epoch, 10, "constant", 0) for epoch in range(10)} == {1.0}
+
+
+def test_a_training_shorter_than_its_warm_up_reaches_the_highest_rate_in_its_last_epoch():
+    optimizer = make_optimizer()
+    schedule = EpochSchedule(optimizer, 0.02, 3, "cosine", warmup_epochs=20)
+    schedule.step(2)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.02)

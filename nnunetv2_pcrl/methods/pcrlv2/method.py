@@ -91,7 +91,9 @@ class PCRLv2(Method[PCRLv2Settings, PCRLv2Network, DrawnViews]):
 
     def build(self, planned: nn.Module) -> PCRLv2Network:
         """The non-skip variant with heads on every level."""
-        return PCRLv2Network(NonSkipUNet(planned), self.facts.num_channels)
+        return PCRLv2Network(
+            NonSkipUNet(planned), self.facts.num_channels, self.settings.restoration_heads
+        )
 
     def objective(
         self, network: PCRLv2Network, progress: float | None, generator: torch.Generator

@@ -1,10 +1,20 @@
 """The PCRLv2 network: a non-skip backbone and the heads on every level of its pyramid."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.networks.heads import PredictionHead, ProjectionHead, RestorationHead
+from nnunetv2_pcrl.networks.heads import (
+    BoundedHead,
+    HiddenLayerHead,
+    PredictionHead,
+    ProjectionHead,
+    RestorationHead,
+)
 from nnunetv2_pcrl.networks.non_skip import NonSkipUNet
 from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
+
+HeadsName = Literal["linear", "authors"]
 
 
 class PCRLv2Network(PretrainingNetwork):
@@ -22,7 +32,14 @@ class PCRLv2Network(PretrainingNetwork):
 
     backbone: NonSkipUNet
 
-    def __init__(self, backbone: NonSkipUNet, num_image_channels: int):
+    def __init__(self, backbone: NonSkipUNet, num_image_channels: int, heads: HeadsName = "linear"):
+        """Adds heads to a backbone.
+
+        Args:
+            backbone: gives the feature pyramid.
+            num_image_channels: of the images to restore.
+            heads: linear ones, or the authors' for the number of axes.
+        """
         super().__init__()
         self.backbone = backbone
         conv_op = backbone.encoder.conv_op
@@ -30,9 +47,9 @@ class PCRLv2Network(PretrainingNetwork):
         self.projections = nn.ModuleList(ProjectionHead(c) for c in channels)
         self.predictions = nn.ModuleList(PredictionHead(c) for c in channels)
         self.level_restorations = nn.ModuleList(
-            RestorationHead(conv_op, c, num_image_channels) for c in channels
+            _head(heads, conv_op, c, num_image_channels, of_level=True) for c in channels
         )
-        self.restoration = RestorationHead(conv_op, channels[-1], num_image_channels)
+        self.restoration = _head(heads, conv_op, channels[-1], num_image_channels, of_level=False)
 
     @property
     def num_levels(self) -> int:
@@ -51,3 +68,14 @@ class PCRLv2Network(PretrainingNetwork):
         """
         projection = self.projections[level](pooled)
         return projection, self.predictions[level](projection)
+
+
+def _head(
+    heads: HeadsName, conv_op: type[nn.Module], channels: int, image_channels: int, of_level: bool
+) -> RestorationHead:
+    """Linear; of the authors in 3D a bounded one, in 2D one with a hidden layer on levels."""
+    if heads == "authors" and conv_op is nn.Conv3d:
+        return BoundedHead(conv_op, channels, image_channels, is_wide=of_level)
+    if heads == "authors" and of_level:
+        return HiddenLayerHead(conv_op, channels, image_channels)
+    return RestorationHead(conv_op, channels, image_channels)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from nnunetv2_pcrl.methods.pcrlv2.network import HeadsName
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, nearest_multiple
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.views.corruption import CorruptionRanges
@@ -36,7 +37,16 @@ class PCRLv2Settings(PretrainingSettings):
     global_scale: Range = Field(
         (1.0, 1.75), description="crop size over view size of a global view, lowest and highest"
     )
-    local_scale: Range = Field((0.5, 1.0), description="the same of a local view")
+    depth_scale: Range | None = Field(
+        None,
+        description="the same of a global view along its first axis in 3D; null: as on the others",
+    )
+    mirrored_axes: tuple[int, ...] | None = Field(
+        None, description="axes that may be mirrored, 0 the first; null: all"
+    )
+    local_scale: Range = Field(
+        (0.5, 1.0), description="crop size over view size of a local view, lowest and highest"
+    )
     min_iou: float = Field(0.3, ge=0, le=0.95, description="least IoU of the global boxes")
     rotation_degrees: float = Field(
         10.0, ge=0, le=180, description="largest rotation in either direction"
@@ -57,11 +67,22 @@ class PCRLv2Settings(PretrainingSettings):
     cut_out_part: float = Field(
         1 / 7, ge=0.01, le=1, description="side of a cut-out over the side of the view"
     )
+    swaps_last: bool = Field(
+        False, description="swap patches after blur, noise and gamma, so that they stay sharp"
+    )
+    normalize_views: bool = Field(
+        False,
+        description="give every channel of a corrupted view mean 0 and variance 1; what is "
+        "restored stays as it is",
+    )
     blur_sigma: float = Field(
         2.0, ge=0, le=100, description="largest Gaussian blur, in voxels of the view"
     )
     noise_std: float = Field(
-        0.25, ge=0, le=100, description="largest standard deviation of noise; 0 in 2D"
+        0.25,
+        ge=0,
+        le=100,
+        description="largest standard deviation of noise, in that of the channel; 0 in 2D",
     )
     log_gamma: float = Field(
         0.3, ge=0, le=100, description="gamma is drawn from exp(-log_gamma) to exp(log_gamma)"
@@ -75,16 +96,21 @@ class PCRLv2Settings(PretrainingSettings):
     comparison_weight: float = Field(
         1.0, ge=0, le=100, description="of both comparisons in the loss; 0 ablates them"
     )
+    restoration_heads: HeadsName = Field(
+        "linear",
+        description="one voxel wide and linear; or the authors', which in 3D end in a sigmoid over "
+        "the channel's range",
+    )
     shared_level: bool = Field(
         False,
         description="draw one level a step for all comparisons: less arithmetic, same expected "
         "loss, more variance",
     )
 
-    @field_validator("global_scale", "local_scale")
+    @field_validator("global_scale", "depth_scale", "local_scale")
     @classmethod
-    def _is_range(cls, value: Range, info: ValidationInfo) -> Range:
-        if not 0 < value[0] <= value[1]:
+    def _is_range(cls, value: Range | None, info: ValidationInfo) -> Range | None:
+        if value is not None and not 0 < value[0] <= value[1]:
             raise ValueError(
                 f'"{info.field_name}" must be [lowest, highest] with 0 < lowest <= highest, got '
                 f"{list(value)}"
@@ -117,11 +143,10 @@ def defaults(facts: PlanFacts, given: Mapping[str, Any]) -> dict[str, Any]:
         "global_size": tuple(map(global_view_size, facts.patch_size, facts.total_stride))
     }
     if facts.num_axes == 2:
-        # The authors' 2D setting: cut-outs and intensity jitter instead of swaps, and a batch and
-        # learning rate for small images.
+        # The authors' 2D setting: cut-outs and intensity jitter instead of swaps, and a batch for
+        # small images.
         values |= {
             "batch_size": 64,
-            "initial_lr": 1e-2,
             "swapped_part": 0.0,
             "num_cut_outs": 3,
             "noise_std": 0.0,

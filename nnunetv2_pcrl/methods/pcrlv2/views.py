@@ -109,7 +109,12 @@ class PCRLv2Recipe:
         """
         settings = self.settings
         first, second = draw_global_boxes(
-            image_size, settings.global_size, settings.global_scale, settings.min_iou, generator
+            image_size,
+            settings.global_size,
+            settings.global_scale,
+            settings.min_iou,
+            generator,
+            settings.depth_scale,
         )
         local_boxes = draw_local_boxes(
             first.union(second),
@@ -127,6 +132,7 @@ class PCRLv2Recipe:
                 settings.deformation_scale,
                 settings.rotation_degrees,
                 generator,
+                settings.mirrored_axes,
             )
             return CorruptedView(place, draw_corruption(size, channels, ranges, generator))
 

@@ -1,0 +1,72 @@
+"""How long a default pretraining is, and which optimiser it takes."""
+
+import pytest
+import torch
+from method_cases import facts_of, method_on
+
+from nnunetv2_pcrl.methods.mae import MAE
+from nnunetv2_pcrl.methods.pcrlv2.method import PCRLv2
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
+from nnunetv2_pcrl.methods.registry import METHODS
+from nnunetv2_pcrl.methods.variants import settings_for
+
+every_method = pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.about.name)
+
+
+def plan(patch: int, stages: int, axes: int = 3) -> PlanFacts:
+    strides = ((1,) * axes, *((2,) * axes,) * (stages - 1))
+    return PlanFacts((patch,) * axes, 2, (1.0,) * axes, strides, 1, ("ZScoreNormalization",))
+
+
+@every_method
+@pytest.mark.parametrize(("patch", "stages"), [(128, 6), (48, 5), (96, 5)])
+@pytest.mark.parametrize("axes", [2, 3])
+def test_a_default_pretraining_costs_one_training_of_nnunet_whatever_the_patch(
+    kind, patch, stages, axes
+):
+    facts = plan(patch, stages, axes)
+    settings = settings_for(kind, facts, {})
+    cost = kind(settings, facts).step_cost
+    steps = settings.num_epochs * settings.num_iterations_per_epoch
+    # An epoch more or less.
+    assert abs(steps * cost - 250_000) <= settings.num_iterations_per_epoch * cost / 2 + 1e-6
+
+
+def test_the_cost_of_a_step_has_hand_computed_values():
+    # 4 patches in a step, of which a segmentation has 2.
+    facts = plan(128, 6)
+    assert MAE(settings_for(MAE, facts, {}), facts).step_cost == 2
+    # 16 images, two views of 96 and six of 64, passed with gradient, and without it (a third).
+    voxels = 16 * (2 * 96**3 + 6 * 64**3) * 4 / 3
+    pcrlv2 = PCRLv2(settings_for(PCRLv2, facts, {}), facts)
+    assert pcrlv2.step_cost == pytest.approx(voxels / (2 * 128**3))
+
+
+def test_a_given_length_is_taken_as_it_is():
+    facts = plan(128, 6)
+    assert settings_for(PCRLv2, facts, {"num_epochs": 7}).num_epochs == 7
+    assert settings_for(PCRLv2, facts, {}, ["3epochs"]).num_epochs == 3
+
+
+@every_method
+def test_every_method_takes_every_optimiser_with_its_usual_numbers(kind):
+    facts = facts_of("2d")
+    for name, optimizer, rate in (
+        ("sgd", torch.optim.SGD, 1e-2),
+        ("nesterov", torch.optim.SGD, 1e-2),
+        ("adamw", torch.optim.AdamW, 1e-3),
+    ):
+        method = method_on(kind, facts, optimizer=name)
+        network = torch.nn.Linear(2, 2)
+        network.bias.requires_grad_(False)
+        made = method.optimizer(network)
+        assert isinstance(made, optimizer)
+        group = made.param_groups[0]
+        assert (group["lr"], len(group["params"])) == (rate, 1)
+        assert group.get("nesterov", False) == (name == "nesterov")
+    assert method_on(kind, facts, optimizer="adamw", initial_lr=0.5).settings.initial_lr == 0.5
+
+
+def test_an_unknown_optimiser_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match='"optimizer" must be .*sgd.*adamw'):
+        method_on(PCRLv2, facts_of("2d"), optimizer="lars")
