@@ -20,6 +20,7 @@ from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.registry import METHODS
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
+from nnunetv2_pcrl.methods.variants import usual_rates
 from nnunetv2_pcrl.settings.base import Settings
 from nnunetv2_pcrl.tasks.classification.settings import ClassificationSettings
 from nnunetv2_pcrl.tasks.nodules.settings import NoduleSettings
@@ -84,13 +85,18 @@ def value_in_words(value) -> str:
 def default_in_words(name: str, field: FieldInfo, method: type[Method] | None) -> str:
     """The default of a setting; of a method, in 3D and in 2D where these differ."""
     if method is None:
-        return value_in_words(field.default)
+        return FROM_PLAN if name == "num_epochs" else value_in_words(field.default)
     by_axes = {}
     for axes, plans in PLANS.items():
-        derived = [method.defaults(facts, {}).get(name, field.default) for facts in plans]
+        derived = [derived_of(method, facts).get(name, field.default) for facts in plans]
         is_one = derived[0] == derived[1] and not field.is_required()
         by_axes[axes] = value_in_words(derived[0]) if is_one else FROM_PLAN
     return by_axes[3] if by_axes[3] == by_axes[2] else f"{by_axes[3]} (2D: {by_axes[2]})"
+
+
+def derived_of(method: type[Method], facts: PlanFacts) -> dict[str, typing.Any]:
+    """Settings of a method that follow from its optimiser and from a plan."""
+    return {**usual_rates(method, {}), **method.defaults(facts, {})}
 
 
 def table(settings: type[Settings], names: list[str], method: type[Method] | None = None) -> str:
@@ -108,6 +114,7 @@ def own_names(method: type[Method]) -> list[str]:
     """Settings of a method that others lack or that differ from those of every pretraining."""
     common, own = PretrainingSettings.model_fields, method.Settings.model_fields
     derived = {name for plans in PLANS.values() for name in method.defaults(plans[0], {})}
+    derived |= {n for n, v in usual_rates(method, {}).items() if v != common[n].default}
     return [
         name
         for name, field in own.items()
