@@ -45,5 +45,5 @@ def test_types_and_bounds_are_said_in_words(settings, name, takes, bounds):
 
 def test_a_method_lists_what_is_its_own_and_what_it_changes():
     names = own_names(MAE)
-    assert {"mask_ratio", "initial_lr", "batch_size"} <= set(names)
+    assert {"mask_ratio", "optimizer", "momentum", "batch_size"} <= set(names)
     assert not {"seed", "min_cases", "probe_every"} & set(names)
