@@ -1,11 +1,16 @@
 """Helpers shared by the tests."""
 
+import signal
 from pathlib import Path
 
 import blosc2
 import numpy as np
 import pytest
 import torch
+
+# Jobs in the background of a shell inherit an ignored SIGINT, which tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

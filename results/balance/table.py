@@ -1,0 +1,73 @@
+"""Makes table.csv and balance.svg of what `measure.py pretrain` left in a folder.
+
+python results/balance/table.py FOLDER
+"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+HERE = Path(__file__).resolve().parent
+DATA = {4: "Hippocampus", 103: "ACDC"}
+COLUMNS = {
+    "restoration / variance": "val_restoration_error",
+    "global comparison": "val_global_comparison",
+    "local comparison": "val_local_comparison",
+    "probe": "probe_dice",
+}
+
+
+def row_of(result: dict) -> dict[str, str]:
+    """One training as a row."""
+    found, own = result["found"], result["settings"]["pcrlv2"]
+    norms = {k.removeprefix("val_gradient_"): v for k, v in found.items() if "_gradient_" in k}
+    norms.pop("train_gradient_norm", None)
+    restoring = sum(v for k, v in norms.items() if "restoration" in k)
+    retrieval = max(v for k, v in found.items() if k.startswith("val_retrieval"))
+    batch = result["settings"]["pretraining"]["batch_size"]
+    return {
+        "data set": DATA[result["data"]],
+        "restoration weight": f"{own['restoration_weight']:g}",
+        "optimiser": f"{own['optimizer']} {own['initial_lr']:g}",
+        **{title: f"{found[name]:.3f}" for title, name in COLUMNS.items()},
+        "retrieval / chance": f"{retrieval * batch:.1f}",
+        "restorations' part of the gradient": f"{restoring / sum(norms.values()):.3f}",
+    }
+
+
+def draw(rows: list[dict[str, str]], path: Path) -> None:
+    """Comparison against restoration: both are taught in the lower left corner."""
+    figure, axes = plt.subplots(1, len(DATA), figsize=(9, 3.6), sharey=True, layout="constrained")
+    for ax, name in zip(axes, DATA.values(), strict=True):
+        for row in (r for r in rows if r["data set"] == name):
+            x, y = float(row["restoration / variance"]), float(row["global comparison"])
+            ax.plot(x, y, "o", color="#2a6fbb")
+            label = f"{row['restoration weight']}, {row['optimiser']}"
+            ax.annotate(label, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
+        ax.axvline(0.5, color="0.7", linewidth=0.8)
+        ax.axhline(-0.4, color="0.7", linewidth=0.8)
+        ax.set(title=name, xlabel="restoration error / variance", xlim=(0.3, 1.35), ylim=(-1, 0.05))
+    axes[0].set_ylabel("global comparison")
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def main(folder: Path, target: Path = HERE) -> None:
+    """Reads a folder of results and writes both files."""
+    results = [json.loads(p.read_text(encoding="utf-8")) for p in folder.glob("*_2d_w*.json")]
+    rows = sorted((row_of(result) for result in results), key=lambda row: [*row.values()][:3])
+    with open(target / "table.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows(rows)
+    draw(rows, target / "balance.svg")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,85 @@
+"""The scripts of results/balance: splits, jobs, the rule that chooses, the table."""
+
+import csv
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "results" / "balance"
+
+
+def script(name: str, monkeypatch):
+    """A script as a module."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    spec = importlib.util.spec_from_file_location(f"balance_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def measure(monkeypatch):
+    return script("measure", monkeypatch)
+
+
+def result(measure, job, **found) -> dict:
+    values = {"val_retrieval_level_0": 0.1, "val_retrieval_level_1": 0.2, "probe_dice": 0.5}
+    values |= {"val_restoration_error": 0.6, "val_global_comparison": -0.5}
+    values |= {"val_local_comparison": -0.1, "train_gradient_norm": 3.0}
+    values |= {"val_gradient_restoration": 1.0, "val_gradient_global_comparison": 3.0, **found}
+    return {**measure.asdict(job), "found": values}
+
+
+def write(folder: Path, results) -> None:
+    for each in results:
+        (folder / f"{each['name']}.json").write_text(json.dumps(each), encoding="utf-8")
+
+
+def test_draws_have_one_case_of_each_patient_out_of_those_that_are_left(monkeypatch):
+    splits = script("splits", monkeypatch)
+    training = [f"patient{n:03}_frame{f:02}" for n in range(20) for f in (1, 2)]
+    found = splits.splits_of(training, ["other"], 0.65)
+    assert len(found) == 5 + 8 and found[0] == found[4]
+    assert len(found[0]["train"]) == 26
+    for draw in found[5:]:
+        assert set(draw["train"]) <= set(found[0]["train"])
+        assert len({splits.patient_of(case) for case in draw["train"]}) == 5
+    assert found == splits.splits_of(training, ["other"], 0.65)
+
+
+def test_the_best_two_are_those_of_the_highest_ranks_of_probe_and_retrieval(measure, tmp_path):
+    good = {"w0.2_sgd0.03": 0.9, "w1_adamw0.001": 0.8}
+    results = [
+        result(measure, job, probe_dice=probe)
+        for job in measure.stage_1()
+        for probe in [good.get(job.name.split("_2d_")[1].removesuffix("_seed0"), 0.5)]
+    ]
+    write(tmp_path, results)
+    assert measure.choose(tmp_path) == ["w0.2_sgd0.03", "w1_adamw0.001"]
+    jobs = measure.stage_2(tmp_path)
+    assert len({job.name for job in jobs}) == len(jobs)
+    starts = {job.starts_from for job in jobs if job.starts_from}
+    assert starts == {job.name for job in jobs if "_long_" in job.name}
+    # Equal draws share label fold and seed.
+    for draw in range(8):
+        arms = [job for job in jobs if f"4_5cases_draw{draw}_" in job.name]
+        assert {(job.fold, job.trainer.rsplit("_", 1)[1]) for job in arms} == {
+            (5 + draw, f"seed{draw}")
+        }
+
+
+def test_the_table_has_a_row_per_training_and_the_part_of_the_gradient(
+    measure, monkeypatch, tmp_path
+):
+    table = script("table", monkeypatch)
+    write(tmp_path, [result(measure, job) for job in measure.stage_1()[:2]])
+    table.main(tmp_path, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+    assert len(rows) == 2
+    assert rows[0]["restorations' part of the gradient"] == "0.250"
+    assert rows[0]["retrieval / chance"] == "3.2"
+    assert (tmp_path / "balance.svg").is_file()
