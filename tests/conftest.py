@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-# Jobs in the background of a shell inherit an ignored SIGINT, which tests send.
+# Jobs in the background of a shell, and under nohup, inherit ignored signals, which tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

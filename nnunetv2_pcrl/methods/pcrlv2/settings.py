@@ -90,8 +90,9 @@ class PCRLv2Settings(PretrainingSettings):
     contrast: float = Field(
         0.0, ge=0, le=1, description="largest change of contrast about the mean; 0.4 in 2D"
     )
+    # Chosen by results/balance.
     restoration_weight: float = Field(
-        1.0, ge=0, le=100, description="of both restorations in the loss; 0 ablates them"
+        5.0, ge=0, le=100, description="of both restorations in the loss; 0 ablates them"
     )
     comparison_weight: float = Field(
         1.0, ge=0, le=100, description="of both comparisons in the loss; 0 ablates them"
