@@ -45,11 +45,12 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
     """Comparison against restoration: both are taught in the lower left corner."""
     figure, axes = plt.subplots(1, len(DATA), figsize=(9, 3.6), sharey=True, layout="constrained")
     for ax, name in zip(axes, DATA.values(), strict=True):
-        for row in (r for r in rows if r["data set"] == name):
+        for number, row in enumerate(r for r in rows if r["data set"] == name):
             x, y = float(row["restoration / variance"]), float(row["global comparison"])
             ax.plot(x, y, "o", color="#2a6fbb")
             label = f"{row['restoration weight']}, {row['optimiser']}"
-            ax.annotate(label, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
+            place = (4, -10 if number % 2 else 4)
+            ax.annotate(label, (x, y), xytext=place, textcoords="offset points", fontsize=7)
         ax.axvline(0.5, color="0.7", linewidth=0.8)
         ax.axhline(-0.4, color="0.7", linewidth=0.8)
         ax.set(title=name, xlabel="restoration error / variance", xlim=(0.3, 1.35), ylim=(-1, 0.05))
