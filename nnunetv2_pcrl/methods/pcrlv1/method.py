@@ -95,7 +95,8 @@ class PCRLv1(Method[PCRLv1Settings, PCRLv1Network, DrawnViews]):
         """The step's keys go into the queue, and the teacher follows the student."""
         network.queue.advance()
         momentum = self.teacher_momentum(progress)
-        move(network.teacher, network.backbone, momentum)
+        teacher, student = (n.get_submodule("encoder") for n in (network.teacher, network.backbone))
+        move(teacher, student, momentum)
         move(network.teacher_projection, network.projection, momentum)
 
     def schedules(self, progress: float) -> dict[str, float]:
