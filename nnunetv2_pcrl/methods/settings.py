@@ -80,7 +80,18 @@ class PretrainingSettings(Settings):
     )
 
 
-class PatchSettings(PretrainingSettings):
+class DeformationSettings(Settings):
+    """How far a view is turned and stretched; see `draw_deformation`."""
+
+    rotation_degrees: float = Field(
+        10.0, ge=0, le=180, description="largest rotation in either direction"
+    )
+    deformation_scale: float = Field(
+        0.1, ge=0, le=1, description="largest change of scale per axis"
+    )
+
+
+class PatchSettings(DeformationSettings, PretrainingSettings):
     """Of methods that see one patch of an image, in the size and by the optimiser of nnU-Net."""
 
     batch_size: int = Field(
@@ -90,12 +101,6 @@ class PatchSettings(PretrainingSettings):
     view_size: tuple[int, ...] = Field(
         description="the patch in voxels; by default the planned one, cut to a multiple of the "
         "total stride"
-    )
-    rotation_degrees: float = Field(
-        10.0, ge=0, le=180, description="largest rotation in either direction"
-    )
-    deformation_scale: float = Field(
-        0.1, ge=0, le=1, description="largest change of scale per axis"
     )
 
     def drawn_patch(
@@ -143,7 +148,7 @@ class DistortionSettings(Settings):
         return DistortionChances(**{name: getattr(self, name) for name in names})
 
 
-class PairSettings(PretrainingSettings):
+class PairSettings(DeformationSettings, PretrainingSettings):
     """Of methods that see two overlapping views of an image, each turned and changed."""
 
     view_size: tuple[int, ...] = Field(description="voxels of a view")
@@ -151,12 +156,6 @@ class PairSettings(PretrainingSettings):
         (1.0, 1.75), description="crop size over view size, lowest and highest"
     )
     min_iou: float = Field(0.3, ge=0, le=0.95, description="least IoU of the two boxes")
-    rotation_degrees: float = Field(
-        10.0, ge=0, le=180, description="largest rotation in either direction"
-    )
-    deformation_scale: float = Field(
-        0.1, ge=0, le=1, description="largest change of scale per axis"
-    )
     blur_sigma: float = Field(
         1.0, ge=0, le=100, description="largest Gaussian blur, in voxels of the view"
     )

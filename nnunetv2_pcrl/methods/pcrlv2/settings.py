@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nnunetv2_pcrl.methods.pcrlv2.network import HeadsName
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, nearest_multiple
-from nnunetv2_pcrl.methods.settings import PretrainingSettings
+from nnunetv2_pcrl.methods.settings import DeformationSettings, PretrainingSettings
 from nnunetv2_pcrl.views.corruption import CorruptionRanges
 
 Range = tuple[float, float]
@@ -16,7 +16,7 @@ Range = tuple[float, float]
 SMALL_COMPARISON_BATCH = 8
 
 
-class PCRLv2Settings(PretrainingSettings):
+class PCRLv2Settings(DeformationSettings, PretrainingSettings):
     """Everything that a PCRLv2 pretraining depends on besides the data and the plan.
 
     Sizes are in voxels per axis, in plan order (D,) H, W.
@@ -48,12 +48,6 @@ class PCRLv2Settings(PretrainingSettings):
         (0.5, 1.0), description="crop size over view size of a local view, lowest and highest"
     )
     min_iou: float = Field(0.3, ge=0, le=0.95, description="least IoU of the global boxes")
-    rotation_degrees: float = Field(
-        10.0, ge=0, le=180, description="largest rotation in either direction"
-    )
-    deformation_scale: float = Field(
-        0.1, ge=0, le=1, description="largest change of scale per axis"
-    )
     swapped_part: float = Field(
         0.2,
         ge=0,

@@ -1,12 +1,11 @@
 """AdamW with a faster linear layer, and rates that rise and then fall along a half cosine."""
 
-import math
-
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from nnunetv2_pcrl.tasks.encoder.network import Classifier
 from nnunetv2_pcrl.tasks.encoder.settings import EncoderSettings
+from nnunetv2_pcrl.training.schedule import rate_factor
 
 
 class WarmUpCosine(LRScheduler):
@@ -30,10 +29,7 @@ class WarmUpCosine(LRScheduler):
 
     def factor(self, epoch: int) -> float:
         """Part of the highest rate in an epoch, in [0, 1]."""
-        if epoch < self.warmup_epochs:
-            return (epoch + 1) / (self.warmup_epochs + 1)
-        part = (epoch - self.warmup_epochs) / (self.num_epochs - self.warmup_epochs)
-        return 0.5 * (1 + math.cos(math.pi * part))
+        return rate_factor(epoch, self.num_epochs, "cosine", self.warmup_epochs)
 
     def step(self, epoch: int | None = None) -> None:
         """Sets the rates of an epoch; without one (as torch calls it once) those of epoch 0."""
