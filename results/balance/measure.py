@@ -2,7 +2,8 @@
 
     python results/balance/measure.py STAGE -o FOLDER [--jobs N] [--device cuda] [--minutes M]
 
-STAGE is pretrain (stage 1), finetune (stage 2) or check (the defaults on four data sets). Every
+STAGE is pretrain (stage 1), check (the default, twice as long, on four data sets) or finetune
+(stage 2, which starts from the pretrainings of check and makes those that it lacks). Every
 finished training leaves FOLDER/<name>.json and is not repeated; an interrupted one is begun anew.
 nnU-Net's three folders are set, and the data sets are planned and preprocessed.
 """
@@ -17,9 +18,8 @@ import sys
 import time
 import traceback
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
@@ -27,17 +27,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from nnunetv2.paths import nnUNet_preprocessed
 from shrink_plans import shrink_plans
 
-NAMES = {4: "Dataset004_Hippocampus", 103: "Dataset103_ACDC"}
-# Base features, most features, longest side of the patch, batch of a segmentation.
-SIZES = {"2d": (8, 64, 64, 8)}
-BATCH = {"2d": 16}
+NAMES = {
+    4: "Dataset004_Hippocampus",
+    103: "Dataset103_ACDC",
+    105: "Dataset105_CXRLung2D",
+    901: "Dataset901_DemoCT",
+}
+TUNED_ON = (4, 103)
+CONFIGURATION = "2d"
+# Base features, most features, longest side of the patch.
+SIZE = (8, 64, 64)
+# Images of a segmentation's step and of a pretraining's.
+SEGMENTATION_BATCH, BATCH = 4, 16
 STEPS_PER_EPOCH, EPOCHS = 30, 10
 WEIGHTS = (5.0, 1.0, 0.2, 0.05)
 OPTIMIZERS = (("sgd", 1e-2), ("sgd", 3e-2), ("adamw", 1e-3))
-FINETUNE_EPOCHS = 10
-OLD = "w1_sgd0.01"
-# Label folds behind those of nnU-Net.
-FIRST_LABEL_FOLD = {4: 5, 103: 5}
+# Of PCRLv2: the default before this measurement, and the one that stage 1 chose.
+OLD, CHOSEN = "w1_sgd0.01", "w5_sgd0.01"
+FINETUNE_EPOCHS, NUM_DRAWS = 10, 8
+# The label folds stand behind those of nnU-Net.
+FIRST_LABEL_FOLD = 5
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,6 @@ class Job:
     Attributes:
         name: of its result.
         data: number of the data set.
-        configuration: of the plans.
         trainer: by name.
         fold: number.
         settings: sections of the plans file.
@@ -56,31 +64,29 @@ class Job:
 
     name: str
     data: int
-    configuration: str
     trainer: str
     fold: int
     settings: dict[str, Any] = field(default_factory=dict)
     starts_from: str = ""
 
 
-def pretraining(name: str, data: int, configuration: str, method: str, seed: int, **own) -> Job:
+def pretraining(name: str, data: int, method: str, num_epochs: int, **own: Any) -> Job:
     """A pretraining on the training cases of fold 0; `own` are settings of the method."""
     common = {
-        "num_epochs": EPOCHS,
+        "num_epochs": num_epochs,
         "num_iterations_per_epoch": STEPS_PER_EPOCH,
         "num_val_iterations_per_epoch": 4,
-        "batch_size": BATCH[configuration],
-        "views_at_a_time": BATCH[configuration],
-        "probe_every": EPOCHS,
+        "batch_size": BATCH,
+        "views_at_a_time": BATCH,
+        "probe_every": num_epochs,
         "pictures_every": 0,
         "gradients_every": 1,
     }
     section = {"PCRLv2": "pcrlv2", "MAE": "mae", "ModelsGenesis": "models_genesis"}[method]
     return Job(
-        f"{name}_seed{seed}",
+        f"{name}_seed0",
         data,
-        configuration,
-        f"{method}PretrainTrainer_seed{seed}",
+        f"{method}PretrainTrainer_seed0",
         0,
         {"pretraining": common, section: own},
     )
@@ -92,15 +98,19 @@ def stage_1() -> list[Job]:
         pretraining(
             f"{data}_2d_w{weight:g}_{optimizer}{rate:g}",
             data,
-            "2d",
             "PCRLv2",
-            0,
+            EPOCHS,
             restoration_weight=weight,
             optimizer=optimizer,
             initial_lr=rate,
         )
-        for data, weight, (optimizer, rate) in itertools.product(NAMES, WEIGHTS, OPTIMIZERS)
+        for data, weight, (optimizer, rate) in itertools.product(TUNED_ON, WEIGHTS, OPTIMIZERS)
     ]
+
+
+def check() -> list[Job]:
+    """The default on four data sets."""
+    return [long_pretraining(data, CHOSEN) for data in NAMES]
 
 
 def plans_of(job: Job) -> dict:
@@ -110,11 +120,10 @@ def plans_of(job: Job) -> dict:
     plans = {
         **plans,
         "continue_training": False,
-        "configurations": {job.configuration: plans["configurations"][job.configuration]},
+        "configurations": {CONFIGURATION: plans["configurations"][CONFIGURATION]},
     }
-    features, most, patch, batch = SIZES[job.configuration]
     settings = deepcopy(job.settings)
-    return shrink_plans(plans, f"Balance-{job.name}", features, most, patch, batch, settings)
+    return shrink_plans(plans, f"Balance-{job.name}", *SIZE, SEGMENTATION_BATCH, settings)
 
 
 def train(job: Job, folder: Path, device: str) -> dict[str, Any]:
@@ -129,12 +138,12 @@ def train(job: Job, folder: Path, device: str) -> dict[str, Any]:
     plans = plans_of(job)
     if job.starts_from:
         source = json.loads((folder / f"{job.starts_from}.json").read_text(encoding="utf-8"))
-        sections = plans["configurations"][job.configuration]["nnunetv2_pcrl"]
+        sections = plans["configurations"][CONFIGURATION]["nnunetv2_pcrl"]
         weights = Path(source["output_folder"]) / "pretrained_weights.pth"
         sections["finetune"]["weights"] = str(weights)
     trainer = getattr(trainers, job.trainer)(
         plans,
-        job.configuration,
+        CONFIGURATION,
         job.fold,
         json.loads(dataset.read_text(encoding="utf-8")),
         torch.device(device),
@@ -214,28 +223,6 @@ def run_all(jobs: list[Job], folder: Path, num_jobs: int, device: str, minutes: 
     print(f"{len(jobs) - len(left) - len(running)} of {len(jobs)} trainings are done", flush=True)
 
 
-def choose(folder: Path) -> list[str]:
-    """The two settings that go on to stage 2, by the rule of protocol.md."""
-    scores: dict[str, list[tuple[float, float]]] = {}
-    for path in folder.glob("*_2d_w*.json"):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        found = result["found"]
-        retrieval = max(v for key, v in found.items() if key.startswith("val_retrieval"))
-        name = result["name"].split("_2d_")[1].rsplit("_seed", 1)[0]
-        scores.setdefault(name, []).append((result["data"], found["probe_dice"], retrieval))
-    names = sorted(name for name, found in scores.items() if len({d for d, *_ in found}) == 2)
-    # Ranks within each data set and measure; the old default takes part as itself.
-    totals = dict.fromkeys(names, 0.0)
-    for data, measure in itertools.product((4, 103), (1, 2)):
-        values = {
-            n: fmean(f[measure] for f in scores[n] if f[0] == data) for n in names if n != OLD
-        }
-        for name, value in values.items():
-            totals[name] += sum(other < value for other in values.values())
-    totals.pop(OLD, None)
-    return sorted(totals, key=totals.__getitem__)[-2:][::-1]
-
-
 def own_settings(name: str) -> dict[str, Any]:
     """Settings of PCRLv2 that a name of the grid stands for."""
     weight, optimizer = name.split("_")
@@ -247,40 +234,31 @@ def own_settings(name: str) -> dict[str, Any]:
     }
 
 
-def stage_2(folder: Path) -> list[Job]:
-    """Fine-tunings of the old default, the two best, MAE and Models Genesis, and the twin."""
-    best = choose(folder)
-    print(f"the best two of stage 1: {best}", flush=True)
-    arms = {"old": OLD, **{f"best{n + 1}": name for n, name in enumerate(best)}}
-    jobs = []
-    for data in (4, 103):
-        for name in dict.fromkeys(arms.values()):
-            job = pretraining(f"{data}_long_{name}", data, "2d", "PCRLv2", 0, **own_settings(name))
-            jobs.append(longer(job))
-        for method in ("MAE", "ModelsGenesis"):
-            jobs.append(longer(pretraining(f"{data}_long_{method}", data, "2d", method, 0)))
-    for draw, data in itertools.product(range(8), (4, 103)):
+def long_pretraining(data: int, name: str) -> Job:
+    """Twice as long as in stage 1: `name` is a setting of PCRLv2 there, or another method."""
+    if name in ("MAE", "ModelsGenesis"):
+        return pretraining(f"{data}_long_{name}", data, name, 2 * EPOCHS)
+    return pretraining(f"{data}_long_{name}", data, "PCRLv2", 2 * EPOCHS, **own_settings(name))
+
+
+def stage_2() -> list[Job]:
+    """Fine-tunings of PCRLv2's old default and the chosen one, MAE, Models Genesis, and the twin.
+
+    What the question is about comes first.
+    """
+    jobs = [long_pretraining(*both) for both in itertools.product(TUNED_ON, (CHOSEN, OLD))]
+    for draw, data in itertools.product(range(NUM_DRAWS), TUNED_ON):
         jobs.append(finetuning(data, draw, "twin", "PCRLv2", ""))
-        for arm, name in arms.items():
-            jobs.append(finetuning(data, draw, arm, "PCRLv2", f"{data}_long_{name}_seed0"))
-        if draw < 4:
-            for method, transfer in itertools.product(
-                ("MAE", "ModelsGenesis"), ("encoder", "encoder_decoder")
-            ):
-                source = f"{data}_long_{method}_seed0"
-                arm = f"{method}_{transfer}"
-                jobs.append(finetuning(data, draw, arm, method, source, transfer=transfer))
-    # What the question is about first.
-    return sorted(
-        jobs, key=lambda j: ("long" not in j.name, "MAE" in j.name or "Genesis" in j.name)
-    )
-
-
-def longer(job: Job) -> Job:
-    """The same, three times as long."""
-    sections = {**job.settings, "pretraining": {**job.settings["pretraining"]}}
-    sections["pretraining"] |= {"num_epochs": 3 * EPOCHS, "probe_every": 3 * EPOCHS}
-    return replace(job, settings=sections)
+        for name in (CHOSEN, OLD):
+            jobs.append(finetuning(data, draw, name, "PCRLv2", f"{data}_long_{name}_seed0"))
+    companions = ("MAE", "ModelsGenesis")
+    jobs += [long_pretraining(*both) for both in itertools.product(TUNED_ON, companions)]
+    for draw, data, method, transfer in itertools.product(
+        range(NUM_DRAWS // 2), TUNED_ON, companions, ("encoder", "encoder_decoder")
+    ):
+        source, arm = f"{data}_long_{method}_seed0", f"{method}_{transfer}"
+        jobs.append(finetuning(data, draw, arm, method, source, transfer=transfer))
+    return jobs
 
 
 def finetuning(data: int, draw: int, arm: str, method: str, starts_from: str, **settings) -> Job:
@@ -289,15 +267,14 @@ def finetuning(data: int, draw: int, arm: str, method: str, starts_from: str, **
     return Job(
         f"{data}_5cases_draw{draw}_{arm}",
         data,
-        "2d",
         f"{method}FinetuneTrainer_{FINETUNE_EPOCHS}epochs{words}_seed{draw}",
-        FIRST_LABEL_FOLD[data] + draw,
+        FIRST_LABEL_FOLD + draw,
         {"finetune": settings},
         starts_from,
     )
 
 
-STAGES = {"pretrain": lambda folder: stage_1(), "finetune": stage_2}
+STAGES = {"pretrain": stage_1, "check": check, "finetune": stage_2}
 
 
 def main() -> None:
@@ -310,7 +287,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=math.inf, help="when to stop")
     args = parser.parse_args()
     os.environ |= {"nnUNet_n_proc_DA": "0"}
-    run_all(STAGES[args.stage](args.folder), args.folder, args.jobs, args.device, args.minutes)
+    run_all(STAGES[args.stage](), args.folder, args.jobs, args.device, args.minutes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The scripts of results/balance: splits, jobs, the rule that chooses, the table."""
+"""The scripts of results/balance: splits, jobs, the table."""
 
 import csv
 import importlib.util
@@ -51,19 +51,14 @@ def test_draws_have_one_case_of_each_patient_out_of_those_that_are_left(monkeypa
     assert found == splits.splits_of(training, ["other"], 0.65)
 
 
-def test_the_best_two_are_those_of_the_highest_ranks_of_probe_and_retrieval(measure, tmp_path):
-    good = {"w0.2_sgd0.03": 0.9, "w1_adamw0.001": 0.8}
-    results = [
-        result(measure, job, probe_dice=probe)
-        for job in measure.stage_1()
-        for probe in [good.get(job.name.split("_2d_")[1].removesuffix("_seed0"), 0.5)]
-    ]
-    write(tmp_path, results)
-    assert measure.choose(tmp_path) == ["w0.2_sgd0.03", "w1_adamw0.001"]
-    jobs = measure.stage_2(tmp_path)
+def test_stage_2_starts_from_long_pretrainings_and_pairs_its_arms_by_draw(measure):
+    jobs = measure.stage_2()
     assert len({job.name for job in jobs}) == len(jobs)
     starts = {job.starts_from for job in jobs if job.starts_from}
     assert starts == {job.name for job in jobs if "_long_" in job.name}
+    checked = {job.name: job for job in measure.check()}
+    assert len(checked) == 4
+    assert [checked[job.name] == job for job in jobs if job.name in checked] == [True, True]
     # Equal draws share label fold and seed.
     for draw in range(8):
         arms = [job for job in jobs if f"4_5cases_draw{draw}_" in job.name]
