@@ -80,6 +80,7 @@ METHOD_INTERFACE = (
     "image_contrast",
     "method",
     "objective",
+    "one_view_size",
     "patch_restoration",
     "plan_facts",
     "pretraining",

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.methods.method import About, Method, Variant
+from nnunetv2_pcrl.methods.method import About, Variant
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
-from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
-from nnunetv2_pcrl.methods.settings import PretrainingSettings
+from nnunetv2_pcrl.methods.one_view_size import OnEncoder
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
+from nnunetv2_pcrl.methods.settings import ViewSettings
 from nnunetv2_pcrl.monitoring import checks
 from nnunetv2_pcrl.monitoring.vocabulary import (
     Card,
@@ -38,7 +39,7 @@ from nnunetv2_pcrl.views.seeding import integer
 
 
 # 1. Settings: what a person may change, each with its bounds and a text.
-class RotationSettings(PretrainingSettings):
+class RotationSettings(ViewSettings):
     """Everything that a rotation pretraining depends on besides the data and the plan."""
 
     view_size: tuple[int, ...] = Field(
@@ -152,7 +153,7 @@ class RotationObjective(Objective[RotationNetwork]):
 
 
 # 5. The method: all of it together.
-class Rotation(Method[RotationSettings, RotationNetwork, DrawnView]):
+class Rotation(OnEncoder[RotationSettings, RotationNetwork, DrawnView]):
     """Guesses quarter turns. Source: Gidaris et al. 2018."""
 
     about = About(
@@ -177,22 +178,11 @@ class Rotation(Method[RotationSettings, RotationNetwork, DrawnView]):
 
     def __init__(self, settings: RotationSettings, facts: PlanFacts):
         super().__init__(settings, facts)
-        check_view_size("view_size", settings.view_size, facts)
         if settings.view_size[-1] != settings.view_size[-2]:
             raise ValueError(
                 f'"view_size" {list(settings.view_size)} cannot be turned by a quarter: make its '
                 f"last two axes equal"
             )
-
-    @property
-    def largest_view(self) -> int:
-        """Voxels of the view."""
-        return math.prod(self.settings.view_size)
-
-    @property
-    def num_levels(self) -> int:
-        """One per stage of the encoder."""
-        return len(self.facts.strides)
 
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:

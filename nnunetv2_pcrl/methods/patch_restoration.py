@@ -1,13 +1,12 @@
 """What methods share that restore one patch by the planned skip network."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from torch import nn
 
-from nnunetv2_pcrl.methods.method import Method
-from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
+from nnunetv2_pcrl.methods.one_view_size import OneViewSize
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.settings import PatchSettings, patch_defaults
 from nnunetv2_pcrl.monitoring.restoring import relative_error
 from nnunetv2_pcrl.networks.restoration import RestorationNetwork
@@ -17,19 +16,10 @@ P = TypeVar("P", bound=PatchSettings)
 D = TypeVar("D", bound=Drawn)
 
 
-class PatchRestoration(Method[P, RestorationNetwork, D]):
+class PatchRestoration(OneViewSize[P, RestorationNetwork, D]):
     """A patch of the planned size, and its restoration on the full resolution."""
 
     usual_optimizer = "nesterov"
-
-    def __init__(self, settings: P, facts: PlanFacts):
-        super().__init__(settings, facts)
-        check_view_size("view_size", settings.view_size, facts)
-
-    @property
-    def largest_view(self) -> int:
-        """Voxels of the patch."""
-        return math.prod(self.settings.view_size)
 
     @property
     def num_levels(self) -> int:

@@ -91,7 +91,13 @@ class DeformationSettings(Settings):
     )
 
 
-class PatchSettings(DeformationSettings, PretrainingSettings):
+class ViewSettings(PretrainingSettings):
+    """Of methods whose views all have one size."""
+
+    view_size: tuple[int, ...] = Field(description="voxels of a view")
+
+
+class PatchSettings(DeformationSettings, ViewSettings):
     """Of methods that see one patch of an image, in the size and by the optimiser of nnU-Net."""
 
     batch_size: int = Field(
@@ -148,10 +154,9 @@ class DistortionSettings(Settings):
         return DistortionChances(**{name: getattr(self, name) for name in names})
 
 
-class PairSettings(DeformationSettings, PretrainingSettings):
+class PairSettings(DeformationSettings, ViewSettings):
     """Of methods that see two overlapping views of an image, each turned and changed."""
 
-    view_size: tuple[int, ...] = Field(description="voxels of a view")
     view_scale: tuple[float, float] = Field(
         (1.0, 1.75), description="crop size over view size, lowest and highest"
     )

@@ -3,7 +3,6 @@
 The control of every contrastive claim: the planned encoder, a projector, one loss.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 
 from nnunetv2_pcrl.methods import image_contrast
 from nnunetv2_pcrl.methods.image_contrast import ContrastSettings
-from nnunetv2_pcrl.methods.method import ENCODER_PART, About, Method
+from nnunetv2_pcrl.methods.method import ENCODER_PART, About
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Pooled
-from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size, nearest_multiple
+from nnunetv2_pcrl.methods.one_view_size import OnEncoder
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts, nearest_multiple
 from nnunetv2_pcrl.monitoring.vocabulary import Column, Pictures, Shown
 from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
@@ -142,7 +142,7 @@ class SimCLREvaluation(SimCLRObjective):
         )
 
 
-class SimCLR(Method[SimCLRSettings, SimCLRNetwork, DrawnPair]):
+class SimCLR(OnEncoder[SimCLRSettings, SimCLRNetwork, DrawnPair]):
     """Contrast of images on the planned encoder.
 
     Source: Chen et al. 2020 (SimCLR).
@@ -166,24 +166,10 @@ class SimCLR(Method[SimCLRSettings, SimCLRNetwork, DrawnPair]):
     Settings = SimCLRSettings
     usual_optimizer = "adamw"
 
-    def __init__(self, settings: SimCLRSettings, facts: PlanFacts):
-        super().__init__(settings, facts)
-        check_view_size("view_size", settings.view_size, facts)
-
-    @property
-    def largest_view(self) -> int:
-        """Voxels of a view."""
-        return math.prod(self.settings.view_size)
-
     @property
     def work_per_image(self) -> float:
         """Both views pass the encoder, once without gradient and once with it."""
         return 4 / 3 * ENCODER_PART * 2 * self.largest_view
-
-    @property
-    def num_levels(self) -> int:
-        """One per encoder stage."""
-        return len(self.facts.strides)
 
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -10,6 +11,25 @@ from nnunetv2_pcrl.methods.objective import Batch, Objective
 from nnunetv2_pcrl.training.gradient_cache import Precision, accumulate_gradients
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.micro_batch import MicroBatch
+
+# Of each process: it is a look, and shall cost little.
+NUM_IMAGES = 8
+
+
+def norms_of_a_few(
+    network: nn.Module,
+    batch: Batch,
+    objective: Objective,
+    micro_batch: MicroBatch | None,
+    precision: Precision,
+    joint: JointBatch,
+) -> dict[str, float]:
+    """As `gradient_norms`, of the first images of every process, as many in each."""
+    num_images = min(NUM_IMAGES, *joint.counts)
+    some = {name: values[:, :num_images] for name, values in batch.items()}
+    few = replace(joint, num_images=num_images * joint.num_ranks)
+    with torch.enable_grad():
+        return gradient_norms(network, some, objective, micro_batch, precision, few)
 
 
 def gradient_norms(

@@ -34,8 +34,7 @@ from nnunetv2_pcrl.training.gradient_cache import (
     evaluate,
     weighted,
 )
-from nnunetv2_pcrl.training.gradient_norms import gradient_norms
-from nnunetv2_pcrl.training.joint_batch import JointBatch
+from nnunetv2_pcrl.training.gradient_norms import norms_of_a_few
 from nnunetv2_pcrl.training.learner import StepLoss
 from nnunetv2_pcrl.training.micro_batch import MicroBatch, couples_images
 from nnunetv2_pcrl.training.monitored_run import monitored_run
@@ -46,9 +45,6 @@ from nnunetv2_pcrl.training.update import means
 from nnunetv2_pcrl.views.channels import Channels, measure_channels
 from nnunetv2_pcrl.views.drawn import Recipe
 from nnunetv2_pcrl.views.seeding import seeded_generator
-
-# Of each process, for the gradient norms of terms.
-IMAGES_OF_GRADIENTS = 8
 
 
 class PretrainTrainer(SSLTrainer):
@@ -214,22 +210,17 @@ class PretrainTrainer(SSLTrainer):
         return numbers
 
     def _gradient_norms(self, views: Mapping[str, Tensor]) -> dict[str, float]:
-        """Of a training step's terms, on a few images: it is a look, and shall cost little."""
+        """Of a training step's terms, on a few images."""
         generator = seeded_generator(self.settings.seed, 3, 0)
-        # As many in every process.
-        num_ranks = self.joint_batch.num_ranks
-        num_images = min(IMAGES_OF_GRADIENTS, self.settings.batch_size // num_ranks)
-        some = {name: values[:, :num_images] for name, values in views.items()}
         scale = 1.0 if self.grad_scaler is None else self.grad_scaler.get_scale()
-        with torch.enable_grad():
-            norms = gradient_norms(
-                self.network,
-                some,
-                self.method.objective(self.network, self.progress, generator),
-                self._micro_batch,
-                Precision(self.autocast, scale),
-                JointBatch.of_this_process(num_images * num_ranks),
-            )
+        norms = norms_of_a_few(
+            self.network,
+            views,
+            self.method.objective(self.network, self.progress, generator),
+            self._micro_batch,
+            Precision(self.autocast, scale),
+            self.joint_batch,
+        )
         return {gradient_name(term): norm for term, norm in norms.items()}
 
     def _step_loss(self, numbers: Mapping[str, Tensor], weights: Mapping[str, float]) -> StepLoss:

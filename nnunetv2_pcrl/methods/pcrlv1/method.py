@@ -7,19 +7,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.methods.method import Method
+from nnunetv2_pcrl.methods.one_view_size import OnEncoder
 from nnunetv2_pcrl.methods.pcrlv1 import showing
 from nnunetv2_pcrl.methods.pcrlv1.about import ABOUT
 from nnunetv2_pcrl.methods.pcrlv1.network import PCRLv1Network
 from nnunetv2_pcrl.methods.pcrlv1.objective import PCRLv1Evaluation, PCRLv1Objective
 from nnunetv2_pcrl.methods.pcrlv1.settings import PCRLv1Settings, defaults
 from nnunetv2_pcrl.methods.pcrlv1.views import QUARTER_TURNS, DrawnViews, PCRLv1Recipe
-from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
 from nnunetv2_pcrl.networks.momentum import move, rising_momentum
 
 
-class PCRLv1(Method[PCRLv1Settings, PCRLv1Network, DrawnViews]):
+class PCRLv1(OnEncoder[PCRLv1Settings, PCRLv1Network, DrawnViews]):
     """Contrast and restoration with a teacher, on the planned skip network.
 
     Source: Zhou et al. 2021 (PCRLv1).
@@ -34,25 +34,11 @@ class PCRLv1(Method[PCRLv1Settings, PCRLv1Network, DrawnViews]):
         "the contrast": ("contrast",),
     }
 
-    def __init__(self, settings: PCRLv1Settings, facts: PlanFacts):
-        super().__init__(settings, facts)
-        check_view_size("view_size", settings.view_size, facts)
-
-    @property
-    def largest_view(self) -> int:
-        """Voxels of a view."""
-        return math.prod(self.settings.view_size)
-
     @property
     def work_per_image(self) -> float:
         """The student restores twice; it and the teacher see each view without gradient too."""
         # With gradient an encoder and two decoders; without it three encoders, which count as one.
         return 2 * self.largest_view
-
-    @property
-    def num_levels(self) -> int:
-        """One per encoder stage."""
-        return len(self.facts.strides)
 
     @property
     def is_square(self) -> bool:

@@ -75,7 +75,11 @@ class PCRLv2Objective(Objective[PCRLv2Network]):
         self, network: PCRLv2Network, name: str, pyramid: list[Tensor], batch: Batch
     ) -> Numbers:
         """R_full and R_k, and the mean variance of the targets."""
-        target = in_units(batch["target"][0], network.restoration.stds)
+        return self._restored(
+            network, pyramid, in_units(batch["target"][0], network.restoration.stds)
+        )
+
+    def _restored(self, network: PCRLv2Network, pyramid: list[Tensor], target: Tensor) -> Numbers:
         shared = self.levels.shared
         full = network.restoration(pyramid[-1])
         drawn = network.level_restorations[shared](pyramid[shared])
@@ -127,9 +131,9 @@ class PCRLv2Evaluation(PCRLv2Objective):
         self, network: PCRLv2Network, name: str, pyramid: list[Tensor], batch: Batch
     ) -> Numbers:
         """Besides the terms, the squared errors of all restorations."""
-        numbers = super().of_views(network, name, pyramid, batch)
-        numbers["restoration_error"] = numbers["restoration"]
         target = in_units(batch["target"][0], network.restoration.stds)
+        numbers = self._restored(network, pyramid, target)
+        numbers["restoration_error"] = numbers["restoration"]
         heads = zip(network.level_restorations, pyramid, strict=True)
         for level, (head, features) in enumerate(heads):
             error = restoration_error(head(features), target)

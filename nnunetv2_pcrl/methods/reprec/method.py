@@ -1,6 +1,5 @@
 """RepRec-style pretraining: images are told apart first, then masked representations recovered."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from nnunetv2_pcrl.methods import image_contrast
-from nnunetv2_pcrl.methods.method import ENCODER_PART, Method
-from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
+from nnunetv2_pcrl.methods.method import ENCODER_PART
+from nnunetv2_pcrl.methods.one_view_size import OnEncoder
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.reprec import showing
 from nnunetv2_pcrl.methods.reprec.about import ABOUT
 from nnunetv2_pcrl.methods.reprec.network import RepRecNetwork
@@ -20,7 +20,7 @@ from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
 from nnunetv2_pcrl.networks.momentum import move, rising_momentum
 
 
-class RepRec(Method[RepRecSettings, RepRecNetwork, DrawnViews]):
+class RepRec(OnEncoder[RepRecSettings, RepRecNetwork, DrawnViews]):
     """Contrast on the planned encoder, then recovery of hidden tokens of its bottleneck.
 
     The two parts follow one another within one training, so that the second begins with the
@@ -34,24 +34,10 @@ class RepRec(Method[RepRecSettings, RepRecNetwork, DrawnViews]):
     Settings = RepRecSettings
     usual_optimizer = "adamw"
 
-    def __init__(self, settings: RepRecSettings, facts: PlanFacts):
-        super().__init__(settings, facts)
-        check_view_size("view_size", settings.view_size, facts)
-
-    @property
-    def largest_view(self) -> int:
-        """Voxels of a view."""
-        return math.prod(self.settings.view_size)
-
     @property
     def work_per_image(self) -> float:
         """Two views pass the encoder with gradient, and once more without it."""
         return 4 / 3 * ENCODER_PART * 2 * self.largest_view
-
-    @property
-    def num_levels(self) -> int:
-        """One per encoder stage."""
-        return len(self.facts.strides)
 
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:

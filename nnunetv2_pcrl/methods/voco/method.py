@@ -1,14 +1,14 @@
 """VoCo: crops are placed in their volume, by contrast with a grid of base crops."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.methods.method import ENCODER_PART, Method, Variant
-from nnunetv2_pcrl.methods.plan_facts import PlanFacts, check_view_size
+from nnunetv2_pcrl.methods.method import ENCODER_PART, Variant
+from nnunetv2_pcrl.methods.one_view_size import OnEncoder
+from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.voco import showing
 from nnunetv2_pcrl.methods.voco.about import ABOUT
 from nnunetv2_pcrl.methods.voco.network import VoCoNetwork
@@ -23,7 +23,7 @@ from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
 from nnunetv2_pcrl.views.seeding import integer
 
 
-class VoCo(Method[VoCoSettings, VoCoNetwork, DrawnCrops]):
+class VoCo(OnEncoder[VoCoSettings, VoCoNetwork, DrawnCrops]):
     """Geometric context of crops, on the planned encoder.
 
     Source: Wu et al. 2024 and 2025 (VoCo).
@@ -42,7 +42,6 @@ class VoCo(Method[VoCoSettings, VoCoNetwork, DrawnCrops]):
 
     def __init__(self, settings: VoCoSettings, facts: PlanFacts):
         super().__init__(settings, facts)
-        check_view_size("view_size", settings.view_size, facts)
         for name in ("grid", "cell_size"):
             value = getattr(settings, name)
             if len(value) != facts.num_axes:
@@ -51,20 +50,10 @@ class VoCo(Method[VoCoSettings, VoCoNetwork, DrawnCrops]):
                 )
 
     @property
-    def largest_view(self) -> int:
-        """Voxels of a crop, resized."""
-        return math.prod(self.settings.view_size)
-
-    @property
     def work_per_image(self) -> float:
         """All crops pass the encoder, once without gradient and once with it."""
         crops = self.settings.num_bases + self.settings.num_queries
         return 4 / 3 * ENCODER_PART * crops * self.largest_view
-
-    @property
-    def num_levels(self) -> int:
-        """One per encoder stage."""
-        return len(self.facts.strides)
 
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:

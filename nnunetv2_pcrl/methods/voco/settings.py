@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, nearest_multiple
-from nnunetv2_pcrl.methods.settings import PretrainingSettings
+from nnunetv2_pcrl.methods.settings import ViewSettings
 from nnunetv2_pcrl.views.corruption import CorruptionRanges
 
 # The two published forms of the method, see `objective.py`.
@@ -15,7 +15,7 @@ Form = Literal["tpami", "cvpr"]
 CELLS_IN_PLANE = 3
 
 
-class VoCoSettings(PretrainingSettings):
+class VoCoSettings(ViewSettings):
     """Everything that a VoCo pretraining depends on besides the data and the plan.
 
     Sizes are in voxels per axis, in plan order (D,) H, W.

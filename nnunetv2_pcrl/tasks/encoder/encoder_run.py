@@ -1,7 +1,7 @@
 """How a run of the encoder is built: settings, network, optimiser, and how it goes on later."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -24,14 +24,14 @@ from nnunetv2_pcrl.tasks.encoder.schedule import WarmUpCosine, adamw, take_rates
 from nnunetv2_pcrl.tasks.encoder.settings import EncoderSettings
 from nnunetv2_pcrl.tasks.encoder.task import Task
 from nnunetv2_pcrl.tasks.start import unwrapped
+from nnunetv2_pcrl.tasks.started_run import StartedRun
 from nnunetv2_pcrl.tasks.variant_words import settings_of_words
 from nnunetv2_pcrl.training.checkpoints import changes_of, check_can_go_on, read_checkpoint
 from nnunetv2_pcrl.training.joint_batch import JointBatch
-from nnunetv2_pcrl.training.long_run import LongRun
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 
-class EncoderRun(LongRun, ABC):
+class EncoderRun(StartedRun):
     """The planned encoder with a linear layer in nnU-Net's trainer, before it learns anything.
 
     Attributes:
@@ -71,7 +71,6 @@ class EncoderRun(LongRun, ABC):
         self.save_every = 5
         batch_size = self.settings.images_per_step(self.configuration_manager)
         self.joint_batch = JointBatch.of_this_process(batch_size)
-        self._resumed = False
         self._weights_name = "checkpoint_final.pth"
         self._fill_log(0)
 

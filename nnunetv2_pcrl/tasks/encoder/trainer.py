@@ -33,7 +33,6 @@ from nnunetv2_pcrl.tasks.encoder.streams import InputStreams
 from nnunetv2_pcrl.tasks.start import Start, forget_report, start_from_weights, unwrapped
 from nnunetv2_pcrl.training.update import means, update
 from nnunetv2_pcrl.views.seeding import seeded_generator
-from nnunetv2_pcrl.weights.atomic import remove_leftovers
 
 # Enough for the mean and spread of a feature.
 NUM_MEASURED_IMAGES = 256
@@ -136,13 +135,7 @@ class EncoderTrainer(EncoderRun):
     # Training
 
     def on_train_start(self):
-        """Loads pretrained weights and lets the linear layer begin with the prevalences."""
-        if self.local_rank == 0:
-            remove_leftovers(self.output_folder)
-        if not self.was_initialized:
-            self.initialize()
-        if not self._resumed:
-            self._start_from_pretrained_weights()
+        """As the base; lets the linear layer begin with the prevalences."""
         super().on_train_start()
         if not self._resumed:
             self._prepare_linear_layer()

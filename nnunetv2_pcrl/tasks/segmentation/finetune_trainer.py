@@ -33,14 +33,14 @@ from nnunetv2_pcrl.tasks.segmentation.validation_pictures import (
     draw_validation_cases,
 )
 from nnunetv2_pcrl.tasks.start import Start, forget_report, start_from_weights, unwrapped
+from nnunetv2_pcrl.tasks.started_run import StartedRun
 from nnunetv2_pcrl.tasks.variant_words import settings_of_words
 from nnunetv2_pcrl.training.checkpoints import check_can_go_on, read_checkpoint
-from nnunetv2_pcrl.training.long_run import LongRun
-from nnunetv2_pcrl.weights.atomic import remove_leftovers, replaced_atomically
+from nnunetv2_pcrl.weights.atomic import replaced_atomically
 from nnunetv2_pcrl.weights.fresh import fixed_seed
 
 
-class FinetuneTrainer(LongRun):
+class FinetuneTrainer(StartedRun):
     """Differs from nnUNetTrainer in the weights it starts from, and in nothing else by default.
 
     `-tr nnUNetTrainer` with the same plans is its from-scratch twin, and so is the variant
@@ -67,7 +67,6 @@ class FinetuneTrainer(LongRun):
             self.num_epochs = self.variant_epochs
         if self.finetune_settings.peak_lr is not None:
             self.initial_lr = self.finetune_settings.peak_lr
-        self._resumed = False
         self._stem_at_initialisation: Tensor | None = None
 
     @classmethod
@@ -156,13 +155,7 @@ class FinetuneTrainer(LongRun):
         self._resumed = True
 
     def on_train_start(self):
-        """Loads the pretrained weights into a fresh network, then starts as nnU-Net does."""
-        if self.local_rank == 0:
-            remove_leftovers(self.output_folder)
-        if not self.was_initialized:
-            self.initialize()
-        if not self._resumed:
-            self._start_from_pretrained_weights()
+        """As the base; prepares the curves."""
         super().on_train_start()
         self.progress = FinetuneProgress(self)
 
