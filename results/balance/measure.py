@@ -36,7 +36,7 @@ NAMES = {
 TUNED_ON = (4, 103)
 CONFIGURATION = "2d"
 # Base features, most features, longest side of the patch.
-SIZE = (8, 64, 64)
+SIZE = (8, 64, 48)
 # Images of a segmentation's step and of a pretraining's.
 SEGMENTATION_BATCH, BATCH = 4, 16
 STEPS_PER_EPOCH, EPOCHS = 30, 10
