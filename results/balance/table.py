@@ -1,4 +1,4 @@
-"""Makes table.csv and balance.svg of what `measure.py pretrain` left in a folder.
+"""Makes table.csv, check.csv and balance.svg of the pretrainings of `measure.py` in a folder.
 
 python results/balance/table.py FOLDER
 """
@@ -14,7 +14,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 HERE = Path(__file__).resolve().parent
-DATA = {4: "Hippocampus", 103: "ACDC"}
+DATA = {4: "Hippocampus", 103: "ACDC", 105: "chest films", 901: "generated CT"}
+TUNED_ON = ("Hippocampus", "ACDC")
 COLUMNS = {
     "restoration / variance": "val_restoration_error",
     "global comparison": "val_global_comparison",
@@ -43,8 +44,10 @@ def row_of(result: dict) -> dict[str, str]:
 
 def draw(rows: list[dict[str, str]], path: Path) -> None:
     """Comparison against restoration: both are taught in the lower left corner."""
-    figure, axes = plt.subplots(1, len(DATA), figsize=(9, 3.6), sharey=True, layout="constrained")
-    for ax, name in zip(axes, DATA.values(), strict=True):
+    figure, axes = plt.subplots(
+        1, len(TUNED_ON), figsize=(9, 3.6), sharey=True, layout="constrained"
+    )
+    for ax, name in zip(axes, TUNED_ON, strict=True):
         for number, row in enumerate(r for r in rows if r["data set"] == name):
             x, y = float(row["restoration / variance"]), float(row["global comparison"])
             ax.plot(x, y, "o", color="#2a6fbb")
@@ -59,15 +62,23 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
     plt.close(figure)
 
 
-def main(folder: Path, target: Path = HERE) -> None:
-    """Reads a folder of results and writes both files."""
-    results = [json.loads(p.read_text(encoding="utf-8")) for p in folder.glob("*_2d_w*.json")]
+def write_table(pattern: str, folder: Path, path: Path) -> list[dict[str, str]]:
+    """Writes a table of the pretrainings by PCRLv2 whose names fit; none without any."""
+    results = [json.loads(p.read_text(encoding="utf-8")) for p in folder.glob(pattern)]
     rows = sorted((row_of(result) for result in results), key=lambda row: [*row.values()][:3])
-    with open(target / "table.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*rows[0]])
-        writer.writeheader()
-        writer.writerows(rows)
-    draw(rows, target / "balance.svg")
+    if rows:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    return rows
+
+
+def main(folder: Path, target: Path = HERE) -> None:
+    """Reads a folder of results and writes the files of those that are there."""
+    write_table("*_long_w*.json", folder, target / "check.csv")
+    if rows := write_table("*_2d_w*.json", folder, target / "table.csv"):
+        draw(rows, target / "balance.svg")
 
 
 if __name__ == "__main__":

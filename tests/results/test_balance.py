@@ -71,10 +71,35 @@ def test_the_table_has_a_row_per_training_and_the_part_of_the_gradient(
     measure, monkeypatch, tmp_path
 ):
     table = script("table", monkeypatch)
-    write(tmp_path, [result(measure, job) for job in measure.stage_1()[:2]])
+    write(tmp_path, [result(measure, job) for job in [*measure.stage_1()[:2], *measure.check()]])
     table.main(tmp_path, tmp_path)
     rows = list(csv.DictReader((tmp_path / "table.csv").open()))
     assert len(rows) == 2
     assert rows[0]["restorations' part of the gradient"] == "0.250"
     assert rows[0]["retrieval / chance"] == "3.2"
     assert (tmp_path / "balance.svg").is_file()
+    assert [row["data set"] for row in csv.DictReader((tmp_path / "check.csv").open())] == [
+        "ACDC",
+        "Hippocampus",
+        "chest films",
+        "generated CT",
+    ]
+
+
+def test_dice_is_paired_by_draw_and_a_missing_draw_is_left_out(measure, monkeypatch, tmp_path):
+    dice = script("dice", monkeypatch)
+    value = {"twin": 0.5, measure.CHOSEN: 0.6, measure.OLD: 0.55, "MAE_encoder": 0.4}
+    jobs = [job for job in measure.stage_2() if "_5cases_" in job.name and job.data == 4]
+    found = []
+    for job in jobs:
+        draw, arm = job.name.split("_draw")[1].split("_", 1)
+        if arm in value and (draw, arm) != ("3", "twin"):
+            found.append(result(measure, job, dice=value[arm] + 0.01 * int(draw)))
+    write(tmp_path, found)
+    dice.main(tmp_path, tmp_path)
+    rows = [line.split(" | ") for line in (tmp_path / "dice.md").read_text().splitlines()]
+    assert ["7", "0.635", "+0.1000", "+0.1000 to +0.1000", "7 of 7 |"] in [row[3:] for row in rows]
+    assert ["3", "0.415", "-0.1000", "-0.1000 to -0.1000", "0 of 3 |"] in [row[3:] for row in rows]
+    assert ["8", "0.635", "+0.0500", "+0.0500 to +0.0500", "8 of 8 |"] in [row[3:] for row in rows]
+    assert (tmp_path / "dice.svg").is_file()
+    assert len((tmp_path / "dice.csv").read_text().splitlines()) == 1 + 7 + 8 + 8 + 4
