@@ -1,0 +1,46 @@
+"""Runs scripts of a results page from a copy of the page, made smaller by changing their text."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def smaller_copy(page: str, target: Path, changes: Mapping[str, Mapping[str, str]]) -> Path:
+    """A folder with the page's files below results/, and the scripts that they call.
+
+    Args:
+        page: name of the folder in results/.
+        target: where to copy to.
+        changes: by file of the page, what is replaced by what; all of it stands there.
+    """
+    folder = target / "results" / page
+    shutil.copytree(ROOT / "results" / page, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (target / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "shrink_plans.py", target / "scripts")
+    for name, replaced in changes.items():
+        text = (folder / name).read_text(encoding="utf-8")
+        for old, new in replaced.items():
+            assert old in text, f"{name}: {old}"
+            text = text.replace(old, new)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def run(command: list[str], programs: Path | None = None) -> str:
+    """Runs bash on a script, with this Python's programs, some replaced; what it said."""
+    path = [str(programs)] if programs else []
+    path += [str(Path(sys.executable).parent), os.environ["PATH"]]
+    done = subprocess.run(
+        ["bash", *command],
+        env={**os.environ, "PATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
