@@ -20,8 +20,8 @@ from nnunetv2_pcrl.datasets.raw import (
     read_json,
     write_json,
 )
-from nnunetv2_pcrl.preparation.environment import nnunet_folders_at
 from nnunetv2_pcrl.preparation.msd_task import ENDING, PARTS, images_of
+from nnunetv2_pcrl.settings.environment import environment_with
 
 MAKER = "nnUNetv2_pcrl_convert_msd"
 _TASK = re.compile(r"Task(\d+)_([A-Za-z0-9]+)")
@@ -67,7 +67,7 @@ def convert_task(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        with nnunet_folders_at({"nnUNet_raw": partial}):
+        with environment_with({"nnUNet_raw": str(partial)}):
             convert_msd_dataset(str(source), number, num_processes)
         converted = partial / target.name / DATASET_JSON
         write_json(converted, {MADE_BY: MAKER, **read_json(converted)})

@@ -18,11 +18,12 @@ import nnunetv2
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import (
     ExperimentPlanner,
 )
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 
-from nnunetv2_pcrl.preparation.environment import nnunet_folders_at
 from nnunetv2_pcrl.preparation.target_normalization import target_intensities, target_schemes
+from nnunetv2_pcrl.settings.environment import WORKERS_VARIABLE, environment_with
 from nnunetv2_pcrl.weights.planned_for import PLANNED_FOR, planned_for
 
 
@@ -207,5 +208,8 @@ def _scratch(
         raw, preprocessed = (folder / dataset_name for folder in folders.values())
         (raw / "dataset.json").write_text(json.dumps(dataset_json))
         (preprocessed / "dataset_fingerprint.json").write_text(json.dumps(fingerprint))
-        with nnunet_folders_at(folders):
+        # nnU-Net's planner counts with as many threads as it allows workers, which may be none.
+        threads = max(1, get_allowed_n_proc_DA())
+        variables = {**folders, WORKERS_VARIABLE: threads}
+        with environment_with({name: str(value) for name, value in variables.items()}):
             yield

@@ -39,6 +39,7 @@ def test_trainers_are_found_from_the_wheel_that_the_source_distribution_gives(tm
     assert str(target) in done.stdout
     for name in ("PCRLv2PretrainTrainer", "PCRLv2FinetuneTrainer", "PCRLv2PretrainTrainer_7epochs"):
         assert f"found {name}" in done.stdout
-    assert (target / "nnunetv2_pcrl" / "py.typed").is_file()
+    for name in ("py.typed", "experiments/Snakefile", "experiments/slurm.yaml"):
+        assert (target / "nnunetv2_pcrl" / name).is_file()
     commands = {path.name for path in (target / "bin").iterdir()}
     assert set(package_commands()) <= commands

@@ -9,6 +9,7 @@ from nnunetv2_pcrl.preparation.unlabelled_plans import (
     plan,
     plan_after,
 )
+from nnunetv2_pcrl.settings.environment import WORKERS_VARIABLE
 
 DATASET = "Dataset007_Bare"
 
@@ -139,3 +140,11 @@ def test_images_that_take_the_normalisation_of_their_target_are_not_warned_of():
     assert made["foreground_intensity_properties_per_channel"]["0"]["mean"] == 40.0
     target = target_plans()["configurations"]["3d_fullres"]
     assert set(values["normalization_schemes"]) == set(target["normalization_schemes"])
+
+
+def test_planning_does_not_mind_that_trainings_have_no_workers(monkeypatch):
+    monkeypatch.setenv(WORKERS_VARIABLE, "0")
+    images = (dataset_json("CT"), fingerprint(), "SimpleITKIO")
+    planned = plan("ExperimentPlanner", DATASET, *images, "nnUNetPlans_unlabelled")
+    assert planned["configurations"]["2d"]["patch_size"]
+    assert os.environ[WORKERS_VARIABLE] == "0"

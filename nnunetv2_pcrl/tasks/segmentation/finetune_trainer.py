@@ -12,6 +12,7 @@ from torch import Tensor
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.pretraining import Pretraining
 from nnunetv2_pcrl.monitoring.guard import Guard
+from nnunetv2_pcrl.settings.environment import WORKERS_VARIABLE, environment_with
 from nnunetv2_pcrl.tasks.segmentation.finetune_progress import FinetuneProgress
 from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
     FinetuneLRScheduler,
@@ -19,7 +20,6 @@ from nnunetv2_pcrl.tasks.segmentation.finetune_schedule import (
     parameter_groups,
 )
 from nnunetv2_pcrl.tasks.segmentation.seeded_batches import (
-    no_workers,
     seed_of,
     seeded_augmenter,
 )
@@ -114,7 +114,8 @@ class FinetuneTrainer(StartedRun):
         if seed is None:
             return super().get_dataloaders()
         num_workers = get_allowed_n_proc_DA()
-        with no_workers():
+        # Without processes.
+        with environment_with({WORKERS_VARIABLE: "0"}):
             loaders = [augmenter.data_loader for augmenter in super().get_dataloaders()]
         steps = (self.num_iterations_per_epoch, self.num_val_iterations_per_epoch)
         workers = (num_workers, (num_workers + 1) // 2)

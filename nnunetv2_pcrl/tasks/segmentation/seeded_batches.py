@@ -5,7 +5,6 @@ they are ready. Here every batch has a number, which together with the seed deci
 drawn for it: cases, places and augmentation.
 """
 
-import os
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +15,6 @@ import torch
 from batchgenerators.dataloading.data_loader import SlimDataLoaderBase
 from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
-
-_WORKERS_VARIABLE = "nnUNet_n_proc_DA"
 
 
 class NumberedBatches:
@@ -84,20 +81,6 @@ def seeded_augmenter(
 def seed_of(*numbers: int) -> int:
     """One seed from several numbers, another one for others."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
-
-
-@contextmanager
-def no_workers() -> Iterator[None]:
-    """Has nnU-Net make loaders without processes, for a while."""
-    before = os.environ.get(_WORKERS_VARIABLE)
-    os.environ[_WORKERS_VARIABLE] = "0"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_WORKERS_VARIABLE]
-        else:
-            os.environ[_WORKERS_VARIABLE] = before
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import torch
 from batchgenerators.dataloading.data_loader import SlimDataLoaderBase
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
-from nnunetv2_pcrl.tasks.segmentation.seeded_batches import no_workers, seed_of, seeded_augmenter
+from nnunetv2_pcrl.settings.environment import WORKERS_VARIABLE, environment_with
+from nnunetv2_pcrl.tasks.segmentation.seeded_batches import seed_of, seeded_augmenter
 from nnunetv2_pcrl.trainers import trainer_named as variant
 
 pytestmark = [
@@ -80,7 +81,7 @@ def test_the_number_of_workers_is_set_back(monkeypatch, before):
     monkeypatch.delenv(variable, raising=False)
     if before:
         monkeypatch.setenv(variable, before)
-    with no_workers():
+    with environment_with({WORKERS_VARIABLE: "0"}):
         assert os.environ[variable] == "0"
     assert os.environ.get(variable) == before
 

@@ -1,16 +1,18 @@
-"""Points nnU-Net's folders elsewhere for a while."""
+"""Environment variables, which nnU-Net reads whenever it needs them, for a while."""
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+
+# How many workers nnU-Net's trainings have, and how many threads its planning.
+WORKERS_VARIABLE = "nnUNet_n_proc_DA"
 
 
 @contextmanager
-def nnunet_folders_at(folders: Mapping[str, Path]) -> Iterator[None]:
+def environment_with(variables: Mapping[str, str]) -> Iterator[None]:
     """Sets environment variables such as nnUNet_raw, and sets them back at the end."""
-    before = {name: os.environ.get(name) for name in folders}
-    os.environ.update({name: str(folder) for name, folder in folders.items()})
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
