@@ -83,6 +83,7 @@ METHOD_INTERFACE = (
     "one_view_size",
     "patch_restoration",
     "plan_facts",
+    "recipe",
     "pretraining",
     "optimizers",
     "registry",

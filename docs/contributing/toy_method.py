@@ -14,6 +14,7 @@ from nnunetv2_pcrl.methods.method import About, Variant
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
 from nnunetv2_pcrl.methods.one_view_size import OnEncoder
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
+from nnunetv2_pcrl.methods.recipe import SettingsRecipe
 from nnunetv2_pcrl.methods.settings import ViewSettings
 from nnunetv2_pcrl.monitoring import checks
 from nnunetv2_pcrl.monitoring.vocabulary import (
@@ -93,16 +94,8 @@ class DrawnView:
 
 
 @dataclass(frozen=True)
-class RotationRecipe:
+class RotationRecipe(SettingsRecipe[RotationSettings]):
     """One crop of an image, turned; mirrored ones could not be told from turned ones."""
-
-    settings: RotationSettings
-    spacing: tuple[float, ...]
-
-    @property
-    def num_axes(self) -> int:
-        """2 or 3."""
-        return len(self.spacing)
 
     def draw(
         self, image_size: Sequence[int], channels: Channels, generator: torch.Generator

@@ -18,6 +18,7 @@ from nnunetv2_pcrl.methods.method import About
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
 from nnunetv2_pcrl.methods.patch_restoration import PatchRestoration
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
+from nnunetv2_pcrl.methods.recipe import SettingsRecipe
 from nnunetv2_pcrl.methods.settings import PatchSettings
 from nnunetv2_pcrl.monitoring.restoring import (
     errors_by_channel,
@@ -102,23 +103,14 @@ class DrawnPatch(PlacedPatch):
 
 
 @dataclass(frozen=True)
-class MAERecipe:
+class MAERecipe(SettingsRecipe[MAESettings]):
     """One patch of an image, mirrored and slightly turned, with hidden blocks.
 
     Attributes:
-        settings: sizes and ratio.
-        spacing: mm per voxel, per axis in plan order.
         fills: see `PreparedPatch`.
     """
 
-    settings: MAESettings
-    spacing: tuple[float, ...]
     fills: tuple[float, ...]
-
-    @property
-    def num_axes(self) -> int:
-        """2 or 3."""
-        return len(self.spacing)
 
     def draw(
         self, image_size: Sequence[int], channels: Channels, generator: torch.Generator

@@ -16,6 +16,7 @@ from nnunetv2_pcrl.methods.method import About
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass
 from nnunetv2_pcrl.methods.patch_restoration import PatchRestoration
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
+from nnunetv2_pcrl.methods.recipe import SettingsRecipe
 from nnunetv2_pcrl.methods.settings import DistortionSettings, PatchSettings
 from nnunetv2_pcrl.monitoring.restoring import (
     errors_by_channel,
@@ -73,21 +74,8 @@ class DrawnPatch(PlacedPatch):
 
 
 @dataclass(frozen=True)
-class ModelsGenesisRecipe:
-    """One patch of an image, mirrored, slightly turned, and distorted.
-
-    Attributes:
-        settings: size and chances.
-        spacing: mm per voxel, per axis in plan order.
-    """
-
-    settings: ModelsGenesisSettings
-    spacing: tuple[float, ...]
-
-    @property
-    def num_axes(self) -> int:
-        """2 or 3."""
-        return len(self.spacing)
+class ModelsGenesisRecipe(SettingsRecipe[ModelsGenesisSettings]):
+    """One patch of an image, mirrored, slightly turned, and distorted."""
 
     def draw(
         self, image_size: Sequence[int], channels: Channels, generator: torch.Generator

@@ -17,6 +17,7 @@ from nnunetv2_pcrl.methods.method import ENCODER_PART, About
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Pooled
 from nnunetv2_pcrl.methods.one_view_size import OnEncoder
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, nearest_multiple
+from nnunetv2_pcrl.methods.recipe import SettingsRecipe
 from nnunetv2_pcrl.monitoring.vocabulary import Column, Pictures, Shown
 from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
@@ -64,21 +65,8 @@ class DrawnPair(PlacedPair):
 
 
 @dataclass(frozen=True)
-class SimCLRRecipe:
-    """Two overlapping views of an image, each turned and changed in intensity.
-
-    Attributes:
-        settings: sizes and ranges.
-        spacing: mm per voxel, per axis in plan order.
-    """
-
-    settings: SimCLRSettings
-    spacing: tuple[float, ...]
-
-    @property
-    def num_axes(self) -> int:
-        """2 or 3."""
-        return len(self.spacing)
+class SimCLRRecipe(SettingsRecipe[SimCLRSettings]):
+    """Two overlapping views of an image, each turned and changed in intensity."""
 
     def draw(
         self, image_size: Sequence[int], channels: Channels, generator: torch.Generator

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_pcrl.methods.pcrlv1.settings import PCRLv1Settings
+from nnunetv2_pcrl.methods.recipe import SettingsRecipe
 from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.corruption import corrupt_
 from nnunetv2_pcrl.views.devices import on_device
@@ -119,23 +120,14 @@ class DrawnViews(PlacedPair):
 
 
 @dataclass(frozen=True)
-class PCRLv1Recipe:
+class PCRLv1Recipe(SettingsRecipe[PCRLv1Settings]):
     """Two overlapping views of an image, distorted, each with a transform to be restored under.
 
     Attributes:
-        settings: sizes and chances.
-        spacing: mm per voxel, per axis in plan order.
         is_square: whether quarter turns keep the size and the spacing of views.
     """
 
-    settings: PCRLv1Settings
-    spacing: tuple[float, ...]
     is_square: bool
-
-    @property
-    def num_axes(self) -> int:
-        """2 or 3."""
-        return len(self.spacing)
 
     def draw(
         self, image_size: Sequence[int], channels: Channels, generator: torch.Generator

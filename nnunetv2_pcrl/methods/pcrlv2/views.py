@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nnunetv2_pcrl.methods.pcrlv2.settings import PCRLv2Settings
+from nnunetv2_pcrl.methods.recipe import SettingsRecipe
 from nnunetv2_pcrl.views.boxes import Box, draw_global_boxes, draw_local_boxes
 from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.corruption import CorruptionRanges, corrupt_, draw_corruption
@@ -81,21 +82,8 @@ class DrawnViews:
 
 
 @dataclass(frozen=True)
-class PCRLv2Recipe:
-    """How views are drawn from an image.
-
-    Attributes:
-        settings: sizes and ranges.
-        spacing: mm per voxel, per axis in plan order; rotations are rigid in mm.
-    """
-
-    settings: PCRLv2Settings
-    spacing: tuple[float, ...]
-
-    @property
-    def num_axes(self) -> int:
-        """2 or 3."""
-        return len(self.spacing)
+class PCRLv2Recipe(SettingsRecipe[PCRLv2Settings]):
+    """How views are drawn from an image."""
 
     def draw(
         self, image_size: Sequence[int], channels: Channels, generator: torch.Generator

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nnunetv2_pcrl.methods.recipe import SettingsRecipe
 from nnunetv2_pcrl.methods.reprec.settings import RepRecSettings
 from nnunetv2_pcrl.views.blocks import draw_blocks, hidden_from, mask_of
 from nnunetv2_pcrl.views.channels import Channels
@@ -68,25 +69,16 @@ class DrawnViews(PlacedPair):
 
 
 @dataclass(frozen=True)
-class RepRecRecipe:
+class RepRecRecipe(SettingsRecipe[RepRecSettings]):
     """Two overlapping views of an image, and a mask on the grid of the bottleneck.
 
     Attributes:
-        settings: sizes and ranges.
-        spacing: mm per voxel, per axis in plan order.
         block_size: total stride of the encoder, per axis.
         fills: see `hidden_from`.
     """
 
-    settings: RepRecSettings
-    spacing: tuple[float, ...]
     block_size: tuple[int, ...]
     fills: tuple[float, ...]
-
-    @property
-    def num_axes(self) -> int:
-        """2 or 3."""
-        return len(self.spacing)
 
     def draw(
         self, image_size: Sequence[int], channels: Channels, generator: torch.Generator

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nnunetv2_pcrl.methods.recipe import SettingsRecipe
 from nnunetv2_pcrl.methods.voco.settings import VoCoSettings
 from nnunetv2_pcrl.views.boxes import Box, draw_box_within
 from nnunetv2_pcrl.views.cases import UnusableCaseError
@@ -119,24 +120,12 @@ class DrawnCrops:
 
 
 @dataclass(frozen=True)
-class VoCoRecipe:
+class VoCoRecipe(SettingsRecipe[VoCoSettings]):
     """A grid of base crops on as much of the image as it can cover, and queries in it.
 
     Crops are resized, mirrored and changed in intensity, each on its own. They are not turned or
     scaled: what a crop shows is its box, so that overlaps stay true.
-
-    Attributes:
-        settings: sizes and ranges.
-        spacing: mm per voxel, per axis in plan order.
     """
-
-    settings: VoCoSettings
-    spacing: tuple[float, ...]
-
-    @property
-    def num_axes(self) -> int:
-        """2 or 3."""
-        return len(self.spacing)
 
     def draw(
         self, image_size: Sequence[int], channels: Channels, generator: torch.Generator
