@@ -17,8 +17,8 @@ from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.intensity import (
     adjust_contrast_,
     adjust_gamma_,
+    blur_,
     blur_matrices,
-    blurred,
     normalize_,
 )
 from nnunetv2_pcrl.views.noise import add_noise_, noise_key
@@ -235,12 +235,10 @@ def _change_intensities_(
     values = views[part]
     if corruption.blurs:
         matrices = {length: m[part].to(values) for length, m in corruption.blurs.items()}
-        values = blurred(values, matrices)
+        blur_(values, matrices)
     if corruption.gammas is not None:
         adjust_gamma_(values, corruption.gammas[part].to(values))
     if corruption.contrasts is not None:
         adjust_contrast_(values, corruption.contrasts[part].to(values))
     if corruption.noise_stds is not None:
         add_noise_(values, corruption.noise_keys[part], corruption.noise_stds[part])
-    if corruption.blurs:
-        views[part] = values

@@ -13,6 +13,8 @@ SMALLEST_SIGMA = 0.1
 # Of a power, in place of 0. Its powers vanish beside 1 and are still normal numbers, for gammas
 # from 0.4 to 1.9; denormal ones and the logarithm of 0 are fifty times slower.
 SMALLEST_BASE = 1e-20
+# On a CPU, as many values at a time as fit into its second-level cache with what they become.
+_VALUES_AT_A_TIME = 2**16
 
 
 def blur_matrices(sigmas: Tensor, lengths: Sequence[int]) -> dict[int, Tensor]:
@@ -47,19 +49,25 @@ def blur_matrices(sigmas: Tensor, lengths: Sequence[int]) -> dict[int, Tensor]:
     return matrices
 
 
-def blurred(views: Tensor, matrices: Mapping[int, Tensor]) -> Tensor:
-    """Separable blur.
+def blur_(views: Tensor, matrices: Mapping[int, Tensor]) -> None:
+    """Separable blur in place.
 
     Args:
         views: shape [V, C, (D,) H, W], contiguous.
         matrices: [V, C, length, length] per length of an axis.
     """
     shape = views.shape
+    num_lines = math.prod(shape[:2])
+    # One matrix per view and channel, as the product of batches has it.
+    by_length = {length: matrix.flatten(0, 1) for length, matrix in matrices.items()}
+    values = views
     for axis in range(2, len(shape) - 1):
-        lines = views.view(*shape[:2], math.prod(shape[2:axis]), shape[axis], -1)
-        views = (matrices[shape[axis]][:, :, None] @ lines).view(shape)
-    rows = views.view(*shape[:2], -1, shape[-1])
-    return (rows @ matrices[shape[-1]].mT).view(shape)
+        # Views in turn, and in each all places before the axis.
+        lines = values.view(num_lines, math.prod(shape[2:axis]), shape[axis], -1)
+        values = by_length[shape[axis]][:, None] @ lines
+    rows = values.view(num_lines, -1, shape[-1])
+    # The last product has its place in the views themselves.
+    torch.bmm(rows, by_length[shape[-1]].mT, out=views.view(rows.shape))
 
 
 def adjust_gamma_(views: Tensor, gammas: Tensor) -> None:
@@ -75,12 +83,13 @@ def adjust_gamma_(views: Tensor, gammas: Tensor) -> None:
     flat = views.view(*views.shape[:2], -1)
     low, high = (end.view(*views.shape[:2], 1) for end in robust_range(flat.flatten(0, 1)))
     extent = extent_of(low, high)
-    flat.sub_(low).div_(extent)
-    inside = flat.clamp(min=SMALLEST_BASE, max=1)
-    flat.sub_(inside)
-    # Exponential and logarithm take a third of the time of pow_, if they see no zero.
-    flat.add_(inside.log_().mul_(gammas[..., None]).exp_())
-    torch.addcmul(low, flat, extent, out=flat)
+    for part in flat.split(flat.shape[-1] if views.is_cuda else _VALUES_AT_A_TIME, dim=-1):
+        part.sub_(low).div_(extent)
+        inside = part.clamp(min=SMALLEST_BASE, max=1)
+        part.sub_(inside)
+        # Exponential and logarithm take a third of the time of pow_, if they see no zero.
+        part.add_(inside.log_().mul_(gammas[..., None]).exp_())
+        torch.addcmul(low, part, extent, out=part)
 
 
 def adjust_contrast_(views: Tensor, contrasts: Tensor) -> None:

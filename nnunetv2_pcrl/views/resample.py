@@ -15,6 +15,8 @@ from nnunetv2_pcrl.views.seeding import coin, uniform
 # nnU-Net's limit for anisotropy (ANISO_THRESHOLD), here applied to the spacing: beyond it, slices
 # are not rotated into one another.
 MAX_SPACING_RATIO_OF_ROTATION = 3.0
+# On a CPU, as many voxels of a view at a time as have their grid in its second-level cache.
+_VOXELS_AT_A_TIME = 2**17
 
 
 @dataclass(frozen=True)
@@ -175,10 +177,13 @@ def resample(region: Tensor, lines: Sequence[Tensor]) -> Tensor:
     lines = [line.to(region.dtype) for line in lines]
     if region.is_cuda:
         return _sample(region, lines)
-    # On a CPU one view at a time is as fast and needs the memory of one grid only.
     views = region.new_empty(len(lines[0]), region.shape[0], *(line.shape[-1] for line in lines))
+    num_slices = max(1, _VOXELS_AT_A_TIME // math.prod(views.shape[3:]))
     for number, view in enumerate(views):
-        view.copy_(_sample(region, [line[number, None] for line in lines])[0])
+        first, *others = (line[number, None] for line in lines)
+        slabs = zip(view.split(num_slices, 1), first.split(num_slices, -1), strict=True)
+        for slab, part in slabs:
+            slab.copy_(_sample(region, [part, *others])[0])
     return views
 
 

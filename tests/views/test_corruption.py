@@ -365,10 +365,10 @@ def test_blur_stays_within_the_values_and_moves_them_together(size):
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
 def test_blur_repeats_the_border_values(sigma):
-    line = torch.tensor([5.0, 1.0, 0.0, 2.0, 9.0])
+    line = torch.tensor([[5.0, 1.0, 0.0, 2.0, 9.0]])
     pad = 12
-    padded = torch.cat([torch.full((pad,), 5.0), line, torch.full((pad,), 9.0)])
-    expected = blurred(padded, sigma)[pad:-pad]
+    padded = torch.cat([torch.full((1, pad), 5.0), line, torch.full((1, pad), 9.0)], dim=1)
+    expected = blurred(padded, sigma)[:, pad:-pad]
     torch.testing.assert_close(blurred(line, sigma), expected)
 
 

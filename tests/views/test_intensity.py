@@ -8,8 +8,8 @@ import torch
 from nnunetv2_pcrl.views.intensity import (
     adjust_contrast_,
     adjust_gamma_,
+    blur_,
     blur_matrices,
-    blurred,
 )
 from nnunetv2_pcrl.views.ranges import robust_range
 
@@ -42,7 +42,8 @@ def contrast_(views, values):
 
 
 def blur(views, values):
-    return blurred(views, blur_matrices(values, views.shape[2:]))
+    blur_(views, blur_matrices(values, views.shape[2:]))
+    return views
 
 
 @pytest.mark.parametrize("shape", SHAPES)
