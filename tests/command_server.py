@@ -1,9 +1,10 @@
 """Runs console commands in forks of a process that has imported all that they need.
 
-A program of its own, not a module: reads requests, one line of JSON each, and answers each with the
-exit status of a process that has run the command. That process is one as any other, but for the
-seconds that a fresh one spends on importing PyTorch and nnU-Net, and nnU-Net's pools, whose workers
-would spend them once more, are forked from it too. And nnU-Net's epochs have two steps, not 250.
+A program of its own, not a module: takes connections, several at a time. Each brings one line of
+JSON and the file that takes what the command says, and is answered with the number of the process
+that runs it, and with its exit status. That process is one as any other, but for the seconds that a
+fresh one spends on importing PyTorch and nnU-Net, and nnU-Net's pools, whose workers would spend
+them once more, are forked from it too. And nnU-Net's epochs have two steps, not 250.
 """
 
 import functools
@@ -12,6 +13,8 @@ import importlib.metadata
 import json
 import multiprocessing
 import os
+import select
+import socket
 import sys
 from collections.abc import Callable
 
@@ -26,24 +29,40 @@ IMPORTED = (
 )
 
 
-def request_of_a_fork() -> dict:
-    """Serves requests until there are none any more; returns in the forks only."""
-    for line in sys.stdin:
-        sys.stdout.flush()
-        process = os.fork()
-        if process == 0:
-            return json.loads(line)
-        _, status = os.waitpid(process, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-    sys.exit()
+def request_of_a_fork(listening: socket.socket) -> dict:
+    """Serves requests until standard input ends; returns in the forks that run a command only."""
+    while True:
+        ready, _, _ = select.select([listening, 0], [], [])
+        if listening not in ready:
+            sys.exit()
+        connection, _ = listening.accept()
+        # The one that waits for the command, so that others can be served.
+        if os.fork() == 0:
+            listening.close()
+            return answered_request(connection)
+        connection.close()
+
+
+def answered_request(connection: socket.socket) -> dict:
+    """Answers a request when its command has ended; returns in the fork that runs it only."""
+    text, (output,), _, _ = socket.recv_fds(connection, 1, 1)
+    request = json.loads(text + connection.makefile("rb").readline())
+    process = os.fork()
+    if process == 0:
+        connection.close()
+        return {**request, "output": output}
+    connection.sendall(f"{process}\n".encode())
+    _, status = os.waitpid(process, 0)
+    connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os._exit(0)
 
 
 def become(request: dict) -> None:
-    """Takes output, arguments and environment of the command."""
-    output = os.open(request["output"], os.O_WRONLY)
+    """Takes output, folder, arguments and environment of the command."""
     for stream in (1, 2):
-        os.dup2(output, stream)
+        os.dup2(request["output"], stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.chdir(request["folder"])
     sys.argv = request["argv"]
     os.environ.clear()
     os.environ.update(request["environment"])
@@ -81,6 +100,6 @@ def function_of(command: str) -> Callable[[], object]:
 if __name__ == "__main__":
     for name in IMPORTED:
         importlib.import_module(name)
-    request = request_of_a_fork()
+    request = request_of_a_fork(socket.socket(fileno=int(sys.argv[1])))
     become(request)
-    sys.exit(function_of(request["command"])())
+    sys.exit(function_of(sys.argv[0])())

@@ -3,10 +3,13 @@
 import atexit
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +22,13 @@ ENVIRONMENT = {
     # nnU-Net takes all cores all the same; threads that spin would slow down other tests.
     "OMP_WAIT_POLICY": "passive",
 }
+# On PATH in a command's place: other programs start it, and what they signal to it goes on.
+_PROGRAM = """#!{python}
+import sys
+sys.path.insert(0, {tests!r})
+import commands
+commands.be_forked({address!r}, {command!r})
+"""
 
 
 def run_fresh(command: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
@@ -42,28 +52,73 @@ def run_forked(
     Returns:
         Exit status and all that it has said.
     """
-    server = _server()
-    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as output:
-        request = {
-            "command": command,
-            "argv": [command, *arguments],
-            "environment": dict(environment),
-            "output": output.name,
-        }
-        print(json.dumps(request), file=server.stdin, flush=True)
-        status = int(server.stdout.readline())
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        fork = _Fork(_server(), [command, *arguments], environment, output.fileno())
+        status = fork.wait()
+        output.seek(0)
         return status, output.read()
 
 
+def write_forked_program(folder: Path, command: str) -> None:
+    """Writes a Python program that stands for a command of the same name, and forks it."""
+    program = folder / command
+    text = _PROGRAM.format(
+        python=sys.executable, tests=str(SERVER.parent), address=_server(), command=command
+    )
+    program.write_text(text)
+    program.chmod(0o755)
+
+
+def be_forked(address: str, command: str) -> None:
+    """What such a program does; it ends as the fork does, and hands SIGTERM on to it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    fork = _Fork(address, [command, *sys.argv[1:]], os.environ, 1)
+
+    def hand_on(number: int, _) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(fork.pid, number)
+
+    signal.signal(signal.SIGTERM, hand_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    sys.exit(fork.wait())
+
+
+class _Fork:
+    """A running command.
+
+    Attributes:
+        pid: of its process.
+    """
+
+    def __init__(self, address: str, argv: list[str], environment: Mapping[str, str], output: int):
+        """Starts it; what it says is appended to an open file."""
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(address)
+        content = {"argv": argv, "environment": dict(environment), "folder": os.getcwd()}
+        request = json.dumps(content) + "\n"
+        socket.send_fds(connection, [request[:1].encode()], [output])
+        connection.sendall(request[1:].encode())
+        self._answers = connection.makefile()
+        self.pid = int(self._answers.readline())
+
+    def wait(self) -> int:
+        """Its exit status."""
+        return int(self._answers.readline())
+
+
 @cache
-def _server() -> subprocess.Popen:
-    """One of this process; it ends with it."""
+def _server() -> str:
+    """Address of the one of this process, with which it ends."""
+    folder = tempfile.TemporaryDirectory()
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"{folder.name}/server")
+    listening.listen()
     server = subprocess.Popen(
-        [sys.executable, SERVER],
+        [sys.executable, SERVER, str(listening.fileno())],
         env={**os.environ, **ENVIRONMENT},
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        pass_fds=[listening.fileno()],
     )
+    atexit.register(folder.cleanup)
     atexit.register(server.communicate)
-    return server
+    return listening.getsockname()

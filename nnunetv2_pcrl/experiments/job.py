@@ -182,7 +182,8 @@ def _run(
                 _signal_group(process, signal.SIGTERM)
             if deadline is not None and time.monotonic() > deadline:
                 break
-            time.sleep(POLL_S)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(POLL_S)
     except KeyboardInterrupt:
         # Ctrl-C for the second time.
         pass

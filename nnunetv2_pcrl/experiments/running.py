@@ -132,7 +132,8 @@ def _wait(process: subprocess.Popen, notice: TerminationNotice) -> int:
                     file=sys.stderr,
                     flush=True,
                 )
-            time.sleep(POLL_S)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(POLL_S)
         except KeyboardInterrupt:
             _interrupt(process)
         except OSError:

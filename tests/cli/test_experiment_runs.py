@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from fake_experiment import prepare
 from fake_slurm import FakeSlurm
 from fake_training import DATASET, FakeTraining, planned, pretraining, write_files
 
+from nnunetv2_pcrl import experiments
 from nnunetv2_pcrl.cli.experiment import main
 from nnunetv2_pcrl.experiments.running import LOCK_NAME
 
@@ -29,6 +31,11 @@ SCRATCH, TUNED, PRETRAIN = (
     "PCRLv2FinetuneTrainer_5epochs",
     "PCRLv2PretrainTrainer",
 )
+ALL_BUT_ONE = [
+    planned(TUNED, 5, pretraining().run),
+    planned(SCRATCH, 6),
+    planned(TUNED, 6, pretraining().run),
+]
 ALL = [f"{SCRATCH} 5", f"{PRETRAIN} 0", f"{TUNED} 5", f"{SCRATCH} 6", f"{TUNED} 6"]
 FINISHED = ["checkpoint_final.pth", "validation/summary.json"]
 
@@ -78,6 +85,12 @@ def snakemake(folder: Path) -> int:
     return int((folder / LOCK_NAME).read_text().split("\n")[0])
 
 
+def by_hand(folder: Path) -> subprocess.CompletedProcess:
+    """What a person types, who knows Snakemake."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
 def test_everything_runs_once_in_the_order_of_the_grid(fake, folder, capfd):
     run(folder)
     assert fake.events() == [(event, name) for name in ALL for event in ("begin", "end")]
@@ -95,6 +108,11 @@ def test_everything_runs_once_in_the_order_of_the_grid(fake, folder, capfd):
     run(folder)
     assert len(fake.events()) == 10 and "1 of 1 steps (100%) done" in capfd.readouterr().err
 
+    # A person may run it without us.
+    shutil.rmtree(result(fake, SCRATCH, 6))
+    assert by_hand(folder).returncode == 0
+    assert begun(fake)[5:] == [f"{SCRATCH} 6"]
+
 
 def test_two_data_sets_are_one_experiment(fake, folder, capfd):
     run(folder, "--jobs", "3", data_sets=["999", "998"])
@@ -103,16 +121,6 @@ def test_two_data_sets_are_one_experiment(fake, folder, capfd):
     assert sorted(data_sets) == [SECOND, DATASET]
     command = "nnUNetv2_pcrl_compare -d 999 998 -c 2d -p nnUNetPlans --trainers"
     assert command in capfd.readouterr().out
-
-
-def test_a_dry_run_writes_the_files_and_runs_nothing(fake, folder, capfd):
-    run(folder, "--dry_run")
-    assert "Job 1:" in capfd.readouterr().out and fake.events() == []
-    assert {"Snakefile", "config.json", "slurm"} <= {path.name for path in folder.iterdir()}
-    # A person may run it without us.
-    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
-    subprocess.run(command, cwd=folder, check=True)
-    assert begun(fake) == ALL
 
 
 def test_what_was_trained_by_hand_counts_and_what_was_removed_is_trained_again(fake, folder):
@@ -130,44 +138,34 @@ def test_what_was_trained_by_hand_counts_and_what_was_removed_is_trained_again(f
     assert begun(fake)[3:] == [f"{SCRATCH} 5"]
 
 
-def test_a_failed_training_keeps_its_results_and_the_others_go_on(fake, folder, capfd):
+def test_a_failed_training_keeps_its_results_and_what_does_not_need_it_goes_on(fake, folder, capfd):
     write_files(fake.results, planned(SCRATCH, 5), ["checkpoint_best.pth"])
-    fake.behave(**{f"{SCRATCH}__5": "fail"})
+    fake.behave(**{f"{SCRATCH}__5": "fail", f"{PRETRAIN}__0": "fail"})
     run(folder, expected=1)
     out, err = capfd.readouterr()
     assert "FAILED: exit status 3" in err and "\n    the last line\n" in err
-    assert f"Not finished (1); the same command goes on:\n  {DATASET}: {SCRATCH}, fold 5" in out
-    assert begun(fake) == ALL
+    assert f"Not finished (4); the same command goes on:\n  {DATASET}: {SCRATCH}, fold 5" in out
+    assert begun(fake) == [f"{SCRATCH} 5", f"{PRETRAIN} 0", f"{SCRATCH} 6"]
     assert (result(fake, SCRATCH, 5) / "checkpoint_best.pth").is_file()
     fake.behave()
     run(folder)
-    assert begun(fake) == [*ALL, f"{SCRATCH} 5"]
+    assert begun(fake)[3:] == [name for name in ALL if name != f"{SCRATCH} 6"]
 
 
-def test_trainings_whose_pretraining_failed_are_not_started(fake, folder, capfd):
-    fake.behave(**{f"{PRETRAIN}__0": "fail"})
-    run(folder, expected=1)
-    assert begun(fake) == [f"{SCRATCH} 5", f"{PRETRAIN} 0", f"{SCRATCH} 6"]
-    assert "Not finished (3)" in capfd.readouterr().out
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_experiment_ends_its_trainings_and_goes_on_later(
-    fake, folder, capfd, number
-):
-    handler = signal.getsignal(number)
+def test_an_interrupted_experiment_ends_its_trainings_and_goes_on_later(fake, folder, capfd):
+    handler = signal.getsignal(signal.SIGINT)
     fake.behave(**{f"{SCRATCH}__5": "wait", f"{PRETRAIN}__0": "wait"})
 
     def send() -> None:
         until(lambda: fake.says(ALL[0]) and fake.says(ALL[1]))
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=send).start()
-    run(folder, "--jobs", "2", expected=128 + number)
+    run(folder, "--jobs", "2", expected=130)
     assert sorted(begun(fake)) == sorted(ALL[:2])
     assert {name for event, name in fake.events() if event == "stopped"} == set(ALL[:2])
     assert "Not finished (5); the same command goes on" in capfd.readouterr().out
-    assert signal.getsignal(number) is handler
+    assert signal.getsignal(signal.SIGINT) is handler
     fake.behave()
     run(folder)
     assert [words[-1] for words, _ in fake.arguments(ALL[0])] == ["cpu", "--c"]
@@ -213,7 +211,7 @@ def test_a_training_that_outlived_everything_is_waited_for(fake, folder, capfd):
     assert begun(fake) == ALL
 
 
-def test_one_command_at_a_time_runs_a_folder(fake, folder):
+def test_one_command_at_a_time_runs_a_folder_and_sigterm_ends_it(fake, folder):
     fake.behave(**{f"{SCRATCH}__5": "wait"})
     command = [sys.executable, "-m", "nnunetv2_pcrl.cli.experiment", *arguments(folder)]
     process = subprocess.Popen(command)
@@ -225,17 +223,20 @@ def test_one_command_at_a_time_runs_a_folder(fake, folder):
     assert fake.events() == [("begin", ALL[0]), ("stopped", ALL[0])]
 
 
-def test_a_lock_that_a_killed_snakemake_of_a_person_left_is_no_obstacle(fake, folder):
+def test_a_dry_run_runs_nothing_and_locks_that_a_person_left_are_no_obstacle(fake, folder, capfd):
     run(folder, "--dry_run")
+    assert "Job 1:" in capfd.readouterr().out and fake.events() == []
+    assert {"Snakefile", "config.json", "slurm"} <= {path.name for path in folder.iterdir()}
     locks = folder / ".snakemake" / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     marker = f"finished/{DATASET}/{SCRATCH}__nnUNetPlans__2d/fold_5"
     (locks / "0.output.lock").write_text(f"{marker}\n")
-    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
-    refused = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    refused = by_hand(folder)
     assert refused.returncode and "cannot be locked" in refused.stderr
+    for each in ALL_BUT_ONE:
+        write_files(fake.results, each, FINISHED)
     run(folder)
-    assert begun(fake) == ALL
+    assert begun(fake) == ALL[:1]
 
 
 def test_a_snakefile_of_others_is_not_run(fake, folder):
@@ -253,16 +254,17 @@ OF_SLURM = ("-device", "cuda", "--repeats", "1", "--slurm")
 def slurm(fake, folder, tmp_path, monkeypatch) -> FakeSlurm:
     """The stand-in, and a profile that does not wait."""
     slurm = FakeSlurm(tmp_path / "slurm", monkeypatch)
-    run(folder, *OF_SLURM, "--dry_run")
-    profile = folder / "slurm" / "config.yaml"
-    text = profile.read_text().replace("latency-wait: 120", "latency-wait: 5")
+    text = resources.files(experiments).joinpath("slurm.yaml").read_text()
+    text = text.replace("latency-wait: 120", "latency-wait: 5")
     text += "slurm-init-seconds-before-status-checks: 1\nseconds-between-status-checks: 1\n"
-    profile.write_text(text)
-    assert slurm.submitted() == []
+    (folder / "slurm").mkdir(parents=True)
+    (folder / "slurm" / "config.yaml").write_text(text)
     return slurm
 
 
 def test_slurm_runs_the_same_trainings_each_with_a_gpu(fake, slurm, folder, monkeypatch):
+    run(folder, *OF_SLURM, "--dry_run")
+    assert slurm.submitted() == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     run(folder, *OF_SLURM)
     assert sorted(begun(fake)) == sorted(ALL[:3])

@@ -23,6 +23,13 @@ def fit_folders(tmp_path, monkeypatch):
         monkeypatch.setenv(variable, str(tmp_path))
 
 
+@pytest.fixture
+def two_trainers(monkeypatch):
+    """nnU-Net looks two of our trainers up: for every one it searches all folders."""
+    names = ("PCRLv2PretrainTrainer", "PCRLv2FinetuneTrainer")
+    monkeypatch.setattr("nnunetv2_pcrl.trainers.trainer_names", lambda: names)
+
+
 def test_the_page_begins_with_what_stops_a_training_and_how_to_mend_it():
     lines = as_text(SECTIONS).splitlines()
     assert lines[:5] == [
@@ -36,6 +43,7 @@ def test_the_page_begins_with_what_stops_a_training_and_how_to_mend_it():
     assert [problem.stops for problem in problems_in(SECTIONS)] == [True, False]
 
 
+@pytest.mark.slow
 def test_where_all_is_well_every_trainer_is_found_and_the_status_is_0(fit_folders, capsys):
     main([])
     page = capsys.readouterr().out
@@ -45,7 +53,7 @@ def test_where_all_is_well_every_trainer_is_found_and_the_status_is_0(fit_folder
 
 
 def test_what_would_stop_a_training_ends_with_status_1_as_json_too(
-    fit_folders, monkeypatch, capsys
+    fit_folders, two_trainers, monkeypatch, capsys
 ):
     monkeypatch.delenv("nnUNet_results")
     with pytest.raises(SystemExit) as end:
@@ -56,14 +64,16 @@ def test_what_would_stop_a_training_ends_with_status_1_as_json_too(
     assert problem["stops"]
 
 
-def test_a_number_that_ends_nnunets_import_is_said_in_its_place(fit_folders, monkeypatch, capsys):
+def test_a_number_that_ends_nnunets_import_is_said_in_its_place(
+    fit_folders, two_trainers, monkeypatch, capsys
+):
     monkeypatch.setenv("nnUNet_def_n_proc", "many")
     with pytest.raises(SystemExit):
         main([])
     assert "nnUNet_def_n_proc is 'many'" in capsys.readouterr().out
 
 
-def test_trainers_that_nnunet_does_not_find_stop_a_training(monkeypatch):
+def test_trainers_that_nnunet_does_not_find_stop_a_training(two_trainers, monkeypatch):
     monkeypatch.delenv(EXTERNAL_TRAINERS_VARIABLE)
     section = lookup.examine_lookup()
     (problem,) = section.problems
@@ -72,7 +82,9 @@ def test_trainers_that_nnunet_does_not_find_stop_a_training(monkeypatch):
     assert section.facts["PCRLv2"] == "none"
 
 
-def test_folders_of_other_trainers_that_do_not_exist_are_remarked(monkeypatch, tmp_path):
+def test_folders_of_other_trainers_that_do_not_exist_are_remarked(
+    two_trainers, monkeypatch, tmp_path
+):
     monkeypatch.setenv(EXTERNAL_TRAINERS_VARIABLE, str(tmp_path / "gone"))
     register()
     assert lookup.other_folders() == [str(tmp_path / "gone")]

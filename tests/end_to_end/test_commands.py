@@ -58,7 +58,7 @@ def test_ct_goes_from_pretraining_to_prediction_with_stock_commands(generated, p
 def test_the_stock_trainer_starts_from_the_same_file(generated, pretrained_ct):
     # ShortTrainer comes from a folder of the user's own, which stays in force beside ours.
     text = generated.train(
-        *(901, "3d_fullres", 0, "ShortTrainer", "-pretrained_weights", pretrained_ct), fresh=True
+        901, "3d_fullres", 0, "ShortTrainer", "-pretrained_weights", pretrained_ct
     )
     assert "Loading pretrained weights from file" in text and "Mean Validation Dice" in text
 
@@ -81,7 +81,7 @@ def test_four_channels_and_nested_regions_train_in_2d(generated):
 
 
 def test_a_missing_pretraining_ends_the_command_before_the_first_step(generated):
-    text = generated.train(902, "3d_fullres", 0, "PCRLv2FinetuneTrainer", check=False, fresh=True)
+    text = generated.train(902, "3d_fullres", 0, "PCRLv2FinetuneTrainer", check=False)
     assert "No pretrained weights were found" in text and "Epoch 0" not in text
     assert "ERROR: " in text and "Traceback" not in text
 

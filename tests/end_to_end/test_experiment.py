@@ -1,6 +1,7 @@
-"""An experiment of two methods on two data sets with nnU-Net's own nnUNetv2_train."""
+"""An experiment of two methods on two data sets with nnU-Net's own nnUNetv2_train, forked."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import write_forked_program
 
 from nnunetv2_pcrl.label_folds.files import table_of, write_folds
 from nnunetv2_pcrl.label_folds.table import LabelFold
@@ -23,7 +25,7 @@ METHODS = {"ShortFinetuneTrainer": "PCRLv2", "ShortMAEFinetuneTrainer": "MAE"}
 
 
 @pytest.fixture
-def prepared(experiment, generated):
+def prepared(experiment, generated, tmp_path):
     """Both sets, each with two of fold 0's training cases as a label fold."""
     for number, name in DATA_SETS.items():
         folder = shutil.copytree(generated.preprocessed / name, experiment.preprocessed / name)
@@ -32,6 +34,13 @@ def prepared(experiment, generated):
         splits = [{"train": cases[1:stop], "val": cases[:1]} for stop in (len(cases), 3)]
         part = LabelFold(1, 0, 2, 2 / (len(cases) - 1), 0)
         write_folds(folder, splits, table_of(0, [part], splits))
+    # Eight trainings, of which each would import everything, and so would its workers.
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    write_forked_program(programs, "nnUNetv2_train")
+    environment = experiment.environment
+    environment["PATH"] = os.pathsep.join([str(programs), environment["PATH"]])
+    environment["nnUNet_n_proc_DA"] = "0"
     return experiment
 
 

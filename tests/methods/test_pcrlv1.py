@@ -303,6 +303,7 @@ def other_batch(method: PCRLv1) -> dict[str, torch.Tensor]:
     return {name: torch.stack(values, dim=1).double() for name, values in made.items()}
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_images_from_those_of_the_step_before():
     views = {**CLEAN, "min_iou": 0.8, "view_scale": (1.0, 1.0), "embedding_size": 32}
     case = small_case(**views, initial_lr=0.03, teacher_momentum=0.9, queue_size=4)
@@ -322,6 +323,7 @@ def test_it_learns_to_tell_images_from_those_of_the_step_before():
     assert sum(contrasts[-4:]) / 4 < 0.5 * math.log(5)
 
 
+@pytest.mark.slow
 def test_it_learns_to_restore():
     case = small_case(**CLEAN, initial_lr=0.1, teacher_momentum=0.9)
     nothing = torch.tensor(Transform((False, False), 0).code, dtype=torch.float64)

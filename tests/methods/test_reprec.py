@@ -255,6 +255,7 @@ def test_a_validation_has_both_terms_and_does_not_move_the_teacher():
 # Learning
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_images_apart_and_to_recover_what_is_hidden():
     case = small_case(initial_lr=3e-3)
     first = numbers_of_training(case.method, case.network, case.batch, 25, CONTRAST)[-1]
@@ -329,6 +330,7 @@ def test_pictures_show_true_and_recovered_maps_that_differ_where_tokens_are_hidd
 # Through the trainer
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_a_training_goes_on_bit_for_bit_where_the_second_part_begins(nnunet_folders, monkeypatch):
     trainer_class = trainer_named("RepRecPretrainTrainer")

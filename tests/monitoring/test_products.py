@@ -135,6 +135,7 @@ def test_what_the_loss_leaves_out_is_not_shown_as_if_it_were_trained(
     assert ("WARNING: with a comparison batch of 4" in text) != restorations
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_progress_figure")
 def test_neither_probe_nor_pictures_change_the_weights(nnunet_folders):
     runs = []
@@ -194,6 +195,7 @@ def test_failures_of_the_monitoring_are_said_once_and_stop_nothing(nnunet_folder
         assert len(values) in (0, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_progress_figure")
 def test_a_resumed_run_keeps_its_first_probe_and_goes_on_without_a_record_too(nnunet_folders):
     dataset = make_dataset(nnunet_folders, "2d", pictures_every=0)

@@ -92,6 +92,7 @@ def test_every_stage_is_compiled_a_few_times_and_gives_the_same_features(pyramid
     assert graphs.number == once
 
 
+@pytest.mark.slow
 def test_teachers_are_compiled_too():
     network = Network(Encoder(planned()))
     graphs = CountedGraphs()

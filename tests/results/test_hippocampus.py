@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK
 import torch
+from commands import ENVIRONMENT, write_forked_program
 from nnunetv2.evaluation.evaluate_predictions import compute_metrics
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
@@ -27,6 +28,11 @@ SMALLER = {
     "--repeats 3": "--repeats 1",
 }
 CASES = ("3", "5", "20")
+# Each would import all of PyTorch and nnU-Net; those that do so in tests/end_to_end are enough.
+FORKED = [
+    "nnUNetv2_plan_and_preprocess",
+    *(f"nnUNetv2_pcrl_{name}" for name in ("label_folds", "experiment", "compare")),
+]
 # Fold 0 has to have 20 training cases.
 NUM_CASES = 25
 SHAPE = (8, 20, 16)
@@ -92,12 +98,20 @@ def test_the_commands_of_the_page_run_as_they_are_printed(prepared):
     source = Path(__file__).with_name("stand_in_training.py").read_text()
     training.write_text(f"#!{sys.executable} -IS\n{source}")
     training.chmod(0o755)
+    for command in FORKED:
+        write_forked_program(programs, command)
     folders = {name: str(prepared / name) for name in ("nnUNet_raw", "nnUNet_preprocessed")}
     folders["nnUNet_results"] = str(prepared / "nnUNet_results")
     for folder in folders.values():
         Path(folder).mkdir(exist_ok=True)
     path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, **folders, "PATH": path, "STAND_IN": str(prepared / "ready")}
+    environment = {
+        **os.environ,
+        **ENVIRONMENT,
+        **folders,
+        "PATH": path,
+        "STAND_IN": str(prepared / "ready"),
+    }
     environment.pop("nnUNet_n_proc_DA", None)
 
     done = subprocess.run(

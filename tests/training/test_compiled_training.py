@@ -52,6 +52,7 @@ def test_stages_are_compiled_only_where_somebody_asks_for_it(dataset, monkeypatc
         assert len(asked) == wanted
 
 
+@pytest.mark.slow
 def test_a_compiled_training_goes_on_from_one_that_is_not_and_ends_like_it(dataset, monkeypatch):
     monkeypatch.setattr(PretrainTrainer, "plot_progress", lambda trainer: None)
     whole = trainer_of(dataset)

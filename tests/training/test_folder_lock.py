@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
-from nnunetv2_pcrl.trainers import PCRLv2FinetuneTrainer, PCRLv2PretrainTrainer
+from nnunetv2_pcrl.trainers import MAEPretrainTrainer, PCRLv2FinetuneTrainer
 from nnunetv2_pcrl.training.folder_lock import LOCK_NAME, ProcessLock, take_folder
 
 HOLDER = """
@@ -25,7 +25,6 @@ SETTINGS = {
     "num_epochs": 1,
     "num_iterations_per_epoch": 1,
     "num_val_iterations_per_epoch": 1,
-    "num_local": 1,
     "pictures_every": 0,
     "probe_every": 0,
 }
@@ -48,7 +47,7 @@ def holder(tmp_path):
 @pytest.fixture
 def dataset(nnunet_folders, no_pictures):
     """Two 2D cases."""
-    sections = {"pcrlv2": SETTINGS, "finetune": {"from_scratch": True}}
+    sections = {"pretraining": {**SETTINGS}, "finetune": {"from_scratch": True}}
     configurations = {"2d": configuration(2, nnunetv2_pcrl=sections)}
     dataset = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", configurations)
     for number in range(2):
@@ -85,7 +84,7 @@ def test_a_lock_of_another_host_stays_and_the_message_says_what_to_remove(tmp_pa
     assert ProcessLock(tmp_path / "nobody").holder() is None
 
 
-@pytest.mark.parametrize("trainer", [PCRLv2PretrainTrainer, PCRLv2FinetuneTrainer])
+@pytest.mark.parametrize("trainer", [MAEPretrainTrainer, PCRLv2FinetuneTrainer])
 def test_a_second_training_of_a_folder_ends_before_it_touches_anything(dataset, trainer):
     trainer = dataset.trainer(trainer, "2d")
     folder = Path(trainer.output_folder)
@@ -101,7 +100,7 @@ def test_a_second_training_of_a_folder_ends_before_it_touches_anything(dataset, 
 
 
 def test_a_training_holds_the_folder_while_it_trains_and_not_afterwards(dataset):
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    trainer = dataset.trainer(MAEPretrainTrainer, "2d")
     folder, seen = Path(trainer.output_folder), []
     on_epoch_end = trainer.on_epoch_end
 
@@ -115,7 +114,7 @@ def test_a_training_holds_the_folder_while_it_trains_and_not_afterwards(dataset)
 
 
 def test_a_training_that_fails_gives_the_folder_back(dataset):
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    trainer = dataset.trainer(MAEPretrainTrainer, "2d")
 
     def fail():
         raise KeyError("a bug")
@@ -127,19 +126,19 @@ def test_a_training_that_fails_gives_the_folder_back(dataset):
 
 
 def test_validation_is_not_kept_out_by_a_training(dataset):
-    first = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    first = dataset.trainer(MAEPretrainTrainer, "2d")
     first.run_training()
     folder = Path(first.output_folder)
     lock = take_folder(folder)
-    second = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    second = dataset.trainer(MAEPretrainTrainer, "2d")
     second.load_checkpoint(str(folder / "checkpoint_final.pth"))
     second.perform_actual_validation()
     lock.release()
 
 
 def test_a_removed_folder_is_made_again_with_what_prediction_needs(dataset):
-    dataset.plans["configurations"]["2d"]["nnunetv2_pcrl"]["pcrlv2"] = {**SETTINGS, "num_epochs": 3}
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    dataset.plans["configurations"]["2d"]["nnunetv2_pcrl"]["pretraining"]["num_epochs"] = 3
+    trainer = dataset.trainer(MAEPretrainTrainer, "2d")
     folder = Path(trainer.output_folder)
     on_epoch_start, locked = trainer.on_epoch_start, []
 

@@ -32,7 +32,10 @@ def some_levels(seed: int = 1) -> Levels:
 @pytest.mark.parametrize(
     "geometry", ["2d", *(pytest.param(g, marks=pytest.mark.slow) for g in ("3d", "anisotropic"))]
 )
-@pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["PlainConvUNet", pytest.param("ResidualEncoderUNet", marks=pytest.mark.slow)],
+)
 def test_gradients_and_numbers_equal_those_of_the_naive_step(architecture, geometry):
     case = make_case(architecture, geometry)
     for levels in all_draws(case.network.num_levels):

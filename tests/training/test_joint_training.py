@@ -44,6 +44,7 @@ def train_on_this_rank(dataset: PreparedDataset, nan_at: tuple[int, int]) -> dic
     }
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_on_one_rank_is_skipped_by_all(nnunet_folders):
     dataset = PreparedDataset(
         nnunet_folders / "nnUNet_preprocessed",

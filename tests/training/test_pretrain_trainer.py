@@ -14,6 +14,9 @@ from nnunetv2_pcrl.training import stepped_run
 from nnunetv2_pcrl.training.saved_run import SavedRun
 from nnunetv2_pcrl.weights.reading import read_weights
 
+# The run that several tests look at is made before, with pictures.
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 SETTINGS = {
     "batch_size": 4,
     "num_epochs": 2,
@@ -25,12 +28,6 @@ SETTINGS = {
     "pictures_every": 0,
     "probe_every": 0,
 }
-
-
-@pytest.fixture(autouse=True)
-def no_pictures_where_nobody_looks(request):
-    if "a_picture" not in request.node.name:
-        request.getfixturevalue("no_pictures")
 
 
 @pytest.fixture
@@ -46,9 +43,10 @@ def make_dataset(root: Path, num_cases=6, shape=(1, 20, 22, 18), settings=None, 
         "2d": configuration(2, nnunetv2_pcrl={"pcrlv2": section}),
     }
     prepared = PreparedDataset(root / "nnUNet_preprocessed", configurations, shape[0])
-    for name in configurations:
-        for number in range(num_cases):
-            prepared.add_case(name, f"case_{number}", smooth_image(shape, number))
+    for number in range(num_cases):
+        image = smooth_image(shape, number)
+        for name in configurations:
+            prepared.add_case(name, f"case_{number}", image)
     return prepared
 
 
@@ -60,11 +58,25 @@ def weights_of(trainer) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in trainer.network.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", [pytest.param("3d_fullres", marks=pytest.mark.slow), "2d"])
-def test_a_run_leaves_checkpoints_portable_weights_a_log_and_a_picture(dataset, name):
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, name)
-    trainer.run_training()
-    trainer.perform_actual_validation()
+@pytest.fixture(scope="module", params=[pytest.param("3d_fullres", marks=pytest.mark.slow), "2d"])
+def finished(request, tmp_path_factory):
+    """A pretraining of two epochs on cases whose label files cannot be read; several tests look."""
+    root = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+            patch.setenv(name, str(root / name))
+        patch.setenv("nnUNet_n_proc_DA", "0")
+        dataset = make_dataset(root)
+        for file in dataset.data_folder(request.param).glob("*_seg.b2nd"):
+            file.write_bytes(b"not a label")
+        trainer = dataset.trainer(PCRLv2PretrainTrainer, request.param)
+        trainer.run_training()
+        trainer.perform_actual_validation()
+        yield trainer
+
+
+def test_a_run_leaves_checkpoints_portable_weights_a_log_and_a_picture(finished):
+    trainer = finished
     folder = Path(trainer.output_folder)
     for file in ("checkpoint_final.pth", "checkpoint_best.pth", "progress.png"):
         assert (folder / file).stat().st_size > 0
@@ -83,6 +95,7 @@ def test_a_run_leaves_checkpoints_portable_weights_a_log_and_a_picture(dataset, 
         assert words in text
 
 
+@pytest.mark.slow
 def test_channels_of_the_image_are_channels_of_the_restoration(nnunet_folders):
     dataset = make_dataset(nnunet_folders, shape=(4, 18, 18, 18))
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
@@ -92,6 +105,7 @@ def test_channels_of_the_image_are_channels_of_the_restoration(nnunet_folders):
     assert content["nnssl_adaptation_plan"]["pretrain_num_input_channels"] == 4
 
 
+@pytest.mark.slow
 def test_anisotropic_strides_and_few_slices_train(nnunet_folders):
     changes = {"patch_size": [8, 32, 32], "spacing": [5.0, 0.8, 0.8]}
     dataset = make_dataset(nnunet_folders, shape=(1, 6, 40, 44), **changes)
@@ -104,6 +118,7 @@ def test_anisotropic_strides_and_few_slices_train(nnunet_folders):
     assert np.isfinite(trainer.logger.get_value("val_losses", step=None)).all()
 
 
+@pytest.mark.slow
 def test_residual_encoder_plans_train(nnunet_folders):
     dataset = make_dataset(nnunet_folders)
     dataset.plans["configurations"]["3d_fullres"] = configuration(
@@ -114,17 +129,17 @@ def test_residual_encoder_plans_train(nnunet_folders):
     assert "encoder.stem.convs.0.conv.weight" in trainer.portable_weights()[0]
 
 
-def test_label_files_are_never_read(dataset):
-    for file in dataset.data_folder("3d_fullres").glob("*_seg.b2nd"):
-        file.write_bytes(b"not a label")
-    dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres").run_training()
+def test_label_files_are_never_read(finished):
+    folder = Path(finished.preprocessed_dataset_folder)
+    assert {file.read_bytes() for file in folder.glob("*_seg.b2nd")} == {b"not a label"}
+    assert finished.current_epoch == 2
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(dataset, monkeypatch):
-    whole = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres", fold=0)
+    whole = dataset.trainer(PCRLv2PretrainTrainer, "2d", fold=0)
     whole.run_training()
 
-    first = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    first = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     first.save_every = 1
     first.fold = 0  # the same split in another folder
     start_epoch = first.on_epoch_start
@@ -137,7 +152,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(dataset, monkeypatch):
     monkeypatch.setattr(first, "on_epoch_start", stop_before_the_second_epoch)
     with pytest.raises(StopIteration):
         first.run_training()
-    second = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres", resume=True)
+    second = dataset.trainer(PCRLv2PretrainTrainer, "2d", resume=True)
     second.fold = 0
     second.load_checkpoint(str(Path(second.output_folder) / "checkpoint_latest.pth"))
     assert second.current_epoch == 1
@@ -163,7 +178,7 @@ def test_equal_seeds_give_equal_runs_and_other_seeds_do_not(nnunet_folders):
 
 def test_validation_sees_the_same_views_and_levels_in_every_epoch(nnunet_folders):
     dataset = make_dataset(nnunet_folders, settings={"initial_lr": 0.0, "num_epochs": 3})
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     trainer.run_training()
     losses = trainer.logger.get_value("val_losses", None)
     assert losses[0] == pytest.approx(losses[1], rel=1e-6) == pytest.approx(losses[2], rel=1e-6)
@@ -171,9 +186,8 @@ def test_validation_sees_the_same_views_and_levels_in_every_epoch(nnunet_folders
     assert len(set(training)) == 3
 
 
-def test_best_is_the_lowest_validation_loss(dataset):
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
-    trainer.run_training()
+def test_best_is_the_lowest_validation_loss(finished):
+    trainer = finished
     best = torch.load(Path(trainer.output_folder) / "checkpoint_best.pth", weights_only=True)
     losses = trainer.logger.get_value("val_losses", None)
     assert best["_best_ema"] == min(losses)
@@ -181,8 +195,10 @@ def test_best_is_the_lowest_validation_loss(dataset):
 
 
 def test_learning_rate_and_beta_follow_half_a_cosine_of_the_run(nnunet_folders):
-    dataset = make_dataset(nnunet_folders, settings={"num_epochs": 4})
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    dataset = make_dataset(
+        nnunet_folders, settings={"num_epochs": 4, "num_iterations_per_epoch": 1}
+    )
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     trainer.run_training()
     expected = [0.5 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(4)]
     np.testing.assert_allclose(trainer.logger.get_value("level_restoration_weight", None), expected)
@@ -191,9 +207,8 @@ def test_learning_rate_and_beta_follow_half_a_cosine_of_the_run(nnunet_folders):
     assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.9, False, 1e-4)
 
 
-def test_checkpoints_hold_what_nnunet_stores_and_nothing_that_needs_unpickling(dataset):
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
-    trainer.run_training()
+def test_checkpoints_hold_what_nnunet_stores_and_nothing_that_needs_unpickling(finished):
+    trainer = finished
     stored = {}
     original = torch.save
     torch.save = lambda content, file: stored.update(content)
@@ -207,9 +222,8 @@ def test_checkpoints_hold_what_nnunet_stores_and_nothing_that_needs_unpickling(d
     assert checkpoint["settings"] == trainer.settings.as_plain()
 
 
-def test_an_encoder_is_stored_once_per_checkpoint(dataset):
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
-    trainer.run_training()
+def test_an_encoder_is_stored_once_per_checkpoint(finished):
+    trainer = finished
     folder = Path(trainer.output_folder)
     content = torch.load(folder / "checkpoint_final.pth", weights_only=True)
     encoder = trainer.network.backbone.encoder.state_dict()
@@ -277,11 +291,11 @@ def test_an_earlier_result_is_moved_aside_and_not_overwritten(dataset):
 
 
 def test_settings_changed_before_resuming_are_named_and_count(dataset):
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     trainer.run_training()
-    section = dataset.plans["configurations"]["3d_fullres"]["nnunetv2_pcrl"]["pcrlv2"]
+    section = dataset.plans["configurations"]["2d"]["nnunetv2_pcrl"]["pcrlv2"]
     section.update(initial_lr=0.5, weight_decay=0.02)
-    resumed = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres", resume=True)
+    resumed = dataset.trainer(PCRLv2PretrainTrainer, "2d", resume=True)
     resumed.load_checkpoint(str(Path(trainer.output_folder) / "checkpoint_final.pth"))
     assert "initial_lr was 0.01 and is now 0.5" in log_text(resumed)
     assert "weight_decay was 0.0001 and is now 0.02" in log_text(resumed)
@@ -379,12 +393,12 @@ def test_a_single_case_is_refused_unless_the_plans_allow_it(nnunet_folders):
 
 
 def test_unusable_cases_are_named_once_and_left_out(dataset):
-    folder = dataset.data_folder("3d_fullres")
+    folder = dataset.data_folder("2d")
     (folder / "case_0.b2nd").write_bytes(b"damaged")
-    dataset.add_case("3d_fullres", "case_1", np.full((1, 20, 20, 20), np.nan))
-    dataset.add_case("3d_fullres", "case_2", np.ones((1, 20, 20, 20)))
-    dataset.add_case("3d_fullres", "case_3", smooth_image((2, 20, 20, 20), 3))
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    dataset.add_case("2d", "case_1", np.full((1, 20, 20, 20), np.nan))
+    dataset.add_case("2d", "case_2", np.ones((1, 20, 20, 20)))
+    dataset.add_case("2d", "case_3", smooth_image((2, 20, 20, 20), 3))
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     trainer.run_training()
     text = log_text(trainer)
     for case, reason in (
@@ -397,6 +411,7 @@ def test_unusable_cases_are_named_once_and_left_out(dataset):
     assert np.isfinite(trainer.logger.get_value("train_losses", None)).all()
 
 
+@pytest.mark.slow
 def test_one_slice_images_train_in_3d(nnunet_folders):
     dataset = make_dataset(nnunet_folders, shape=(1, 1, 24, 24))
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
@@ -413,7 +428,7 @@ def test_only_unusable_cases_end_with_their_names(nnunet_folders):
 
 
 def test_a_loss_that_is_not_finite_is_skipped_and_named_and_ends_the_run_in_time(dataset):
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     trainer.on_train_start()
     batch = next(trainer.dataloader_train)
     before = weights_of(trainer)
@@ -429,7 +444,7 @@ def test_a_loss_that_is_not_finite_is_skipped_and_named_and_ends_the_run_in_time
 
 
 def test_an_epoch_without_a_finite_loss_keeps_every_log_in_step(dataset):
-    trainer = dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres")
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     accumulate = trainer.accumulate_gradients
 
     def spoil_the_first_epoch(batch, generator, scale):

@@ -80,15 +80,15 @@ def test_a_rank_that_is_stopped_does_not_answer_any_more():
 
 def test_ranks_that_go_on_are_left_alone_however_many_steps_they_take():
     with Ranks(2) as ranks:
-        for _ in range(20):
+        for _ in range(12):
             ranks.begin(0, 1)
             time.sleep(WAIT_S / 8)
     assert ranks.said == [[], []]
 
 
 def test_before_the_first_step_nobody_is_waited_for():
-    with Ranks(2) as ranks:
-        time.sleep(2 * WAIT_S)
+    with Ranks(2, wait_s=0.2) as ranks:
+        time.sleep(0.4)
     assert ranks.said == [[], []]
 
 
@@ -104,9 +104,9 @@ def test_a_long_step_that_all_ranks_have_begun_is_given_time_and_not_for_ever():
 
 
 def test_a_watch_that_is_over_ends_nothing():
-    with Ranks(2) as ranks:
+    with Ranks(2, wait_s=0.2) as ranks:
         ranks.begin(0)
-    time.sleep(2 * WAIT_S)
+    time.sleep(0.4)
     assert ranks.said == [[], []]
 
 

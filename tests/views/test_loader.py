@@ -37,6 +37,12 @@ SETTINGS = [
     pytest.param(IN_3D, id="3d"),
     pytest.param(ANISOTROPIC, id="anisotropic"),
 ]
+# Where another number of axes repeats the same path.
+FIRST_IN_2D = [
+    SETTINGS[0],
+    pytest.param(IN_3D, id="3d", marks=pytest.mark.slow),
+    pytest.param(ANISOTROPIC, id="anisotropic", marks=pytest.mark.slow),
+]
 CLEAN = {
     "rotation_degrees": 0.0,
     "deformation_scale": 0.0,
@@ -124,16 +130,16 @@ def test_a_resumed_stream_goes_on_where_it_stopped(folder, num_workers):
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_stream_with_a_period_repeats_exactly(folder, num_workers):
     stream = stream_of(samples_of(folder, stream=VALIDATION_STREAM, period=8), num_workers)
-    batches = take(stream, 6)
+    batches = take(stream, 5)
     stream.close()
     assert_equal(batches[2:4], batches[:2])
-    assert_equal(batches[4:], batches[:2])
+    assert_equal(batches[4:], batches[:1])
     samples = take(samples_of(folder, stream=VALIDATION_STREAM, period=8), 8)
     assert all(differ(a, b) for a, b in itertools.combinations(samples, 2))
 
 
 def test_a_stream_without_a_period_does_not_repeat(folder):
-    samples = take(samples_of(folder), 20)
+    samples = take(samples_of(folder, IN_2D), 20)
     assert all(
         differ(a, b) for a, b in itertools.combinations(samples, 2) if a["case"] == b["case"]
     )
@@ -149,10 +155,10 @@ def test_seeds_and_streams_draw_other_samples(folder):
 # Cases of a batch
 
 
-@pytest.mark.parametrize("batch_size", [2, 4, 5])
+@pytest.mark.parametrize("batch_size", [2, 5])
 def test_a_batch_holds_distinct_cases_while_there_are_enough(folder, batch_size):
     stream = stream_of(samples_of(folder, IN_2D, batch_size=batch_size))
-    batches = [batch["cases"] for batch in take(stream, 12)]
+    batches = [batch["cases"] for batch in take(stream, 8)]
     assert all(len(set(cases)) == batch_size for cases in batches)
     assert {case for cases in batches for case in cases} == set(NAMES)
     assert len({tuple(cases) for cases in batches}) > 5
@@ -211,14 +217,14 @@ def write_unusable(kind: str, folder, write_case) -> str:
     }[kind]
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("settings", FIRST_IN_2D)
 @pytest.mark.parametrize("kind", ["missing", "nan", "constant", "truncated"])
 def test_an_unusable_case_is_rejected_by_name_and_another_one_used(
     kind, settings, folder, write_case
 ):
     reason = write_unusable(kind, folder, write_case)
     samples = samples_of(folder, settings, [*NAMES, "case_bad"], batch_size=6)
-    for batch in take(stream_of(samples), 2):
+    for batch in take(stream_of(samples), 1):
         assert "case_bad" not in batch["cases"]
         assert len(batch["cases"]) == 6
         assert {name for name, _ in batch["rejected"]} == {"case_bad"}
@@ -258,14 +264,14 @@ def test_if_no_case_is_usable_the_error_names_them_and_the_reasons(
 def test_one_usable_case_is_found_among_the_missing_ones(num_missing, folder):
     names = [NAMES[0], *(f"gone_{number}" for number in range(num_missing))]
     samples = samples_of(folder, IN_2D, names)
-    for index in range(40):
-        assert samples[index]["case"] == NAMES[0]
+    for index in range(20):
+        assert samples.region(index).case == NAMES[0]
 
 
 def test_no_case_is_tried_twice_for_one_sample(folder):
     samples = samples_of(folder, IN_2D, [NAMES[0], "gone_1", "gone_2", "gone_3"])
     for index in range(30):
-        tried = [name for name, _ in samples[index]["rejected"]]
+        tried = [name for name, _ in samples.region(index).rejected]
         assert len(tried) == len(set(tried))
 
 
@@ -305,12 +311,12 @@ def test_targets_and_inputs_of_a_batch_share_no_storage(folder, settings):
     assert len({batch["views"][name].untyped_storage().data_ptr() for name in TENSORS}) == 3
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("settings", FIRST_IN_2D)
 def test_background_workers_make_the_same_batches_as_this_process(folder, settings):
-    expected = take(stream_of(samples_of(folder, settings, batch_size=3)), 4)
-    stream = stream_of(samples_of(folder, settings, batch_size=3), 2)
+    expected = take(stream_of(samples_of(folder, settings, batch_size=2)), 3)
+    stream = stream_of(samples_of(folder, settings, batch_size=2), 2)
     try:
-        assert_equal(take(stream, 4), expected)
+        assert_equal(take(stream, 3), expected)
     finally:
         stream.close()
 
@@ -319,15 +325,15 @@ def test_background_workers_make_the_same_batches_as_this_process(folder, settin
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_views_made_by_this_process_from_regions_equal_those_of_the_workers(
     settings, num_workers, folder
 ):
     samples = samples_of(folder, settings, [*NAMES, "gone"], batch_size=3)
-    expected = take(stream_of(samples), 4)
+    expected = take(stream_of(samples), 2)
     stream = BatchStream(samples, num_workers, CPU, views_on_device=True)
     try:
-        assert_equal(take(stream, 4), expected)
+        assert_equal(take(stream, 2), expected)
     finally:
         stream.close()
     assert any(batch["rejected"] for batch in expected)
@@ -348,7 +354,7 @@ def test_the_lesser_of_region_and_views_travels_rounded_to_half_and_no_more(
 ):
     samples = samples_of(folder, settings)
     sent = loader._Sent(samples, in_half)
-    for number in range(12):
+    for number in range(6):
         region, expected = samples.region(number).region, samples[number]["views"]
         travelled = sent[number]
         is_region = region.nbytes <= sum(values.nbytes for values in expected.values())

@@ -133,6 +133,7 @@ def test_it_begins_with_the_prevalences_and_standardised_features(dataset):
     assert (total / number).item() == pytest.approx(entropy.mean(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_one_class_per_image_is_told_by_a_column_class(dataset):
     path = dataset.folder / "classes.csv"
     table = read_classes(path)
@@ -260,6 +261,7 @@ def test_a_fold_without_any_known_case_is_refused(dataset):
         started(dataset)
 
 
+@pytest.mark.slow
 def test_of_many_validation_cases_the_same_ones_are_predicted_in_every_epoch(preprocessed):
     dataset = classified_dataset(preprocessed, max_val_cases=2)
     trainer = trained(dataset)

@@ -95,6 +95,7 @@ def test_the_gradient_norm_is_that_of_the_step_and_gradients_stay_as_they_are(tr
     assert float(squared.sqrt()) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_failure_is_said_once_and_the_training_goes_on(trainer, monkeypatch):
     def fail(*args):
         raise OSError("no room")
