@@ -1,5 +1,6 @@
 """nnUNetv2_pcrl_experiment through Snakemake, with stand-ins for nnUNetv2_train and for SLURM."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from importlib import resources
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,13 @@ def run(folder: Path, *more: str, expected: int = 0, **options) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments(folder, *more, **options))
     assert ended.value.code == expected
+
+
+def started(folder: Path) -> BaseProcess:
+    """The command in a process of its own."""
+    process = multiprocessing.get_context("fork").Process(target=main, args=(arguments(folder),))
+    process.start()
+    return process
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -189,15 +198,14 @@ def test_a_killed_snakemake_leaves_neither_trainings_nor_locks(fake, folder):
 
 def test_a_training_that_outlived_everything_is_waited_for(fake, folder, capfd):
     fake.behave(**{f"{SCRATCH}__5": "wait"})
-    command = [sys.executable, "-m", "nnunetv2_pcrl.cli.experiment", *arguments(folder)]
-    process = subprocess.Popen(command)
+    process = started(folder)
     until(lambda: fake.says(ALL[0]))
     children = psutil.Process(process.pid).children(recursive=True)
     training = next(child for child in children if fake.is_training(child.cmdline()))
     for killed in (psutil.Process(process.pid), *children):
         if killed.pid != training.pid:
             killed.kill()
-    process.wait()
+    process.join()
     assert training.is_running()
 
     def finish() -> None:
@@ -213,13 +221,13 @@ def test_a_training_that_outlived_everything_is_waited_for(fake, folder, capfd):
 
 def test_one_command_at_a_time_runs_a_folder_and_sigterm_ends_it(fake, folder):
     fake.behave(**{f"{SCRATCH}__5": "wait"})
-    command = [sys.executable, "-m", "nnunetv2_pcrl.cli.experiment", *arguments(folder)]
-    process = subprocess.Popen(command)
+    process = started(folder)
     until(lambda: fake.says(ALL[0]))
     with pytest.raises(SystemExit, match=rf"is running: process {snakemake(folder)} on "):
         main(arguments(folder))
     process.terminate()
-    assert process.wait() == 143
+    process.join()
+    assert process.exitcode == 143
     assert fake.events() == [("begin", ALL[0]), ("stopped", ALL[0])]
 
 

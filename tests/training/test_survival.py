@@ -11,7 +11,7 @@ import pytest
 import torch
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
-from nnunetv2_pcrl.trainers import MAEPretrainTrainer, PCRLv2PretrainTrainer, trainer_named
+from nnunetv2_pcrl.trainers import MAEPretrainTrainer, PCRLv2PretrainTrainer
 from nnunetv2_pcrl.training import saved_run
 from nnunetv2_pcrl.training.folder_lock import LOCK_NAME
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
@@ -318,11 +318,10 @@ def assert_nothing_is_lost(folder: Path, states: list[dict], least_epochs: int) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["PCRLv2PretrainTrainer", "MAEPretrainTrainer"])
-def test_no_kill_loses_an_epoch_the_best_one_or_a_file(make_dataset, name):
+def test_no_kill_loses_an_epoch_the_best_one_or_a_file(make_dataset):
     assert len(KILLS) == 26
     dataset = make_dataset(num_epochs=NUM_EPOCHS, initial_lr=0.2)
-    kind = trainer_named(name)
+    kind = MAEPretrainTrainer
     states = states_of(dataset.trainer(kind, "2d"))
     folder = Path(dataset.trainer(kind, "2d").output_folder)
     whole = {file.name: file.rename(folder.parent / file.name) for file in folder.glob("*.pth")}
