@@ -73,7 +73,8 @@ class Experiment:
             status, output = run_fresh([str(path), *given], self.environment)
         else:
             # Workers would make batches in advance that nobody wants; planning asks for one.
-            workers = {"nnUNet_n_proc_DA": "0"} if command == "nnUNetv2_train" else {}
+            is_training = command in ("nnUNetv2_train", "torchrun")
+            workers = {"nnUNet_n_proc_DA": "0"} if is_training else {}
             status, output = run_forked(command, given, self.environment | workers)
         assert status == 0 or not check, output[-6000:]
         return output
