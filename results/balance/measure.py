@@ -4,7 +4,8 @@
 
 STAGE is pretrain (stage 1), check (the default, twice as long, on four data sets) or finetune
 (stage 2, which starts from the pretrainings of check and makes those that it lacks). Every
-finished training leaves FOLDER/<name>.json and is not repeated; an interrupted one is begun anew.
+finished training leaves FOLDER/<name>.json and is not repeated; an interrupted one is begun anew,
+but for its validation.
 nnU-Net's three folders are set, and the data sets are planned and preprocessed.
 """
 
@@ -156,9 +157,15 @@ def train(job: Job, folder: Path, device: str) -> dict[str, Any]:
         record = json.loads((Path(trainer.output_folder) / "monitoring.json").read_text())
         found["probe_before"] = (record.get("probe_before") or {}).get("mean")
     else:
-        # Pseudo Dice after every epoch is not looked at.
+        # Pseudo Dice after every epoch is not looked at; mirrored, each case would take four times
+        # as long as it does.
         trainer.num_val_iterations_per_epoch = 2
-        trainer.run_training()
+        final = Path(trainer.output_folder) / "checkpoint_final.pth"
+        if final.is_file():
+            trainer.load_checkpoint(str(final))
+        else:
+            trainer.run_training()
+        trainer.inference_allowed_mirroring_axes = None
         trainer.perform_actual_validation(False)
         summary = Path(trainer.output_folder) / "validation" / "summary.json"
         found = {"dice": json.loads(summary.read_text())["foreground_mean"]["Dice"]}
