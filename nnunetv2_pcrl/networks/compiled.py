@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# With gradient, without and in evaluation; views of several sizes, parts of a batch, a single view.
+# With gradient, without and in evaluation; views of several sizes; one view alone or any number.
 MAX_GRAPHS_PER_STAGE = 32
 
 
@@ -14,8 +14,8 @@ def compile_stages(network: nn.Module, **options: Any) -> None:
     """Has torch compile the stages of all pyramids of a network when they are first called.
 
     A step passes any level, with and without gradient. As a whole, a backbone would be compiled
-    again for each of them; its stages are the same for all. Names of weights stay, and copies of
-    the network are not compiled.
+    again for each of them; its stages are the same for all. Each is compiled for every size of view
+    and for any number of views. Names of weights stay, and copies of the network are not compiled.
 
     Args:
         network: the network, teachers included; a pyramid is what has `write_into`.
@@ -27,7 +27,8 @@ def compile_stages(network: nn.Module, **options: Any) -> None:
         if hasattr(pyramid, "write_into"):
             for stage in stages_of(pyramid):
                 # What nn.Module.compile sets, and what copies and pickles leave out.
-                stage._compiled_call_impl = torch.compile(_own_code(stage), **options)
+                compiled = torch.compile(_own_code(stage), dynamic=False, **options)
+                stage._compiled_call_impl = _of_any_number(compiled)
 
 
 def stages_of(pyramid: nn.Module) -> list[nn.Module]:
@@ -54,4 +55,19 @@ def _own_code(stage: nn.Module) -> Callable[[Tensor], Tensor]:
         return features
 
     passed.__code__ = passed.__code__.replace()
+    return passed
+
+
+def _of_any_number(compiled: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Lets what is compiled be the same for any number of views above one.
+
+    That number is the lesser one where a batch ends. A size of views that varies is another matter:
+    left to itself, torch takes it for any size too, which its compiler cannot always order in
+    memory (an error about a truth value), and which takes it longer than a few sizes do.
+    """
+
+    def passed(x: Tensor) -> Tensor:
+        torch._dynamo.maybe_mark_dynamic(x, 0)
+        return compiled(x)
+
     return passed

@@ -76,22 +76,28 @@ def test_views_made_on_the_gpu_equal_those_made_on_the_cpu(kind, geometry):
             torch.testing.assert_close(values.cpu(), expected[name], atol=1e-3, rtol=1e-3)
 
 
+def gradient_of(network: torch.nn.Module) -> torch.Tensor:
+    """The gradients of all parameters in a row."""
+    return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+
+
 @pytest.mark.slow
 @every_method
-def test_compiled_steps_equal_those_that_are_not(kind):
+def test_compiled_steps_equal_those_that_are_not(kind, monkeypatch):
+    # Rounding of products to ten bits grows to a tenth of some gradients on so small maps.
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     case = on_gpu(kind, "2d")
     for autocast, tolerance in ((False, 1e-3), (True, 0.05)):
         precision = Precision(lambda wanted=autocast: torch.autocast("cuda", enabled=wanted))
-        plain, compiled = copy.deepcopy(case.network), copy.deepcopy(case.network)
+        exact, plain, compiled = (copy.deepcopy(case.network) for _ in range(3))
         compile_stages(compiled)
         for seed in range(2):
+            step_of(case, exact, Precision(), seed)
             expected = step_of(case, plain, precision, seed)
             ours = step_of(case, compiled, precision, seed)
             assert ours == pytest.approx(expected, abs=tolerance, rel=tolerance)
-        largest = max(float(p.grad.abs().max()) for p in plain.parameters() if p.grad is not None)
-        for (name, parameter), other in zip(
-            plain.named_parameters(), compiled.parameters(), strict=True
-        ):
-            if parameter.grad is not None:
-                error = float((other.grad - parameter.grad).abs().max())
-                assert error <= 2 * tolerance * largest, name
+        wanted = gradient_of(exact)
+        # In half precision, what compiling changes may not exceed what rounding has changed.
+        rounding = (gradient_of(plain) - wanted).norm()
+        error = (gradient_of(compiled) - wanted).norm()
+        assert error <= 2 * rounding + 1e-3 * wanted.norm()
