@@ -83,7 +83,8 @@ def adjust_gamma_(views: Tensor, gammas: Tensor) -> None:
     flat = views.view(*views.shape[:2], -1)
     low, high = (end.view(*views.shape[:2], 1) for end in robust_range(flat.flatten(0, 1)))
     extent = extent_of(low, high)
-    for part in flat.split(flat.shape[-1] if views.is_cuda else _VALUES_AT_A_TIME, dim=-1):
+    num_values = flat.shape[-1] if views.is_cuda else _VALUES_AT_A_TIME
+    for part in torch.split(flat, num_values, dim=-1):
         part.sub_(low).div_(extent)
         inside = part.clamp(min=SMALLEST_BASE, max=1)
         part.sub_(inside)

@@ -181,8 +181,9 @@ def resample(region: Tensor, lines: Sequence[Tensor]) -> Tensor:
     num_slices = max(1, _VOXELS_AT_A_TIME // math.prod(views.shape[3:]))
     for number, view in enumerate(views):
         first, *others = (line[number, None] for line in lines)
-        slabs = zip(view.split(num_slices, 1), first.split(num_slices, -1), strict=True)
-        for slab, part in slabs:
+        slabs = torch.split(view, num_slices, dim=1)
+        parts = torch.split(first, num_slices, dim=-1)
+        for slab, part in zip(slabs, parts, strict=True):
             slab.copy_(_sample(region, [part, *others])[0])
     return views
 
