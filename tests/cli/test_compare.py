@@ -8,6 +8,8 @@ from results_tree import LENGTH, NAME, ResultsTree, segmentation
 from nnunetv2_pcrl.cli.compare import main
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
+pytestmark = pytest.mark.slow
+
 SCRATCH, PRETRAINED = "PCRLv2FinetuneTrainer_fromScratch_3epochs", "PCRLv2FinetuneTrainer_3epochs"
 # Two repeats with 5 and two with 10 labelled cases.
 FOLDS = [LabelFold(5 + n, 0, 5 + 5 * (n // 2), 0.1, n % 2) for n in range(4)]

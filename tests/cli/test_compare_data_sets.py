@@ -10,6 +10,8 @@ from results_tree import NAME, ResultsTree, segmentation
 from nnunetv2_pcrl.cli.compare import main
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
+pytestmark = pytest.mark.slow
+
 FOLDS = [LabelFold(5 + n, 0, 5, 0.1, n) for n in range(2)]
 SCRATCH, TUNED = "PCRLv2FinetuneTrainer_fromScratch_3epochs", "PCRLv2FinetuneTrainer_3epochs"
 TWIN, OWN = "PCRLv2ClassificationTrainer_fromScratch", "PCRLv2ClassificationTrainer"

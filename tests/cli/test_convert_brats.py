@@ -11,6 +11,8 @@ from raw_images import write_image
 
 from nnunetv2_pcrl.cli.convert import brats
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def source(tmp_path):

@@ -15,6 +15,8 @@ from nnunetv2_pcrl.experiments.file_lock import try_lock
 from nnunetv2_pcrl.experiments.job import LOCK_NAME
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fake(nnunet_folders, monkeypatch) -> FakeTraining:

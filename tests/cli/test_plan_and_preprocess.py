@@ -14,6 +14,8 @@ from raw_images import ct_array, mr_array, write_dataset, write_image
 from nnunetv2_pcrl.cli.plan_and_preprocess import main
 from nnunetv2_pcrl.preparation import prepare
 
+pytestmark = pytest.mark.slow
+
 NAME = "Dataset007_Bare"
 
 

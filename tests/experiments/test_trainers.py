@@ -2,6 +2,8 @@ import pytest
 
 from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
 
+pytestmark = pytest.mark.slow
+
 FINETUNE, PRETRAIN = "PCRLv2FinetuneTrainer", "PCRLv2PretrainTrainer"
 CLASSIFY = "PCRLv2ClassificationTrainer"
 

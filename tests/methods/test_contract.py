@@ -113,6 +113,7 @@ def step_of_a_rank(kind: type[Method]) -> tuple[dict, dict, dict]:
     return gradients(case.network), *means
 
 
+@pytest.mark.slow
 @every_method
 def test_two_processes_compute_the_step_of_one(kind):
     ranks = run_on_ranks(step_of_a_rank, 2, kind)
@@ -125,6 +126,7 @@ def test_two_processes_compute_the_step_of_one(kind):
         assert found == pytest.approx({n: float(v) for n, v in evaluated.items()}, abs=1e-6)
 
 
+@pytest.mark.slow
 @every_method
 def test_mixed_precision_is_finite_near_single_precision_and_a_scaler_recovers(kind):
     case = case_of(kind, "2d")

@@ -16,7 +16,7 @@ from nnunetv2_pcrl.monitoring.record import read_record
 from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer
 from nnunetv2_pcrl.training import pretrain_trainer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 SETTINGS = {
     "batch_size": 4,

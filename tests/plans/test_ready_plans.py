@@ -64,6 +64,7 @@ def shapes_only(monkeypatch):
         monkeypatch.setattr(layer, "forward", lambda module, x: x)
 
 
+@pytest.mark.slow
 @every_file
 @every_method
 @pytest.mark.usefixtures("shapes_only")

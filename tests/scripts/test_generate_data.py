@@ -11,6 +11,8 @@ from generate_data import KINDS, generate_dataset, write_nifti
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
+pytestmark = pytest.mark.slow
+
 SIZE = (12, 20, 20)
 
 

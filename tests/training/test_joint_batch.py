@@ -51,6 +51,7 @@ def steps_of_a_rank(architecture: str, geometry: str, micro_batch: MicroBatch | 
     return outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "architecture, geometry, micro_batch, num_ranks",
     [

@@ -13,6 +13,8 @@ from nnunetv2_pcrl.training.rank_watch import (
     longest_wait_s,
 )
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 0.8
 
 

@@ -127,6 +127,7 @@ def test_a_resumed_stream_goes_on_where_it_stopped(folder, num_workers):
     resumed.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_stream_with_a_period_repeats_exactly(folder, num_workers):
     stream = stream_of(samples_of(folder, stream=VALIDATION_STREAM, period=8), num_workers)
@@ -155,6 +156,7 @@ def test_seeds_and_streams_draw_other_samples(folder):
 # Cases of a batch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [2, 5])
 def test_a_batch_holds_distinct_cases_while_there_are_enough(folder, batch_size):
     stream = stream_of(samples_of(folder, IN_2D, batch_size=batch_size))
@@ -164,6 +166,7 @@ def test_a_batch_holds_distinct_cases_while_there_are_enough(folder, batch_size)
     assert len({tuple(cases) for cases in batches}) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "num_cases"), [(6, 5), (11, 5), (8, 2), (4, 1)])
 def test_a_batch_larger_than_the_data_set_holds_all_cases_equally_often(
     folder, batch_size, num_cases
@@ -179,6 +182,7 @@ def test_a_batch_larger_than_the_data_set_holds_all_cases_equally_often(
 # Slices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 5])
 def test_2d_views_come_from_every_slice_the_first_and_the_last_included(
     depth, tmp_path, write_case
@@ -260,6 +264,7 @@ def test_if_no_case_is_usable_the_error_names_them_and_the_reasons(
     assert "gone: there is no gone.b2nd" in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_missing", [1, 3, 9])
 def test_one_usable_case_is_found_among_the_missing_ones(num_missing, folder):
     names = [NAMES[0], *(f"gone_{number}" for number in range(num_missing))]
@@ -347,6 +352,7 @@ def test_views_of_four_channels_are_the_same_wherever_they_are_made(tmp_path, wr
     assert_equal([next(BatchStream(samples, 0, CPU, views_on_device=True))], [expected])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("in_half", [False, True])
 def test_the_lesser_of_region_and_views_travels_rounded_to_half_and_no_more(
@@ -382,6 +388,7 @@ def test_views_are_made_on_a_gpu_and_otherwise_by_the_workers(folder):
     assert not BatchStream(samples, 0, torch.device("cuda"), views_on_device=False).views_on_device
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_a_region_is_all_of_a_sample_that_is_sent_as_an_open_file(folder, settings):
     # A process may have a thousand open files, and each tensor from another process is one.

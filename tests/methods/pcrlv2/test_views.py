@@ -85,6 +85,7 @@ def test_views_have_the_sizes_of_the_settings_and_finite_values(image_size, sett
             assert torch.isfinite(tensor).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("image_size", "settings"), CASES)
 def test_boxes_lie_where_the_method_wants_them(image_size, settings):
     settings = changed(settings, **CLEAN)

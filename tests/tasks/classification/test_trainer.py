@@ -17,7 +17,7 @@ from nnunetv2_pcrl.trainers import PCRLv2ClassificationTrainer
 from nnunetv2_pcrl.trainers import trainer_named as variant
 from nnunetv2_pcrl.weights.portable import write_weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 SHAPES = {
     "2d": (2, (1, 20, 24), "PlainConvUNet"),

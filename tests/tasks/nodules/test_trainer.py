@@ -16,7 +16,7 @@ from nnunetv2_pcrl.datasets.positions import PROBABILITY, read_positions
 from nnunetv2_pcrl.tasks.encoder.augmentation import augmentation_of
 from nnunetv2_pcrl.trainers import PCRLv2NoduleTrainer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 @pytest.fixture
