@@ -85,6 +85,7 @@ def test_raw_images_get_the_mean_of_the_folds_and_it_can_be_evaluated(
     assert (output / "report.html").read_text().count("data:image/png;base64,") == 2
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_named_with_what_is_there(dataset, nnunet_folders, tmp_path):
     images = str(nnunet_folders / "nnUNet_raw" / dataset.folder.name / "imagesTr")
     (result,) = train(dataset, 0)

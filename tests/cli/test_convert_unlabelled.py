@@ -41,6 +41,7 @@ def run_luna(source, *more: str) -> None:
     luna16([str(source), "-d", "16", "-np", "1", "--skip_bad", *more])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--link",)])
 def test_luna16_scans_become_a_data_set_that_can_be_prepared(luna, raw, nnunet_folders, more):
     run_luna(luna, *more)

@@ -113,6 +113,7 @@ def test_modalities_that_nobody_chose_between_make_the_command_fail(images, targ
     assert set(read_raw_dataset(target).cases) == {"ct0", "ct1"}
 
 
+@pytest.mark.slow
 def test_time_grows_with_the_files_and_not_with_their_square(images, target):
     def seconds(count: int) -> float:
         folder = images / str(count)

@@ -93,6 +93,7 @@ def test_a_view_that_is_no_square_is_refused():
         method_on(toy.Rotation, facts_of("2d"), view_size=[32, 16])
 
 
+@pytest.mark.slow
 def test_the_toy_is_pretrained_by_its_trainers_name(registered, nnunet_folders, no_workers):
     settings = {
         "batch_size": 4,

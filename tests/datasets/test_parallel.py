@@ -42,6 +42,7 @@ def leave_a_file(folder, number: int) -> None:
     (folder / str(number)).touch()
 
 
+@pytest.mark.slow
 def test_an_interruption_gives_up_the_cases_that_wait(tmp_path, monkeypatch):
     def interrupt(bar):
         raise KeyboardInterrupt

@@ -52,6 +52,7 @@ def test_where_all_is_well_every_trainer_is_found_and_the_status_is_0(fit_folder
     assert "Searching in" not in page
 
 
+@pytest.mark.slow
 def test_what_would_stop_a_training_ends_with_status_1_as_json_too(
     fit_folders, two_trainers, monkeypatch, capsys
 ):

@@ -41,6 +41,7 @@ def pictures_of(run, epochs=2):
     return read_panels(run.output_folder)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [pytest.param(k, marks=() if k == "2d" else pytest.mark.slow) for k in SIZES]
 )
@@ -141,6 +142,7 @@ def test_equal_seeds_show_equal_views_and_unusable_cases_are_left_out(tmp_path, 
     assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.slow
 def test_a_method_without_pictures_and_a_run_without_them_have_none(tmp_path, write_case):
     write_cases(tmp_path, write_case, (1, 14, 30, 40))
     method = WatchedMethod((16, 20))

@@ -99,6 +99,7 @@ def test_nnunet_reads_the_plans(path):
         assert callable(manager.resampling_fn_data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nnUNetPlans", "nnUNetResEncUNetMPlans"])
 @pytest.mark.parametrize("folder", ["luna16_to_brats", "luna16_to_lits"])
 def test_networks_for_chest_ct_differ_from_the_targets_in_the_stem_only(folder, name):

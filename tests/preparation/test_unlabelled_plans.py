@@ -51,6 +51,7 @@ def target_plans() -> dict:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("planner", "name", "network"),
     [

@@ -338,6 +338,7 @@ def test_views_are_not_modified():
         assert torch.equal(values, before[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet"])
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_every_parameter_gets_gradient_in_a_run_over_all_levels(architecture, geometry):

@@ -88,6 +88,7 @@ def test_without_any_defined_class_the_figure_says_so(table, predicted):
     assert "No class" in figure.texts[0].get_text()
 
 
+@pytest.mark.slow
 def test_summary_and_page_say_what_is_not_defined_and_of_which_lists_the_cases_are(
     tmp_path, table, predicted
 ):
