@@ -58,10 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--seeds",
         nargs="+",
-        type=_natural,
+        type=_seed,
         metavar="N",
-        help="every trainer of this package with each of these seeds, on every label fold "
-        "(default: as their names say)",
+        help="every trainer of this package with each of these seeds, on every label fold; none: "
+        "as their names say (default: on each label fold with one seed, its number)",
     )
     add("--budget", **positive, help="epochs of every trainer")
     add("--pretrain_epochs", **positive, help="epochs of every pretraining (default: the plan's)")
@@ -90,10 +90,22 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _natural(text: str) -> int:
+def _seed(text: str) -> int | None:
+    if text == "none":
+        return None
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither none nor a number from 0 on")
     return int(text)
+
+
+def _seeds(given: Sequence[int | None] | None) -> list[int] | None:
+    """None for one per label fold, an empty list for none at all."""
+    if given is None:
+        return None
+    numbers = [seed for seed in given if seed is not None]
+    if len(numbers) < len(given) and len(given) > 1:
+        raise ValueError("--seeds takes none, or numbers: not both.")
+    return numbers
 
 
 def _planned(args: argparse.Namespace) -> tuple[list[ExperimentRequest], list["Experiment"]]:
@@ -114,7 +126,7 @@ def _planned(args: argparse.Namespace) -> tuple[list[ExperimentRequest], list["E
             num_repeats=args.repeats,
             budget=args.budget,
             pretrain_epochs=args.pretrain_epochs,
-            seeds=args.seeds,
+            seeds=_seeds(args.seeds),
             transductive=args.transductive,
             device=args.device,
             num_gpus=args.num_gpus,

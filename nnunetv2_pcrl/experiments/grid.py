@@ -89,8 +89,16 @@ def build_grid(
     label_folds: Sequence[LabelFold],
     plans: str,
     configuration: str,
+    seed_by_fold: bool = False,
 ) -> tuple[PlannedRun, ...]:
-    """All trainings of the experiment; a pretraining comes right before the first that needs it."""
+    """All trainings of the experiment; a pretraining comes right before the first that needs it.
+
+    Args:
+        trainers: with their full names.
+        label_folds: on each of which all of them train.
+        plans, configuration: as in the names of result folders.
+        seed_by_fold: whether trainers that take a seed get the number of the label fold.
+    """
     grid: dict[PlannedRun, None] = {}
     for part, trainer in product(label_folds, trainers):
         weights_of = None
@@ -99,6 +107,7 @@ def build_grid(
             fold = "all" if trainer.transductive else part.of_fold
             weights_of = TrainingRun(trainer.pretraining, plans, configuration, fold)
             grid.setdefault(PlannedRun(weights_of))
-        run = TrainingRun(trainer.name, plans, configuration, part.fold)
+        name = trainer.name_with(part.fold) if seed_by_fold else trainer.name
+        run = TrainingRun(name, plans, configuration, part.fold)
         grid.setdefault(PlannedRun(run, weights_of, part))
     return tuple(grid)

@@ -56,7 +56,7 @@ def plan_experiment(
         request.budget,
         request.pretrain_epochs,
         request.transductive,
-        request.seeds,
+        request.seeds or (),
     )
     table = read_table(preprocessed)
     if table is not None:
@@ -68,7 +68,8 @@ def plan_experiment(
         request.folds,
         request.num_repeats,
     )
-    grid = build_grid(trainers, label_folds, plans_name, configuration)
+    by_fold = request.seeds is None
+    grid = build_grid(trainers, label_folds, plans_name, configuration, by_fold)
     check_weights(grid, dataset_results)
     size = (
         f"{preprocessed.name}, {configuration}, {plans_name}: trainers {len(trainers)} x label "

@@ -18,7 +18,8 @@ class ExperimentRequest:
         num_repeats: the first so many repeats; None: all.
         budget: epochs of every trainer; None leaves the names as they are.
         pretrain_epochs: of every pretraining; None: as the plans say.
-        seeds: of every trainer that takes one; None leaves the names as they are.
+        seeds: of every trainer that takes one; none leaves the names as they are, and None gives
+            each label fold a seed of its own, its number, which all trainers share.
         transductive: pretrain on the images of all cases, not of the fold only.
         device: cuda, cpu or mps.
         num_gpus: of one training.

@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -21,6 +21,8 @@ from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
 from nnunetv2_pcrl.trainers import trainer_names
 from nnunetv2_pcrl.training.ssl_trainer import SSLTrainer
 
+# What there is of every seed.
+SEEDED = (FinetuneTrainer, EncoderTrainer)
 _LENGTH = re.compile(r"_(\d+)epochs?(?=_|$)")
 
 
@@ -33,11 +35,17 @@ class Trainer:
         pretraining: class name of the pretraining whose weights it starts from; None for a trainer
             that starts from scratch.
         transductive: whether that pretraining sees the images of all cases, not of its fold only.
+        takes_seed: whether there is one of every seed, and the name has none.
     """
 
     name: str
     pretraining: str | None = None
     transductive: bool = False
+    takes_seed: bool = field(default=False, compare=False)
+
+    def name_with(self, seed: int) -> str:
+        """The one of a seed; trainers that take none are the same for all."""
+        return with_seed(self.name, seed) if self.takes_seed else self.name
 
     @property
     def num_epochs(self) -> int | None:
@@ -52,7 +60,7 @@ def planned_trainers(
     budget: int | None = None,
     pretrain_epochs: int | None = None,
     transductive: bool = False,
-    seeds: Sequence[int] | None = None,
+    seeds: Sequence[int] = (),
 ) -> tuple[Trainer, ...]:
     """Completes the names of trainers and looks every class up as nnUNetv2_train does.
 
@@ -78,19 +86,20 @@ def planned_trainers(
                 f"the pretrainings that they need are added."
             )
         settings = _settings_of(trainer_class, sections)
+        takes_seed = split_seed(name)[1] is None and _has_seeds(trainer_class, full_name)
         if settings.from_scratch:
-            planned.append(Trainer(full_name))
+            planned.append(Trainer(full_name, takes_seed=takes_seed))
             continue
         if transductive and not settings.transductive:
             full_name = _with_length(f"{name}_transductive", budget)
             settings = _settings_of(_find_trainer(full_name), sections)
         pretraining = _with_length(trainer_class.pretraining.trainer_name, pretrain_epochs)
-        planned.append(Trainer(full_name, pretraining, settings.transductive))
+        planned.append(Trainer(full_name, pretraining, settings.transductive, takes_seed))
     # A trainer may have been named with and without the words that are added.
     return tuple(dict.fromkeys(planned))
 
 
-def _with_seeds(names: Iterable[str], seeds: Sequence[int] | None) -> list[str]:
+def _with_seeds(names: Iterable[str], seeds: Sequence[int]) -> list[str]:
     if not seeds:
         return list(names)
     named = [name for name in names if split_seed(name)[1] is not None]
@@ -98,11 +107,21 @@ def _with_seeds(names: Iterable[str], seeds: Sequence[int] | None) -> list[str]:
         raise ValueError(
             f"{named[0]} has a seed in its name already: leave it out, or leave --seeds out."
         )
-    ours = (FinetuneTrainer, EncoderTrainer)
     return [
-        with_seed(name, seed) if issubclass(_find_trainer(name), ours) else name
+        with_seed(name, seed) if issubclass(_find_trainer(name), SEEDED) else name
         for seed, name in product(seeds, list(names))
     ]
+
+
+def _has_seeds(trainer_class: type, name: str) -> bool:
+    """Whether there is one of every seed; of a subclass that a person wrote there is one only."""
+    if not issubclass(trainer_class, SEEDED):
+        return False
+    try:
+        _find_trainer(with_seed(name, 0))
+    except ValueError:
+        return False
+    return True
 
 
 def _settings_of(

@@ -55,9 +55,9 @@ def test_printed_commands_work_in_a_shell_and_leave_nothing_to_do(fake, capsys):
     assert printed.out.splitlines() == [
         f"nnUNetv2_train {DATASET} 2d 0 -tr PCRLv2PretrainTrainer_20epochs {ending}",
         f"nnUNetv2_train {DATASET} 2d 5 -tr nnUNetTrainer_5epochs {ending}",
-        f"{from_weights} 5 -tr PCRLv2FinetuneTrainer_5epochs {ending}",
+        f"{from_weights} 5 -tr PCRLv2FinetuneTrainer_seed5_5epochs {ending}",
         f"nnUNetv2_train {DATASET} 2d 6 -tr nnUNetTrainer_5epochs {ending}",
-        f"{from_weights} 6 -tr PCRLv2FinetuneTrainer_5epochs {ending}",
+        f"{from_weights} 6 -tr PCRLv2FinetuneTrainer_seed6_5epochs {ending}",
     ]
     assert "Pretrainings come first (1 of 5 commands)" in printed.err
     assert "Pretraining uses the training cases of the fold only" in printed.err
@@ -69,7 +69,7 @@ def test_printed_commands_work_in_a_shell_and_leave_nothing_to_do(fake, capsys):
 
 
 def test_transductive_pretraining_is_said_and_named(fake, capsys):
-    show("--transductive")
+    show("--transductive", "--seeds", "none")
     printed = capsys.readouterr()
     assert "Transductive: " in printed.err and "of the fold only" not in printed.err
     first, _, tuned, *_ = printed.out.splitlines()
@@ -102,13 +102,18 @@ def test_several_data_sets_and_seeds_are_one_grid(fake, nnunet_folders, capsys):
     assert [line.removeprefix("nnUNetv2_train ").split(" -p ")[0] for line in printed] == expected
 
 
+def test_none_and_numbers_are_no_seeds_together(fake):
+    with pytest.raises(SystemExit, match="--seeds takes none, or numbers: not both"):
+        show("--seeds", "none", "1")
+
+
 def test_trainers_of_both_tasks_go_to_the_data_sets_that_have_their_labels(
     fake, nnunet_folders, capsys
 ):
     second = prepare(nnunet_folders / "nnUNet_preprocessed", "Dataset998_Second")
     (second / "classes.csv").write_text("identifier,ill\na,1\n")
     names = ("PCRLv2FinetuneTrainer", "PCRLv2ClassificationTrainer")
-    show("--repeats", "1", trainers=names, data_sets=["998", "999"])
+    show("--repeats", "1", "--seeds", "none", trainers=names, data_sets=["998", "999"])
     lines = [line for line in capsys.readouterr().out.splitlines() if "_5epochs" in line]
     assert len(lines) == 2
     assert "Dataset998_Second 2d 5 -tr PCRLv2ClassificationTrainer_5epochs" in lines[0]

@@ -58,6 +58,7 @@ def folder(tmp_path) -> Path:
 
 def arguments(folder: Path, *more: str, data_sets=("999",)) -> list[str]:
     start = ["-d", *data_sets, "-c", "2d", "-device", "cpu", "-o", str(folder), "--budget", "5"]
+    start += ["--seeds", "none"]
     return [*start, "--trainers", "nnUNetTrainer", "PCRLv2FinetuneTrainer", *more]
 
 

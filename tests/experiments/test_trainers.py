@@ -24,6 +24,15 @@ def test_every_trainer_gets_the_weights_of_its_own_pretraining():
     ]
 
 
+def test_trainers_of_this_package_take_a_seed_unless_they_have_one():
+    trainers = plan("nnUNetTrainer", FINETUNE, f"{CLASSIFY}_seed3", budget=5)
+    assert [trainer.name_with(7) for trainer in trainers] == [
+        "nnUNetTrainer_5epochs",
+        f"{FINETUNE}_seed7_5epochs",
+        f"{CLASSIFY}_seed3_5epochs",
+    ]
+
+
 def test_lengths_of_trainings_and_pretrainings_come_into_their_names():
     trainers = plan("nnUNetTrainer", f"{FINETUNE}_authors", budget=1, pretrain_epochs=20)
     assert trainers == [
