@@ -45,7 +45,7 @@ WEIGHTS = (5.0, 1.0, 0.2, 0.05)
 OPTIMIZERS = (("sgd", 1e-2), ("sgd", 3e-2), ("adamw", 1e-3))
 # Of PCRLv2: the default before this measurement, and the one that stage 1 chose.
 OLD, CHOSEN = "w1_sgd0.01", "w5_sgd0.01"
-FINETUNE_EPOCHS, NUM_DRAWS = 10, 8
+FINETUNE_EPOCHS, ITERATIONS_PER_EPOCH, NUM_DRAWS = 10, 250, 8
 # The label folds stand behind those of nnU-Net.
 FIRST_LABEL_FOLD = 5
 
@@ -159,6 +159,7 @@ def train(job: Job, folder: Path, device: str) -> dict[str, Any]:
     else:
         # Pseudo Dice after every epoch is not looked at; mirrored, each case would take four times
         # as long as it does.
+        trainer.num_iterations_per_epoch = ITERATIONS_PER_EPOCH
         trainer.num_val_iterations_per_epoch = 2
         final = Path(trainer.output_folder) / "checkpoint_final.pth"
         if final.is_file():

@@ -6,7 +6,11 @@ import json
 import sys
 from pathlib import Path
 
+import prepared_dataset
 import pytest
+from prepared_dataset import PreparedDataset, configuration, smooth_image
+
+from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import FinetuneTrainer
 
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "balance"
 
@@ -103,3 +107,49 @@ def test_dice_is_paired_by_draw_and_a_missing_draw_is_left_out(measure, monkeypa
     assert ["8", "0.635", "+0.0500", "+0.0500 to +0.0500", "8 of 8 |"] in [row[3:] for row in rows]
     assert (tmp_path / "dice.svg").is_file()
     assert len((tmp_path / "dice.csv").read_text().splitlines()) == 1 + 7 + 8 + 8 + 4
+
+
+def leave_summary(trainer, save_probabilities: bool) -> None:
+    """As nnU-Net's validation, whose Dice is the sum of a weight."""
+    assert trainer.inference_allowed_mirroring_axes is None
+    dice = float(next(trainer.network.parameters()).detach().sum())
+    folder = Path(trainer.output_folder) / "validation"
+    folder.mkdir(exist_ok=True)
+    entry = {"metrics": {"1": {"Dice": dice}}}
+    summary = {"foreground_mean": {"Dice": dice}, "metric_per_case": [entry]}
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
+@pytest.mark.slow
+def test_a_fine_tuning_starts_from_the_pretraining_that_its_job_names(
+    measure, monkeypatch, nnunet_folders, no_workers, one_thread
+):
+    preprocessed = nnunet_folders / "nnUNet_preprocessed"
+    monkeypatch.setattr(prepared_dataset, "NAME", measure.NAMES[4])
+    dataset = PreparedDataset(preprocessed, {"2d": configuration(2)})
+    cases = [f"hippocampus_{number}" for number in range(4)]
+    for number, case in enumerate(cases):
+        dataset.add_case("2d", case, smooth_image((1, 2, 20, 20), number))
+    splits = [{"train": cases[:3], "val": cases[3:]}] * 6
+    (dataset.folder / "splits_final.json").write_text(json.dumps(splits))
+    values = {"nnUNet_preprocessed": str(preprocessed), "STEPS_PER_EPOCH": 1, "EPOCHS": 1}
+    values |= {"SIZE": (4, 8, 16), "BATCH": 2, "FINETUNE_EPOCHS": 1, "ITERATIONS_PER_EPOCH": 1}
+    for name, value in values.items():
+        monkeypatch.setattr(measure, name, value)
+    monkeypatch.setattr(FinetuneTrainer, "perform_actual_validation", leave_summary)
+    wanted = ("4_long_w5_sgd0.01_seed0", "4_5cases_draw0_w5_sgd0.01", "4_5cases_draw0_twin")
+    jobs = {job.name: job for job in measure.stage_2()}
+    for name in wanted:
+        found = measure.train(jobs[name], nnunet_folders, "cpu")
+        (nnunet_folders / f"{name}.json").write_text(json.dumps(found))
+    folders = {
+        name: Path(json.loads((nnunet_folders / f"{name}.json").read_text())["output_folder"])
+        for name in wanted
+    }
+    report = json.loads((folders[wanted[1]] / "transfer_report.json").read_text())
+    assert report["weights"] == str(folders[wanted[0]] / "pretrained_weights.pth")
+    assert not (folders[wanted[2]] / "transfer_report.json").exists()
+    # What is trained already is only validated.
+    monkeypatch.setattr(FinetuneTrainer, "run_training", None)
+    again = measure.train(jobs[wanted[2]], nnunet_folders, "cpu")
+    assert again["found"] == found["found"]
