@@ -49,7 +49,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("-d", required=True, nargs="+", metavar="ID", help="data sets")
     add("-c", required=True, metavar="CONFIGURATION", help="e.g. 3d_fullres")
     add("-p", default="nnUNetPlans", metavar="PLANS", help="default: %(default)s")
-    add("-o", type=Path, metavar="FOLDER", help="for Snakefile, config.json, logs and comparison")
+    add(
+        "-o",
+        type=Path,
+        metavar="FOLDER",
+        help="for Snakefile, config.json, logs and comparison; needed unless --print is given",
+    )
     add("--trainers", nargs="+", required=True, help="trainers of a task, without their length")
     positive: dict[str, Any] = {"type": _positive, "metavar": "N"}
     add("--cases", nargs="+", **positive, help="numbers of labelled cases (default: all)")

@@ -19,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("-i", required=True, type=Path, metavar="FOLDER", help="images, named as for nnU-Net")
     add("-o", required=True, type=Path, metavar="FILE.csv", help="table to write")
-    add_trained_arguments(parser, "PCRLv2ClassificationTrainer")
+    add_trained_arguments(parser, "PCRLv2ClassificationTrainer", "2d")
     return parser
 
 

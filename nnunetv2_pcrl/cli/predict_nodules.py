@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     about = "CSV: seriesuid (or identifier),coordX,coordY,coordZ, in mm; further columns may follow"
     add("--candidates", required=True, type=Path, metavar="FILE.csv", help=about)
     add("-o", required=True, type=Path, metavar="FILE.csv", help="table to write")
-    add_trained_arguments(parser, "PCRLv2NoduleTrainer")
+    add_trained_arguments(parser, "PCRLv2NoduleTrainer", "3d_fullres")
     return parser
 
 

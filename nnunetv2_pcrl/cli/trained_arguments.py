@@ -4,16 +4,19 @@ import argparse
 from pathlib import Path
 
 
-def add_trained_arguments(parser: argparse.ArgumentParser, trainer: str) -> None:
+def add_trained_arguments(
+    parser: argparse.ArgumentParser, trainer: str, configuration: str
+) -> None:
     """Adds data set, configuration, folds, plans, trainer, checkpoint, processes and device.
 
     Args:
         parser: of a command.
         trainer: that is taken where none is named.
+        configuration: an example of one.
     """
     add = parser.add_argument
     add("-d", required=True, metavar="ID", help="data set of the training, number or name")
-    add("-c", required=True, metavar="CONFIGURATION", help="e.g. 2d")
+    add("-c", required=True, metavar="CONFIGURATION", help=f"e.g. {configuration}")
     add(
         "-f",
         nargs="+",

@@ -37,8 +37,9 @@ class PretrainingSettings(Settings):
     )
     optimizer: OptimizerName = Field(
         "sgd",
-        description="SGD, SGD with Nesterov's momentum as nnU-Net has it, or AdamW; the next three "
-        "follow from it unless given",
+        description="SGD, SGD with Nesterov's momentum as nnU-Net has it, or AdamW. Unless given, "
+        "learning rate, momentum and weight decay follow from it: 1e-2, 0.9, 1e-4; 1e-2, 0.99, "
+        "3e-5; 1e-3, 0.9, 1e-2",
     )
     initial_lr: float = Field(1e-2, ge=0, le=100, description="the highest learning rate")
     momentum: float = Field(

@@ -38,7 +38,9 @@ class SimCLRSettings(ContrastSettings):
         description="voxels of a view; by default the multiple of the total stride nearest to 3/4 "
         "of the patch, two strides at least"
     )
-    noise_std: float = Field(0.1, ge=0, le=100, description="largest standard deviation of noise")
+    noise_std: float = Field(
+        0.1, ge=0, le=100, description="largest standard deviation of noise, in that of the channel"
+    )
     contrast: float = Field(
         0.2, ge=0, le=1, description="largest change of contrast about the mean"
     )

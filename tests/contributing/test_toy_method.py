@@ -36,6 +36,12 @@ contract = loaded(ROOT / "tests" / "methods" / "test_contract.py")
 GEOMETRIES = ("2d", "3d", "anisotropic")
 
 
+def test_the_page_shows_the_toy():
+    page = (ROOT / "docs" / "contributing" / "add_a_method.md").read_text(encoding="utf-8")
+    # A formatter of Python takes the line for code where its block is named python.
+    assert '\n``` { .python }\n--8<-- "docs/contributing/toy_method.py"\n```\n' in page
+
+
 @pytest.fixture
 def registered(monkeypatch):
     """The toy in the list of all methods."""

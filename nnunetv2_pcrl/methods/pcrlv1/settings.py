@@ -17,10 +17,12 @@ class PCRLv1Settings(DistortionSettings, PairSettings):
     batch_size: int = Field(16, ge=2, description="images of a step, 64 in 2D")
     view_size: tuple[int, ...] = Field(
         description="voxels of a view; by default the multiple of the total stride nearest to 3/4 "
-        "of the patch"
+        "of the patch, three strides at least"
     )
     min_iou: float = Field(0.25, ge=0, le=0.95, description="least IoU of the two boxes")
-    noise_std: float = Field(0.0, ge=0, le=100, description="largest standard deviation of noise")
+    noise_std: float = Field(
+        0.0, ge=0, le=100, description="largest standard deviation of noise, in that of the channel"
+    )
     log_gamma: float = Field(
         0.0,
         ge=0,

@@ -27,11 +27,11 @@ class PCRLv2Settings(DeformationSettings, PretrainingSettings):
     )
     global_size: tuple[int, ...] = Field(
         description="global view; by default the multiple of the total stride nearest to 3/4 of "
-        "the patch"
+        "the patch, three strides at least"
     )
     local_size: tuple[int, ...] = Field(
         description="local view; by default the multiple of the total stride nearest to half the "
-        "global view"
+        "global view, two strides at least"
     )
     num_local: int = Field(6, ge=1, description="local views per image")
     global_scale: Range = Field(

@@ -65,7 +65,10 @@ class VoCoSettings(ViewSettings):
         0.0, ge=0, le=100, description="largest Gaussian blur of a crop, in voxels of the view"
     )
     noise_std: float = Field(
-        0.1, ge=0, le=100, description="largest standard deviation of a crop's noise"
+        0.1,
+        ge=0,
+        le=100,
+        description="largest standard deviation of a crop's noise, in that of the channel",
     )
     log_gamma: float = Field(
         0.2, ge=0, le=100, description="gamma is drawn from exp(-log_gamma) to exp(log_gamma)"
