@@ -80,7 +80,8 @@ if [ -n "$dataset" ]; then
     [ -n "$device" ] || device=$(python -c \
         'import torch; print("cuda" if torch.cuda.is_available() else "cpu")')
     log=$nnUNet_results/quickstart_$(date +%Y%m%d_%H%M%S).log
-    pretrain_epochs=${pretrain_epochs:-240} finetune_epochs=${finetune_epochs:-1000}
+    # Without a number the pretraining is as long as its plan says.
+    finetune_epochs=${finetune_epochs:-1000}
     pretrain_fold=$fold
     predict_options=()
     dataset_name=$(python -c 'import sys
@@ -116,7 +117,7 @@ else
                      "num_iterations_per_epoch": 10, "num_val_iterations_per_epoch": 2}}'
 fi
 
-pretrainer=PCRLv2PretrainTrainer_${pretrain_epochs}epochs
+pretrainer=PCRLv2PretrainTrainer${pretrain_epochs:+_${pretrain_epochs}epochs}
 suffix=_${finetune_epochs}epochs
 [ "$finetune_epochs" != 1 ] || suffix=_1epoch
 [ "$finetune_epochs" != 1000 ] || suffix=

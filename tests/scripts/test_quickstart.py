@@ -37,6 +37,20 @@ def test_the_way_on_is_that_of_the_page_for_beginners():
             assert line.split("#")[0].split() in printed
 
 
+def test_data_of_ones_own_are_pretrained_for_as_long_as_the_plan_says_unless_told_otherwise():
+    script = SCRIPT.read_text()
+    own = re.search(r'^if \[ -n "\$dataset" \]; then\n(.*?)^else', script, re.M | re.S)[1]
+    lengths = "\n".join(line for line in own.splitlines() if "_epochs=" in line)
+    name = re.search(r"^pretrainer=.*$", script, re.M)[0]
+    trainers = {"": "PCRLv2PretrainTrainer", "10": "PCRLv2PretrainTrainer_10epochs"}
+    for given, expected in trainers.items():
+        code = f"set -eu\npretrain_epochs='{given}' finetune_epochs=''\n{lengths}\n{name}\n"
+        code += "echo $pretrainer $finetune_epochs"
+        done = subprocess.run(["bash", "-c", code], check=True, capture_output=True, text=True)
+        assert done.stdout.split() == [expected, "1000"]
+        assert trainer_named(expected)
+
+
 def test_an_unknown_option_is_refused_before_anything_is_made():
     done = subprocess.run(["bash", str(SCRIPT), "--no_such"], capture_output=True, text=True)
     assert done.returncode == 2
