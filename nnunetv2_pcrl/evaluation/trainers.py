@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.seeds import split_seed, with_seed
+from nnunetv2_pcrl.experiments.trainers import takes_seed
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
 
@@ -34,8 +35,9 @@ def seeded_runs(
     """Class names by trainer and label fold, then by seed, of trainers whose names carry seeds.
 
     Trainers that are paired have the same seeds, so all that one of them has begun on a label fold
-    are planned for the others too. A label fold that none has begun is planned with its own number
-    as the seed.
+    are planned for the others too, also for one that has begun nothing yet but takes a seed. A
+    label fold that none has begun is planned as an experiment does it: with its own number as the
+    seed, or with all seeds of the other label folds where those have more than their own numbers.
 
     Args:
         dataset_results: the data set's folder in nnUNet_results.
@@ -45,6 +47,41 @@ def seeded_runs(
         folds: label folds.
     """
     trainers, folds = list(trainers), list(folds)
+    begun = _begun(dataset_results, plans, configuration, trainers, folds)
+    all_seeds = {seed for names in begun.values() for seed in names} - {None}
+    if not all_seeds:
+        return {}
+    with_begun = {trainer for trainer, _ in begun}
+    with_seeds = [
+        trainer
+        for trainer in trainers
+        if any(set(begun.get((trainer, fold.fold), ())) - {None} for fold in folds)
+        or (trainer not in with_begun and takes_seed(trainer))
+    ]
+    by_fold = all(set(names) <= {None, fold} for (_, fold), names in begun.items())
+    planned: dict[tuple[str, int], dict[int | None, str]] = {}
+    for fold in folds:
+        seeds = {
+            seed for trainer in with_seeds for seed in begun.get((trainer, fold.fold), ())
+        } or ({fold.fold} if by_fold else all_seeds)
+        # What was begun without a seed is paired without one where there is nothing else.
+        seeds = seeds - {None} or seeds
+        for trainer in with_seeds:
+            planned[trainer, fold.fold] = {
+                seed: trainer if seed is None else with_seed(trainer, seed)
+                for seed in sorted(seeds, key=lambda seed: -1 if seed is None else seed)
+            } | begun.get((trainer, fold.fold), {})
+    return planned
+
+
+def _begun(
+    dataset_results: Path,
+    plans: str,
+    configuration: str,
+    trainers: Sequence[str],
+    folds: Sequence[LabelFold],
+) -> dict[tuple[str, int], dict[int | None, str]]:
+    """Class names of the runs that have a result folder, by trainer and label fold, then seed."""
     begun: dict[tuple[str, int], dict[int | None, str]] = {}
     for name in _class_names(dataset_results, plans, configuration):
         trainer, seed = split_seed(name)
@@ -52,22 +89,7 @@ def seeded_runs(
             run = TrainingRun(name, plans, configuration, fold.fold)
             if trainer in trainers and run.folder(dataset_results).is_dir():
                 begun.setdefault((trainer, fold.fold), {})[seed] = name
-    with_seeds = {trainer for (trainer, _), names in begun.items() if set(names) - {None}}
-    planned: dict[tuple[str, int], dict[int | None, str]] = {}
-    for fold in folds:
-        seeds = {
-            seed
-            for trainer in with_seeds
-            for seed in begun.get((trainer, fold.fold), ())
-            if seed is not None
-        }
-        for trainer in with_seeds:
-            own = begun.get((trainer, fold.fold), {})
-            planned[trainer, fold.fold] = {
-                seed: with_seed(trainer, seed) for seed in sorted(seeds or {fold.fold})
-            }
-            planned[trainer, fold.fold] |= own
-    return planned
+    return begun
 
 
 def _class_names(dataset_results: Path, plans: str, configuration: str) -> list[str]:

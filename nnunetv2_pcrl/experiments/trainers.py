@@ -86,15 +86,15 @@ def planned_trainers(
                 f"the pretrainings that they need are added."
             )
         settings = _settings_of(trainer_class, sections)
-        takes_seed = split_seed(name)[1] is None and _has_seeds(trainer_class, full_name)
+        is_seeded = takes_seed(full_name)
         if settings.from_scratch:
-            planned.append(Trainer(full_name, takes_seed=takes_seed))
+            planned.append(Trainer(full_name, takes_seed=is_seeded))
             continue
         if transductive and not settings.transductive:
             full_name = _with_length(f"{name}_transductive", budget)
             settings = _settings_of(_find_trainer(full_name), sections)
         pretraining = _with_length(trainer_class.pretraining.trainer_name, pretrain_epochs)
-        planned.append(Trainer(full_name, pretraining, settings.transductive, takes_seed))
+        planned.append(Trainer(full_name, pretraining, settings.transductive, is_seeded))
     # A trainer may have been named with and without the words that are added.
     return tuple(dict.fromkeys(planned))
 
@@ -113,15 +113,21 @@ def _with_seeds(names: Iterable[str], seeds: Sequence[int]) -> list[str]:
     ]
 
 
-def _has_seeds(trainer_class: type, name: str) -> bool:
-    """Whether there is one of every seed; of a subclass that a person wrote there is one only."""
-    if not issubclass(trainer_class, SEEDED):
+def takes_seed(name: str) -> bool:
+    """Whether there is a trainer of every seed: of this package, by name, and without a seed yet.
+
+    Of a subclass that a person wrote there is one only.
+
+    Args:
+        name: class name, with its length.
+    """
+    if split_seed(name)[1] is not None:
         return False
     try:
         _find_trainer(with_seed(name, 0))
+        return issubclass(_find_trainer(name), SEEDED)
     except ValueError:
         return False
-    return True
 
 
 def _settings_of(

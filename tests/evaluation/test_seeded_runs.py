@@ -45,9 +45,10 @@ def test_a_seed_that_one_trainer_has_begun_is_planned_for_the_others(comparison,
     assert missing == {
         ("T_seed2_9epochs", 5),
         ("T_fromScratch_seed2_9epochs", 5),
-        # The number of a label fold is a seed that all trainers can share.
-        ("T_seed6_9epochs", 6),
-        ("T_fromScratch_seed6_9epochs", 6),
+        ("T_seed1_9epochs", 6),
+        ("T_seed2_9epochs", 6),
+        ("T_fromScratch_seed1_9epochs", 6),
+        ("T_fromScratch_seed2_9epochs", 6),
         (STOCK, 6),
     }
 
@@ -65,5 +66,38 @@ def test_pairs_are_formed_within_a_seed_and_counted(comparison):
     # Without a seed: against the mean of the twin's runs on that label fold.
     assert (stock.num_runs, stock.num_same_seed) == (1, 0)
     assert stock.run_mean == pytest.approx(0.9 - 0.6)
-    assert rows[OWN].planned_runs == 3
+    assert rows[OWN].planned_runs == 4
     assert rows[STOCK].planned_runs == 2
+
+
+def missing(results: Path, *trainers: str) -> list[tuple[str, int]]:
+    seeded = seeded_runs(results, "P", "2d", trainers, FOLDS)
+    comparison = Comparison("D", "P", "2d", trainers, trainers[0], amounts_of(FOLDS), seeded)
+    return [(run.trainer, run.fold) for run in comparison.missing_runs(results)]
+
+
+OURS = "PCRLv2FinetuneTrainer_fromScratch_5epochs", "PCRLv2FinetuneTrainer_5epochs"
+
+
+def test_a_trainer_that_has_begun_nothing_is_missing_with_the_seeds_of_the_others(tmp_path):
+    begin(tmp_path, "PCRLv2FinetuneTrainer_seed5_5epochs", 5)
+    assert missing(tmp_path, *OURS, "nnUNetTrainer_5epochs") == [
+        ("PCRLv2FinetuneTrainer_fromScratch_seed5_5epochs", 5),
+        ("nnUNetTrainer_5epochs", 5),
+        ("PCRLv2FinetuneTrainer_fromScratch_seed6_5epochs", 6),
+        ("PCRLv2FinetuneTrainer_seed6_5epochs", 6),
+        ("nnUNetTrainer_5epochs", 6),
+    ]
+
+
+def test_a_label_fold_that_none_has_begun_is_missing_with_all_seeds_of_the_experiment(tmp_path):
+    begin(tmp_path, "T_seed0_9epochs", 5)
+    begin(tmp_path, "T_seed1_9epochs", 5)
+    assert missing(tmp_path, OWN) == [("T_seed0_9epochs", 6), ("T_seed1_9epochs", 6)]
+
+
+def test_results_without_seeds_are_not_asked_for_again_with_one(tmp_path):
+    begin(tmp_path, OWN, 5)
+    begin(tmp_path, "T_seed6_9epochs", 6)
+    begin(tmp_path, "T_fromScratch_seed6_9epochs", 6)
+    assert missing(tmp_path, TWIN, OWN) == [(TWIN, 5)]
