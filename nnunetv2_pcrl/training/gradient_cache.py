@@ -80,7 +80,9 @@ def accumulate_gradients(
         gradients = {
             level: features.grad
             for level, features in pooled.get(each.name, {}).items()
-            if features.grad is not None and features.grad.any()
+            # A gradient of zeros is handed on too: other processes may have another one, and all of
+            # them must use the same parameters.
+            if features.grad is not None
         }
         if each.maps:
             numbers |= step.differentiate_terms_of_views(each, gradients, micro_batch)

@@ -41,21 +41,26 @@ class SteppedRun(SavedRun):
         return generator
 
     def train_step(self, batch: dict) -> dict:
-        """One update; a loss that is not finite is skipped, and said so."""
+        """One update; a loss or gradient that is not finite is skipped, and said so."""
         self.optimizer.zero_grad(set_to_none=True)
         # 2 and 3: the streams of level draws, beside the loader's streams of views.
         generator = self._next_step(batch, 2, self.current_epoch)
         scaler = self.grad_scaler
         scale = 1.0 if scaler is None else scaler.scale(torch.ones((), device=self.device))
         numbers = self._joint_numbers(self.accumulate_gradients(batch, generator, scale))
-        if math.isfinite(numbers["loss"]):
-            self._consecutive_skipped_steps = 0
+        broken = "" if math.isfinite(numbers["loss"]) else "loss"
+        if not broken:
             norm = update(self.network, self.optimizer, self.grad_scaler, self.joint_batch)
             numbers["gradient_norm"] = float(norm)
-            self.after_update()
-        else:
+            # A scaler looks after gradients itself, by scaling the next ones less.
+            if scaler is None and not math.isfinite(norm):
+                broken = "gradient"
+        if broken:
             numbers = {}
-            self._skip_step(batch)
+            self._skip_step(batch, broken)
+        else:
+            self._consecutive_skipped_steps = 0
+            self.after_update()
         self._epoch_outputs.append(numbers)
         self._say_length()
         with self.guard("the progress bar"):
@@ -81,16 +86,16 @@ class SteppedRun(SavedRun):
         values = torch.stack([torch.as_tensor(v, device=self.device) for v in numbers.values()])
         return dict(zip(numbers, self.joint_batch.mean(values).tolist(), strict=True))
 
-    def _skip_step(self, batch: dict) -> None:
+    def _skip_step(self, batch: dict, broken: str) -> None:
         self._consecutive_skipped_steps += 1
         cases = self.joint_batch.collect(batch["cases"])
         self.print_to_log_file(
-            f"WARNING: the loss is not finite, step {self._step - 1} of this epoch is skipped "
+            f"WARNING: the {broken} is not finite, step {self._step - 1} of this epoch is skipped "
             f"({self._consecutive_skipped_steps} in a row). Cases: {', '.join(cases)}"
         )
         if self._consecutive_skipped_steps >= MAX_CONSECUTIVE_SKIPPED_STEPS:
             raise RuntimeError(
-                f"{MAX_CONSECUTIVE_SKIPPED_STEPS} steps in a row had a loss that is not finite. "
+                f"{MAX_CONSECUTIVE_SKIPPED_STEPS} steps in a row had a {broken} that is not finite. "
                 f'Lower "initial_lr" in the plans, or go back to the last checkpoint with --c.'
             )
 

@@ -22,15 +22,17 @@ def update(
     """One step of the optimiser with the gradients of all processes, clipped.
 
     Returns:
-        The norm of the gradient before it was clipped; not finite where half precision overflowed,
-        and then the scaler skips the step.
+        The norm of the gradient before it was clipped. Where it is not finite, because half
+        precision overflowed or a finite loss has no finite gradient, the step is skipped.
     """
     joint_batch.average_gradients(network)
     if scaler is not None:
         scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
     if scaler is None:
-        optimizer.step()
+        # Clipping would make NaN of everything.
+        if torch.isfinite(norm):
+            optimizer.step()
     else:
         scaler.step(optimizer)
         scaler.update()

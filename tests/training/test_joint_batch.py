@@ -2,6 +2,8 @@
 
 import os
 import time
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from ranks import run_on_ranks
 from steps import BATCH_SIZE, WEIGHTS, all_draws, make_case, naive
 from torch import nn
 
+from nnunetv2_pcrl.methods.objective import Objective, Pass
 from nnunetv2_pcrl.methods.pcrlv2.objective import PCRLv2Objective
 from nnunetv2_pcrl.training import joint_batch
 from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients, evaluate
@@ -99,6 +102,34 @@ def test_one_process_sends_nothing_and_changes_nothing():
     features, values = [torch.randn(2, 3, 4)], torch.randn(3)
     assert joint.gather(features)[0] is features[0] and joint.mean(values) is values
     assert joint.collect(["a"]) == ["a"] and joint.weight == 1
+
+
+@dataclass(frozen=True)
+class OfLastImage(Objective):
+    """Compares nothing but the last image with 0: all other features have a gradient of zeros."""
+
+    weights: ClassVar[dict[str, float]] = {"last": 1.0}
+    passes: ClassVar[tuple[Pass, ...]] = (Pass("views", "global_views", levels=frozenset({1})),)
+
+    def of_batch(self, network, pooled, tables) -> dict:
+        return {"last": pooled["views"][1][:, -1].square().sum()}
+
+
+def gradients_of_the_last_image(num_images: int, micro_batch: MicroBatch | None) -> dict:
+    joint = JointBatch.of_this_process(num_images)
+    case = make_case("PlainConvUNet", "2d")
+    views = own_images(case.views, joint.own)
+    accumulate_gradients(case.network, views, OfLastImage(), micro_batch, joint=joint)
+    joint.average_gradients(case.network)
+    return gradients(case.network)
+
+
+def test_a_process_whose_images_have_no_gradient_uses_the_same_parameters_as_the_others():
+    expected = gradients_of_the_last_image(BATCH_SIZE, None)
+    for ours in run_on_ranks(
+        gradients_of_the_last_image, 2, BATCH_SIZE, MicroBatch(400), timeout_s=60
+    ):
+        assert_equal_gradients(ours, expected)
 
 
 def average_of_a_rank(bucket_values: int) -> dict:

@@ -443,6 +443,25 @@ def test_a_loss_that_is_not_finite_is_skipped_and_named_and_ends_the_run_in_time
             trainer.train_step(broken)
 
 
+def test_a_gradient_that_is_not_finite_is_skipped_and_named_like_such_a_loss(dataset):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    trainer.on_train_start()
+    batch = next(trainer.dataloader_train)
+    before = weights_of(trainer)
+    accumulate = trainer.accumulate_gradients
+
+    def spoil(batch, generator, scale):
+        loss = accumulate(batch, generator, scale)
+        next(p for p in trainer.network.parameters() if p.grad is not None).grad[0] = math.inf
+        return loss
+
+    trainer.accumulate_gradients = spoil
+    assert trainer.train_step(batch) == {}
+    parameters = dict(trainer.network.named_parameters())
+    assert all(torch.equal(before[name], value) for name, value in parameters.items())
+    assert "WARNING: the gradient is not finite, step 0" in log_text(trainer)
+
+
 def test_an_epoch_without_a_finite_loss_keeps_every_log_in_step(dataset):
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     accumulate = trainer.accumulate_gradients
