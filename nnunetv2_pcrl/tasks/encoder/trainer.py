@@ -236,20 +236,24 @@ class EncoderTrainer(EncoderRun):
         return np.stack([by_case[case] for case in table.identifiers])
 
     def on_epoch_end(self):
-        """As nnU-Net, with the mean AUROC in the place of the pseudo Dice."""
+        """As nnU-Net, with the mean AUROC in the place of the pseudo Dice.
+
+        What is best is decided before a checkpoint is written: one that did not know it would let a
+        later epoch replace the best one after a kill.
+        """
         self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
         logged = self.logger.local_logger.my_fantastic_logging
         self.print_to_log_file(epoch_text(logged, self.num_epochs))
-        is_last = self.current_epoch == self.num_epochs - 1
-        if (self.current_epoch + 1) % self.save_every == 0 and not is_last:
-            self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_latest.pth"))
         auroc = logged[AUROC][-1]
         # Where the AUROC is not defined, the loss takes its place.
         score = auroc if math.isfinite(auroc) else -logged["val_losses"][-1]
-        if self._best_ema is None or score > self._best_ema:
+        if math.isfinite(score) and (self._best_ema is None or score > self._best_ema):
             self._best_ema = score
             self.print_to_log_file(f"Yayy! New best mean AUROC: {auroc:.4f}")
             self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_best.pth"))
+        is_last = self.current_epoch == self.num_epochs - 1
+        if (self.current_epoch + 1) % self.save_every == 0 and not is_last:
+            self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_latest.pth"))
         if self.local_rank == 0:
             self._progress.after_epoch()
         self.current_epoch += 1
