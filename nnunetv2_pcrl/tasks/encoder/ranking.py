@@ -17,7 +17,7 @@ def auroc(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = N
         weights: at least 0, shape [R, N]; one row of ones by default.
 
     Returns:
-        Shape [R], in [0, 1]; NaN where all cases with weight are of one kind.
+        Shape [R], in [0, 1]; NaN where all cases with weight are of one kind or a score is NaN.
     """
     positive, negative = _weights_by_score(scores, labels, weights)
     below = negative.sum(1, keepdims=True) - negative.cumsum(1)
@@ -36,7 +36,7 @@ def average_precision(
         weights: at least 0, shape [R, N]; one row of ones by default.
 
     Returns:
-        Shape [R], in [0, 1]; NaN where all cases with weight are of one kind.
+        Shape [R], in [0, 1]; NaN where all cases with weight are of one kind or a score is NaN.
     """
     positive, negative = _weights_by_score(scores, labels, weights)
     found, called = positive.cumsum(1), (positive + negative).cumsum(1)
@@ -53,6 +53,10 @@ def _weights_by_score(
     if len(scores) == 0:
         return np.zeros((1, 1)), np.zeros((1, 1))
     weights = np.ones((1, len(scores))) if weights is None else np.asarray(weights, dtype=float)
+    if np.isnan(scores).any():
+        # They have no order, and sorting would take that of the table for one.
+        nothing = np.zeros((len(weights), 1))
+        return nothing, nothing
     order = np.argsort(-np.asarray(scores), kind="stable")
     ordered = np.asarray(scores)[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])

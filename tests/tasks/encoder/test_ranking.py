@@ -27,6 +27,15 @@ def test_only_the_order_counts_and_the_opposite_order_is_the_opposite():
     assert auroc(-SCORES, LABELS) == pytest.approx(1 - 0.75)
 
 
+@pytest.mark.parametrize("metric", [auroc, average_precision])
+def test_scores_that_are_no_numbers_have_no_order(metric):
+    for scores in (np.full(4, np.nan), np.where(SCORES < 0.2, np.nan, SCORES)):
+        assert np.isnan(metric(scores, LABELS)).tolist() == [True]
+        assert np.isnan(metric(scores, LABELS, np.ones((3, 4)))).tolist() == [True] * 3
+        # As in a table whose positive cases come first.
+        assert np.isnan(metric(scores, LABELS[::-1])).all()
+
+
 @pytest.mark.parametrize("labels", [np.zeros(4), np.ones(4)])
 def test_one_kind_of_case_only_is_not_defined(labels):
     assert np.isnan(auroc(SCORES, labels))
