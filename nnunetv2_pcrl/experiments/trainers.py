@@ -77,8 +77,8 @@ def planned_trainers(
         ValueError: if nnU-Net knows no such trainer, naming those it knows.
     """
     planned = []
-    for name in _with_seeds(dict.fromkeys(names), seeds):
-        full_name = _with_length(name, budget)
+    for name, seed in _with_seeds(dict.fromkeys(names), seeds):
+        full_name = _full_name(name, budget, seed)
         trainer_class: Any = _find_trainer(full_name)
         if issubclass(trainer_class, SSLTrainer):
             raise ValueError(
@@ -91,7 +91,7 @@ def planned_trainers(
             planned.append(Trainer(full_name, takes_seed=is_seeded))
             continue
         if transductive and not settings.transductive:
-            full_name = _with_length(f"{name}_transductive", budget)
+            full_name = _full_name(f"{name}_transductive", budget, seed)
             settings = _settings_of(_find_trainer(full_name), sections)
         pretraining = _with_length(trainer_class.pretraining.trainer_name, pretrain_epochs)
         planned.append(Trainer(full_name, pretraining, settings.transductive, is_seeded))
@@ -99,16 +99,17 @@ def planned_trainers(
     return tuple(dict.fromkeys(planned))
 
 
-def _with_seeds(names: Iterable[str], seeds: Sequence[int]) -> list[str]:
+def _with_seeds(names: Iterable[str], seeds: Sequence[int]) -> list[tuple[str, int | None]]:
+    """Names and the seed that each is to get; None for none."""
     if not seeds:
-        return list(names)
+        return [(name, None) for name in names]
     named = [name for name in names if split_seed(name)[1] is not None]
     if named:
         raise ValueError(
             f"{named[0]} has a seed in its name already: leave it out, or leave --seeds out."
         )
     return [
-        with_seed(name, seed) if issubclass(_find_trainer(name), SEEDED) else name
+        (name, seed if issubclass(_find_trainer(name), SEEDED) else None)
         for seed, name in product(seeds, list(names))
     ]
 
@@ -143,6 +144,12 @@ def _settings_of(
             {**sections.get(FINETUNE, {}), **trainer_class.variant}
         )
     return FinetuneSettings(from_scratch=True)
+
+
+def _full_name(name: str, budget: int | None, seed: int | None) -> str:
+    """With its length and its seed, which stands where `with_seed` puts it."""
+    full_name = _with_length(name, budget)
+    return full_name if seed is None else with_seed(full_name, seed)
 
 
 def _with_length(name: str, num_epochs: int | None) -> str:

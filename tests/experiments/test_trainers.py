@@ -33,6 +33,13 @@ def test_trainers_of_this_package_take_a_seed_unless_they_have_one():
     ]
 
 
+def test_a_seed_stands_at_one_place_of_a_name_whoever_adds_it():
+    options = {"budget": 5, "transductive": True}
+    name = f"{FINETUNE}_transductive_seed7_5epochs"
+    assert [trainer.name for trainer in plan(FINETUNE, seeds=[7], **options)] == [name]
+    assert [trainer.name_with(7) for trainer in plan(FINETUNE, **options)] == [name]
+
+
 def test_lengths_of_trainings_and_pretrainings_come_into_their_names():
     trainers = plan("nnUNetTrainer", f"{FINETUNE}_authors", budget=1, pretrain_epochs=20)
     assert trainers == [
