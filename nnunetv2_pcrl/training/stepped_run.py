@@ -95,8 +95,9 @@ class SteppedRun(SavedRun):
         )
         if self._consecutive_skipped_steps >= MAX_CONSECUTIVE_SKIPPED_STEPS:
             raise RuntimeError(
-                f"{MAX_CONSECUTIVE_SKIPPED_STEPS} steps in a row had a {broken} that is not finite. "
-                f'Lower "initial_lr" in the plans, or go back to the last checkpoint with --c.'
+                f"{MAX_CONSECUTIVE_SKIPPED_STEPS} steps in a row had a {broken} that is not "
+                'finite. Lower "initial_lr" in the plans, or go back to the last checkpoint with '
+                "--c."
             )
 
     def _stop_if_asked_to(self) -> None:
