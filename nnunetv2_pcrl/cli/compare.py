@@ -37,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
         "else the first nnUNetTrainer)",
     )
     add("--cases", nargs="+", type=int, help="numbers of labelled cases (default: all)")
+    add("--folds", nargs="+", type=int, help="ordinary folds (default: all)")
+    add("--repeats", type=int, metavar="N", help="the first N repeats (default: all)")
     add(
         "-o",
         type=Path,
@@ -86,7 +88,15 @@ def _compare(
         trainers = [name for name in trainers if name in suitable]
     dataset_results = results / preprocessed.name
     comparison = find_comparison(
-        preprocessed, dataset_results, args.p, args.c, trainers, twin, args.cases
+        preprocessed,
+        dataset_results,
+        args.p,
+        args.c,
+        trainers,
+        twin,
+        args.cases,
+        args.folds,
+        args.repeats,
     )
     return write_comparison_files(
         comparison, preprocessed, dataset_results, output, not args.no_surface

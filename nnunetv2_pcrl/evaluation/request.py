@@ -7,7 +7,7 @@ from nnunetv2_pcrl.evaluation.amounts import Amount, amounts_of
 from nnunetv2_pcrl.evaluation.comparison import Comparison
 from nnunetv2_pcrl.evaluation.trainers import choose_twin, seeded_runs, trainers_with_results
 from nnunetv2_pcrl.experiments.seeds import split_seed
-from nnunetv2_pcrl.label_folds.table import TABLE_NAME, read_label_folds
+from nnunetv2_pcrl.label_folds.table import TABLE_NAME, LabelFold, read_label_folds
 
 
 def find_comparison(
@@ -18,6 +18,8 @@ def find_comparison(
     trainers: Sequence[str] | None = None,
     twin: str | None = None,
     cases: Sequence[int] | None = None,
+    of_folds: Sequence[int] | None = None,
+    num_repeats: int | None = None,
 ) -> Comparison:
     """What is to be compared.
 
@@ -29,17 +31,19 @@ def find_comparison(
         trainers: class names, whose seeds do not count; None for all that have results.
         twin: the one to compare with; None chooses one that starts from scratch.
         cases: numbers of labelled cases; None for all.
+        of_folds: ordinary folds; None for all.
+        num_repeats: the first so many repeats; None for all.
 
     Raises:
-        ValueError: if there are no label folds or no results, or no such numbers of cases.
+        ValueError: if there are no label folds or no results, or none of what is asked for.
     """
-    folds = read_label_folds(preprocessed)
-    if not folds:
+    table = read_label_folds(preprocessed)
+    if not table:
         raise ValueError(
             f"There is no {preprocessed / TABLE_NAME}: make label folds with "
             f"nnUNetv2_pcrl_label_folds -d {preprocessed.name}, and train on them."
         )
-    amounts = _chosen(amounts_of(folds), cases)
+    amounts = _chosen(amounts_of(_asked_for(table, of_folds, num_repeats)), cases)
     folds = tuple(fold for amount in amounts for fold in amount.folds)
     names = [split_seed(name)[0] for name in trainers or ()]
     names = names or trainers_with_results(dataset_results, plans, configuration, folds)
@@ -55,6 +59,26 @@ def find_comparison(
     each = tuple(dict.fromkeys([twin, *names]))
     seeded = seeded_runs(dataset_results, plans, configuration, each, folds)
     return Comparison(preprocessed.name, plans, configuration, each, twin, amounts, seeded)
+
+
+def _asked_for(
+    table: Sequence[LabelFold], of_folds: Sequence[int] | None, num_repeats: int | None
+) -> list[LabelFold]:
+    known = {fold.of_fold for fold in table}
+    unknown = set(of_folds or ()) - known
+    if unknown:
+        raise ValueError(
+            f"There are no label folds of fold {', '.join(map(str, sorted(unknown)))}, only of "
+            f"{', '.join(map(str, sorted(known)))}."
+        )
+    if num_repeats is not None and num_repeats < 1:
+        raise ValueError(f"--repeats {num_repeats} leaves no label folds: it counts from 1.")
+    return [
+        fold
+        for fold in table
+        if (of_folds is None or fold.of_fold in of_folds)
+        and (num_repeats is None or fold.repeat < num_repeats)
+    ]
 
 
 def _chosen(amounts: Sequence[Amount], cases: Sequence[int] | None) -> tuple[Amount, ...]:

@@ -27,6 +27,9 @@ def compare_command(
     if any(trainer.pretraining is None for trainer in trainers):
         names = dict.fromkeys(split_seed(trainer.name)[0] for trainer in trainers)
         command += ["--trainers", *names]
-    if first.cases:
-        command += ["--cases", *map(str, first.cases)]
+    # What the experiment leaves out is not missing.
+    for option, numbers in (("--cases", first.cases), ("--folds", first.folds)):
+        command += [option, *map(str, numbers)] if numbers else []
+    if first.num_repeats is not None:
+        command += ["--repeats", str(first.num_repeats)]
     return shlex.join([*command, "-o", str(folder)])

@@ -223,6 +223,18 @@ def test_cases_have_a_row_each_and_single_runs_are_told_apart(tree, tmp_path):
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before
 
 
+def test_label_folds_that_are_not_asked_for_are_not_missing(tree, capsys):
+    # The twin has folds 5 to 8, the other lacks fold 8: repeat 1 with 10 labels.
+    compare("--no_surface")
+    assert "runs: 7 of 8 finished" in capsys.readouterr().out
+    compare("--no_surface", "--folds", "0", "--repeats", "1")
+    assert "runs: 4 of 4 finished" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="no label folds of fold 3, only of 0"):
+        compare("--folds", "0", "3")
+    with pytest.raises(SystemExit, match="--repeats 0 leaves no label folds"):
+        compare("--repeats", "0")
+
+
 def test_what_was_looked_for_is_said_where_nothing_is_found(tree):
     with pytest.raises(SystemExit, match=r"No trainer .* label folds \(5 to 8\).*__OtherPlans__3d"):
         compare("-p", "OtherPlans")
