@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
-from nnunetv2_pcrl.methods.settings import PretrainingSettings
+from nnunetv2_pcrl.methods.settings import PretrainingSettings, settings_of_word
 from nnunetv2_pcrl.methods.variants import SEGMENTATION_STEPS, is_variant, settings_for
 from nnunetv2_pcrl.monitoring.charts import PROBE, PROBE_PER_CLASS
 from nnunetv2_pcrl.monitoring.checks import of_every_training
@@ -65,8 +65,14 @@ class PretrainTrainer(SSLTrainer):
 
     @classmethod
     def named(cls, name: str, method: type[Method], words: tuple[str, ...]) -> type | None:
-        """The trainer of a method and of variants; None if a word means nothing to the method."""
+        """The trainer of a method and of variants; None if a word means nothing to the method.
+
+        There is none either of two words for the same setting, as two lengths.
+        """
         if not all(is_variant(method, word) for word in words):
+            return None
+        general = [name for word in words for name in settings_of_word(word) or ()]
+        if len(set(general)) < len(general):
             return None
         return type(name, (cls,), {"method_class": method, "words": words})
 

@@ -39,6 +39,8 @@ from nnunetv2_pcrl.training.checkpoints import check_can_go_on, read_checkpoint
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 from nnunetv2_pcrl.weights.fresh import fixed_seed
 
+_LENGTH = "num_epochs"
+
 
 class FinetuneTrainer(StartedRun):
     """Differs from nnUNetTrainer in the weights it starts from, and in nothing else by default.
@@ -73,15 +75,10 @@ class FinetuneTrainer(StartedRun):
     def named(cls, name: str, method: type[Method], words: tuple[str, ...]) -> type | None:
         """The trainer of a method's weights and of variants; None if words mean nothing."""
         attributes: dict[str, Any] = {"pretraining": Pretraining.of_trainer(name)}
-        others = []
-        for word in words:
-            if match := re.fullmatch(r"([1-9]\d*)epochs?", word):
-                attributes["variant_epochs"] = int(match[1])
-            else:
-                others.append(word)
-        variant = settings_of_words(others, method, settings_of_variant)
+        variant = settings_of_words(words, method, _settings_of_word)
         if variant is None:
             return None
+        attributes["variant_epochs"] = variant.pop(_LENGTH, None)
         attributes["variant"] = variant
         return type(name, (cls,), attributes)
 
@@ -204,3 +201,9 @@ class FinetuneTrainer(StartedRun):
     def _stem(self) -> Tensor:
         """The network's first weight: shows whether somebody loaded weights."""
         return next(unwrapped(self.network).parameters()).detach()
+
+
+def _settings_of_word(word: str) -> dict[str, Any] | None:
+    """Of fine-tuning; a length, which is no setting of the plans, is one among them."""
+    match = re.fullmatch(r"([1-9]\d*)epochs?", word)
+    return {_LENGTH: int(match[1])} if match else settings_of_variant(word)
