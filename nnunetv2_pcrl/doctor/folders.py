@@ -33,10 +33,14 @@ def _examine(variable: str, folder: Path) -> tuple[str, Problem | None]:
     name = shown(folder)
     if not folder.is_dir():
         is_file = folder.exists()
+        stops = _NEEDED[variable]
+        if variable == "nnUNet_results" and not is_file:
+            # nnU-Net makes it; a misspelled one is worth a note all the same.
+            stops = not os.access(_nearest_folder(folder), os.W_OK | os.X_OK)
         return f"{name}: {'a file' if is_file else 'does not exist'}", Problem(
             f"{variable} names {name}, which {'is a file' if is_file else 'does not exist'}",
             "name an existing folder" if is_file else f"mkdir -p {name}",
-            stops=_NEEDED[variable],
+            stops=stops,
         )
     is_writable = os.access(folder, os.W_OK | os.X_OK)
     free = shutil.disk_usage(folder).free
@@ -50,6 +54,11 @@ def _examine(variable: str, folder: Path) -> tuple[str, Problem | None]:
         text = f"the disk of {variable} has {in_gib(free)} left, and checkpoints take some GB"
         return fact, Problem(text, "make space on it", stops=free < TOO_FEW_BYTES)
     return fact, None
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The nearest one above that exists."""
+    return next(above for above in path.absolute().parents if above.exists())
 
 
 def shown(path: Path) -> str:

@@ -41,10 +41,21 @@ def test_a_variable_that_is_not_set_is_named_with_how_to_set_it(
 
 
 def test_a_folder_that_does_not_exist_is_named_with_how_to_make_it(folders, monkeypatch):
-    monkeypatch.setenv("nnUNet_results", str(folders / "not_there"))
+    monkeypatch.setenv("nnUNet_preprocessed", str(folders / "not_there"))
     (problem,) = examine_folders().problems
     assert problem.stops
     assert problem.remedy == f"mkdir -p {shown(folders / 'not_there')}"
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_results_that_do_not_exist_are_made_by_a_training_where_it_can(
+    folders, monkeypatch, is_writable
+):
+    monkeypatch.setenv("nnUNet_results", str(folders / "not" / "there"))
+    monkeypatch.setattr("os.access", lambda path, mode: is_writable or path != folders)
+    (problem,) = examine_folders().problems
+    assert problem.stops is not is_writable
+    assert problem.remedy == f"mkdir -p {shown(folders / 'not' / 'there')}"
 
 
 def test_results_that_cannot_be_written_stop_a_training(folders, monkeypatch):
