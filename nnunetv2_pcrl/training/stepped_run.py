@@ -37,6 +37,9 @@ class SteppedRun(SavedRun):
         phase = "" if self.network.training else "the validation of "
         self._begin_step(f"step {self._step} of {phase}epoch {self.current_epoch}")
         generator = seeded_generator(self.settings.seed, *stream, self._step)
+        # Dropout of a plan draws globally.
+        numbers = (self.settings.seed, *stream, self._step, self.joint_batch.rank)
+        torch.manual_seed(seeded_generator(*numbers).initial_seed())
         self._step += 1
         return generator
 

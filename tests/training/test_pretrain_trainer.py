@@ -443,6 +443,21 @@ def test_a_loss_that_is_not_finite_is_skipped_and_named_and_ends_the_run_in_time
             trainer.train_step(broken)
 
 
+def test_what_dropout_of_a_plan_draws_is_a_function_of_the_step(dataset):
+    planned = dataset.plans["configurations"]["2d"]["architecture"]["arch_kwargs"]
+    planned |= {"dropout_op": "torch.nn.Dropout2d", "dropout_op_kwargs": {"p": 0.5}}
+    losses = []
+    # As much as was drawn before a kill, and nothing of it after a start with --c.
+    for num_drawn_before in (0, 7):
+        trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+        trainer.on_train_start()
+        trainer.on_train_epoch_start()
+        torch.rand(num_drawn_before)
+        losses.append([trainer.train_step(next(trainer.dataloader_train)) for _ in range(2)])
+    assert losses[0] == losses[1]
+    assert losses[0][0]["loss"] != losses[0][1]["loss"]
+
+
 def test_a_gradient_that_is_not_finite_is_skipped_and_named_like_such_a_loss(dataset):
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     trainer.on_train_start()
