@@ -51,6 +51,18 @@ def couples_images(backbone: nn.Module) -> bool:
     )
 
 
+def normalise_jointly(network: nn.Module) -> None:
+    """Lets batch normalisation of backbones run over the images of all processes.
+
+    Args:
+        network: whose pyramids are changed, teachers too, and no heads: these see all images.
+    """
+    for name, child in list(network.named_children()):
+        # What is a pyramid.
+        if hasattr(child, "write_into"):
+            setattr(network, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
+
+
 def slices(count: int, size: int) -> Iterator[slice]:
     """All of so many, as slices of a size; the last may be smaller."""
     return (slice(start, start + size) for start in range(0, count, size))

@@ -36,7 +36,7 @@ from nnunetv2_pcrl.training.gradient_cache import (
 )
 from nnunetv2_pcrl.training.gradient_norms import norms_of_a_few
 from nnunetv2_pcrl.training.learner import StepLoss
-from nnunetv2_pcrl.training.micro_batch import MicroBatch, couples_images
+from nnunetv2_pcrl.training.micro_batch import MicroBatch, couples_images, normalise_jointly
 from nnunetv2_pcrl.training.monitored_run import monitored_run
 from nnunetv2_pcrl.training.plan_facts import plan_facts
 from nnunetv2_pcrl.training.portable_run import described, portable_weights
@@ -152,9 +152,7 @@ class PretrainTrainer(SSLTrainer):
             )
             if self.joint_batch.num_ranks > 1:
                 # As nnU-Net does. PyTorch has it for GPUs only, and says so.
-                self.network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(
-                    self.network.backbone
-                )
+                normalise_jointly(self.network)
             return
         facts = self.method.facts
         self._micro_batch = MicroBatch.of_plan(

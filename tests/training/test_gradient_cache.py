@@ -3,6 +3,7 @@
 import pytest
 import torch
 from naive_step import assert_equal_gradients
+from planned_networks import planned_network
 from steps import (
     BATCH_SIZE,
     NUM_LOCAL,
@@ -21,8 +22,10 @@ from nnunetv2_pcrl.methods.pcrlv2.objective import (
     PCRLv2Objective,
     loss_weights,
 )
+from nnunetv2_pcrl.networks.encoder import Encoder
+from nnunetv2_pcrl.networks.momentum import copy_without_gradient
 from nnunetv2_pcrl.training.gradient_cache import Precision, accumulate_gradients, evaluate
-from nnunetv2_pcrl.training.micro_batch import MicroBatch, couples_images
+from nnunetv2_pcrl.training.micro_batch import MicroBatch, couples_images, normalise_jointly
 
 
 def some_levels(seed: int = 1) -> Levels:
@@ -121,6 +124,21 @@ def test_evaluation_in_parts_equals_the_naive_numbers_and_leaves_no_gradient():
         assert found[shared] == pytest.approx(found["level_restoration"], abs=1e-12)
         assert {f"retrieval_level_{level}" for level in range(3)} <= found.keys()
     assert all(p.grad is None for p in case.network.parameters())
+
+
+def test_batch_norm_of_backbone_and_teacher_is_joint_and_that_of_heads_stays():
+    planned = planned_network(norm_op=nn.BatchNorm2d)
+    network = nn.Module()
+    network.backbone = Encoder(planned)
+    network.teacher = copy_without_gradient(network.backbone)
+    network.head = nn.Sequential(nn.BatchNorm1d(2))
+    weights = dict(network.named_parameters())
+    normalise_jointly(network)
+    assert dict(network.named_parameters()) == weights
+    for part in ("backbone", "teacher"):
+        kinds = {type(module) for module in network.get_submodule(part).modules()}
+        assert nn.SyncBatchNorm in kinds and nn.BatchNorm2d not in kinds, part
+    assert type(network.head[0]) is nn.BatchNorm1d
 
 
 def test_batch_norm_and_dropout_couple_images_and_instance_norm_does_not():
