@@ -36,8 +36,8 @@ def seeded_runs(
 
     Trainers that are paired have the same seeds, so all that one of them has begun on a label fold
     are planned for the others too, also for one that has begun nothing yet but takes a seed. A
-    label fold that none has begun is planned as an experiment does it: with its own number as the
-    seed, or with all seeds of the other label folds where those have more than their own numbers.
+    label fold that none has begun with a seed is planned as an experiment does it: with its own
+    number as the seed, or with the seeds that all other label folds share.
 
     Args:
         dataset_results: the data set's folder in nnUNet_results.
@@ -48,9 +48,15 @@ def seeded_runs(
     """
     trainers, folds = list(trainers), list(folds)
     begun = _begun(dataset_results, plans, configuration, trainers, folds)
-    all_seeds = {seed for names in begun.values() for seed in names} - {None}
-    if not all_seeds:
+    seeds_of: dict[int, set[int]] = {}
+    for (_, number), names in begun.items():
+        seeds_of.setdefault(number, set()).update(seed for seed in names if seed is not None)
+    seeds_of = {number: seeds for number, seeds in seeds_of.items() if seeds}
+    if not seeds_of:
         return {}
+    # An experiment with --seeds; otherwise each label fold has its own.
+    are_shared = bool(set.intersection(*seeds_of.values()))
+    shared = {n for number, seeds in seeds_of.items() for n in seeds if n != number and are_shared}
     with_begun = {trainer for trainer, _ in begun}
     with_seeds = [
         trainer
@@ -58,18 +64,12 @@ def seeded_runs(
         if any(set(begun.get((trainer, fold.fold), ())) - {None} for fold in folds)
         or (trainer not in with_begun and takes_seed(trainer))
     ]
-    by_fold = all(set(names) <= {None, fold} for (_, fold), names in begun.items())
     planned: dict[tuple[str, int], dict[int | None, str]] = {}
     for fold in folds:
-        seeds = {
-            seed for trainer in with_seeds for seed in begun.get((trainer, fold.fold), ())
-        } or ({fold.fold} if by_fold else all_seeds)
-        # What was begun without a seed is paired without one where there is nothing else.
-        seeds = seeds - {None} or seeds
+        seeds = seeds_of.get(fold.fold) or shared or {fold.fold}
         for trainer in with_seeds:
             planned[trainer, fold.fold] = {
-                seed: trainer if seed is None else with_seed(trainer, seed)
-                for seed in sorted(seeds, key=lambda seed: -1 if seed is None else seed)
+                seed: with_seed(trainer, seed) for seed in sorted(seeds)
             } | begun.get((trainer, fold.fold), {})
     return planned
 

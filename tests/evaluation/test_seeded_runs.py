@@ -96,8 +96,19 @@ def test_a_label_fold_that_none_has_begun_is_missing_with_all_seeds_of_the_exper
     assert missing(tmp_path, OWN) == [("T_seed0_9epochs", 6), ("T_seed1_9epochs", 6)]
 
 
-def test_results_without_seeds_are_not_asked_for_again_with_one(tmp_path):
+def test_a_label_folds_own_seed_is_not_expected_of_another_because_of_one_more(tmp_path):
+    for name, fold in (("T_seed5_9epochs", 5), ("T_seed6_9epochs", 6), ("T_seed0_9epochs", 6)):
+        begin(tmp_path, name, fold)
+    folds = [*FOLDS, LabelFold(7, 0, 3, 0.1, 2)]
+    seeded = seeded_runs(tmp_path, "P", "2d", [OWN], folds)
+    assert {fold: set(names) for (_, fold), names in seeded.items()} == {5: {5}, 6: {0, 6}, 7: {7}}
+
+
+def test_results_without_seeds_are_no_seeded_ones(tmp_path):
     begin(tmp_path, OWN, 5)
     begin(tmp_path, "T_seed6_9epochs", 6)
     begin(tmp_path, "T_fromScratch_seed6_9epochs", 6)
-    assert missing(tmp_path, TWIN, OWN) == [(TWIN, 5)]
+    assert missing(tmp_path, TWIN, OWN) == [
+        ("T_fromScratch_seed5_9epochs", 5),
+        ("T_seed5_9epochs", 5),
+    ]
