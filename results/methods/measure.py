@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--plans", default="nnUNetPlansTiny", help="name of the plans")
     parser.add_argument("--methods", nargs="+", default=[m.about.name for m in METHODS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=120)
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     done = set()
