@@ -28,20 +28,21 @@ Runs = Mapping[tuple[str, str], Mapping[str, tuple[float, float]]]
 
 
 def read(path: Path) -> Runs:
-    """Numbers before and after, by method and seed."""
+    """Numbers before and after, and the steps between, by method and seed."""
     runs: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             run = runs.setdefault((row["method"], row["seed"]), {})
             run[row["number"]] = float(row["before"]), float(row["after"])
+            run["steps"] = 0.0, float(row["steps"])
     return runs
 
 
 def table_of(runs: Runs) -> str:
     """A row for every method and number: before and after for each seed."""
     lines = [
-        "| method | number | nothing learned | seed: before → after | better |",
-        "|---|---|---|---|---|",
+        "| method | steps | number | nothing learned | seed: before → after | better |",
+        "|---|---|---|---|---|---|",
     ]
     for method in dict.fromkeys(method for method, _ in runs):
         of_method = {seed: run for (name, seed), run in runs.items() if name == method}
@@ -55,7 +56,9 @@ def table_of(runs: Runs) -> str:
             means = [run[worth][1] for run in of_method.values() if worth in run]
             nothing = f"{sum(means) / len(means):.3f}" if means else str(worth)
             share = f"{better} of {len(of_method)}"
-            lines.append(f"| {method} | {number} | {nothing} | {', '.join(told)} | {share} |")
+            steps = ", ".join(sorted({f"{run['steps'][1]:.0f}" for run in of_method.values()}))
+            cells = (method, steps, number, nothing, ", ".join(told), share)
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

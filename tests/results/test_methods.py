@@ -52,7 +52,8 @@ def test_pretrainings_are_measured_once_and_told_in_a_table(heart):
         heart,
         {
             "measure.py": {
-                "default=60": "default=1",
+                '"PCRLv2": 120, "MAE": 120': '"PCRLv2": 1, "MAE": 1',
+                "STEPS_OF_OTHERS = 240": "STEPS_OF_OTHERS = 1",
                 "default=[0, 1, 2]": "default=[0]",
                 "BATCH_SIZE, VALIDATION_BATCHES = 16, 4": "BATCH_SIZE, VALIDATION_BATCHES = 4, 1",
             },
@@ -66,7 +67,7 @@ def test_pretrainings_are_measured_once_and_told_in_a_table(heart):
     assert {row["method"] for row in rows} == {"VoCo", "MAE", "PCRLv2"}
     assert {row["seed"] for row in rows} == {"0"}
     table = (page / "table.md").read_text()
-    assert "| VoCo | positive |" in table and "| PCRLv2 | probe | before |" in table
+    assert "| VoCo | 1 | positive |" in table and "| PCRLv2 | 1 | probe | before |" in table
     assert (page / "probe.svg").is_file()
 
 
