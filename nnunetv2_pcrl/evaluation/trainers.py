@@ -68,9 +68,8 @@ def seeded_runs(
     for fold in folds:
         seeds = seeds_of.get(fold.fold) or shared or {fold.fold}
         for trainer in with_seeds:
-            planned[trainer, fold.fold] = {
-                seed: with_seed(trainer, seed) for seed in sorted(seeds)
-            } | begun.get((trainer, fold.fold), {})
+            expected = {seed: with_seed(trainer, seed) for seed in sorted(seeds)}
+            planned[trainer, fold.fold] = {**expected, **begun.get((trainer, fold.fold), {})}
     return planned
 
 
