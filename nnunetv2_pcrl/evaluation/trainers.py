@@ -68,7 +68,9 @@ def seeded_runs(
     for fold in folds:
         seeds = seeds_of.get(fold.fold) or shared or {fold.fold}
         for trainer in with_seeds:
-            expected = {seed: with_seed(trainer, seed) for seed in sorted(seeds)}
+            expected: dict[int | None, str] = {
+                seed: with_seed(trainer, seed) for seed in sorted(seeds)
+            }
             planned[trainer, fold.fold] = {**expected, **begun.get((trainer, fold.fold), {})}
     return planned
 
