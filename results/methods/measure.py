@@ -37,9 +37,6 @@ from nnunetv2_pcrl.views.samples import (
 )
 
 BATCH_SIZE, VALIDATION_BATCHES = 16, 4
-# Contrast takes longer to learn anything, and a step of it less time.
-STEPS = {"PCRLv2": 120, "MAE": 120, "ModelsGenesis": 120}
-STEPS_OF_OTHERS = 240
 COLUMNS = ("method", "seed", "steps", "number", "before", "after")
 
 
@@ -130,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--plans", default="nnUNetPlansTiny", help="name of the plans")
     parser.add_argument("--methods", nargs="+", default=[m.about.name for m in METHODS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, help="of every method (default: as in STEPS)")
+    parser.add_argument("--steps", type=int, default=120)
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     done = set()
@@ -142,8 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if (name, seed) in done:
                 continue
             start = time.process_time()
-            steps = args.steps or STEPS.get(name, STEPS_OF_OTHERS)
-            found = measured(args.data_set, args.plans, name, seed, steps)
+            found = measured(args.data_set, args.plans, name, seed, args.steps)
             is_new = not args.out.exists()
             with open(args.out, "a", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")
@@ -151,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     writer.writerow(COLUMNS)
                 for number, (before, after) in found.items():
                     values = f"{before:.4f}", f"{after:.4f}"
-                    writer.writerow((name, seed, steps, number, *values))
+                    writer.writerow((name, seed, args.steps, number, *values))
             before, after = found["probe"]
             seconds = time.process_time() - start
             print(
