@@ -45,11 +45,12 @@ def test_runs_are_judged_by_what_they_are_where_nothing_is_learned(tmp_path):
     table.main([str(path)])
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert (
-        "| SimCLR | contrast_relative | 1.0 | 0: 0.990 → 0.900, 1: 0.900 → 1.100 | 1 of 2 |" in text
+        "| SimCLR | 60 | contrast_relative | 1.0 | 0: 0.990 → 0.900, 1: 0.900 → 1.100 | 1 of 2 |"
+        in text
     )
-    assert "| SimCLR | probe | before | 0: 0.500 → 0.600, 1: 0.500 → 0.400 | 1 of 2 |" in text
+    assert "| SimCLR | 60 | probe | before | 0: 0.500 → 0.600, 1: 0.500 → 0.400 | 1 of 2 |" in text
     # Below what one similarity for all crops costs, though above its own first value.
-    assert "| VoCo | positive | 0.380 | 0: 0.300 → 0.350 | 1 of 1 |" in text
+    assert "| VoCo | 60 | positive | 0.380 | 0: 0.300 → 0.350 | 1 of 1 |" in text
     assert (tmp_path / "probe.svg").read_text().lstrip().startswith("<?xml")
 
 
