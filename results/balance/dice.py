@@ -14,6 +14,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 from nnunetv2_pcrl.evaluation.statistics import t_interval
 
@@ -70,8 +71,11 @@ def row_of(scores: Scores, data: str, arm: str, other: str) -> dict[str, str] | 
 
 def draw(scores: Scores, path: Path) -> None:
     """Differences to the twin, one point per draw."""
-    figure, axes = plt.subplots(1, len(DATA), figsize=(9, 3.2), sharey=True, layout="constrained")
-    titles = [*TITLES.items()][::-1]
+    there = {arm for _, arm in scores}
+    titles = [(arm, title) for arm, title in TITLES.items() if arm in there][::-1]
+    figure, axes = plt.subplots(
+        1, len(DATA), figsize=(9, 1.6 + 0.4 * len(titles)), sharey=True, layout="constrained"
+    )
     for ax, data in zip(axes, DATA.values(), strict=True):
         for place, (arm, _) in enumerate(titles):
             found = differences(scores, data, arm, TWIN)
@@ -81,6 +85,7 @@ def draw(scores: Scores, path: Path) -> None:
             low, high = t_interval(found)
             ax.plot([low, high], [place - 0.25] * 2, color="#2a6fbb", linewidth=2)
             ax.plot(found.mean(), place - 0.25, "|", color="#2a6fbb", ms=9)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.axvline(0, color="0.5", linewidth=0.8)
         ax.set(title=data, xlabel="Dice minus that from scratch", ylim=(-0.7, len(titles) - 0.4))
     axes[0].set_yticks(range(len(titles)), [title for _, title in titles])
