@@ -7,7 +7,12 @@ from nnunetv2_pcrl.evaluation.amounts import Amount, amounts_of
 from nnunetv2_pcrl.evaluation.comparison import Comparison
 from nnunetv2_pcrl.evaluation.trainers import choose_twin, seeded_runs, trainers_with_results
 from nnunetv2_pcrl.experiments.seeds import split_seed
-from nnunetv2_pcrl.label_folds.table import TABLE_NAME, LabelFold, read_label_folds
+from nnunetv2_pcrl.label_folds.table import (
+    TABLE_NAME,
+    LabelFold,
+    label_folds_among,
+    read_label_folds,
+)
 
 
 def find_comparison(
@@ -73,12 +78,7 @@ def _asked_for(
         )
     if num_repeats is not None and num_repeats < 1:
         raise ValueError(f"--repeats {num_repeats} leaves no label folds: it counts from 1.")
-    return [
-        fold
-        for fold in table
-        if (of_folds is None or fold.of_fold in of_folds)
-        and (num_repeats is None or fold.repeat < num_repeats)
-    ]
+    return label_folds_among(table, folds=of_folds, num_repeats=num_repeats)
 
 
 def _chosen(amounts: Sequence[Amount], cases: Sequence[int] | None) -> tuple[Amount, ...]:

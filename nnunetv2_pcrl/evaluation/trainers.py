@@ -54,9 +54,10 @@ def seeded_runs(
     seeds_of = {number: seeds for number, seeds in seeds_of.items() if seeds}
     if not seeds_of:
         return {}
+    shared: set[int] = set()
     # An experiment with --seeds; otherwise each label fold has its own.
-    are_shared = bool(set.intersection(*seeds_of.values()))
-    shared = {n for number, seeds in seeds_of.items() for n in seeds if n != number and are_shared}
+    if set.intersection(*seeds_of.values()):
+        shared = {seed for number, seeds in seeds_of.items() for seed in seeds if seed != number}
     with_begun = {trainer for trainer, _ in begun}
     with_seeds = [
         trainer

@@ -7,7 +7,7 @@ from itertools import product
 from nnunetv2_pcrl.experiments.planned_run import PlannedRun
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.trainers import Trainer
-from nnunetv2_pcrl.label_folds.table import LabelFold
+from nnunetv2_pcrl.label_folds.table import LabelFold, label_folds_among
 
 
 def choose_label_folds(
@@ -32,15 +32,11 @@ def choose_label_folds(
     Raises:
         ValueError: if some are not in the table, with the command that adds them.
     """
-    repeats = None if num_repeats is None else range(num_repeats)
-
-    def chosen(part: LabelFold) -> bool:
-        asked = ((cases, part.num_cases), (folds, part.of_fold), (repeats, part.repeat))
-        return all(values is None or value in values for values, value in asked)
-
     found = sorted(
-        (part for part in table if chosen(part)), key=lambda f: (f.repeat, f.of_fold, f.num_cases)
+        label_folds_among(table, cases, folds, num_repeats),
+        key=lambda f: (f.repeat, f.of_fold, f.num_cases),
     )
+    repeats = None if num_repeats is None else range(num_repeats)
     asked_for: list[Sequence[int | None]] = [values or [None] for values in (cases, folds, repeats)]
     missing = [
         (number, fold, repeat)

@@ -125,8 +125,7 @@ def takes_seed(name: str) -> bool:
     if split_seed(name)[1] is not None:
         return False
     try:
-        _find_trainer(with_seed(name, 0))
-        return issubclass(_find_trainer(name), SEEDED)
+        return issubclass(_find_trainer(name), SEEDED) and bool(_find_trainer(with_seed(name, 0)))
     except ValueError:
         return False
 

@@ -72,6 +72,29 @@ def label_fold_of(row: Mapping[str, Any]) -> LabelFold:
     return fold
 
 
+def label_folds_among(
+    table: Sequence[LabelFold],
+    cases: Sequence[int] | None = None,
+    folds: Sequence[int] | None = None,
+    num_repeats: int | None = None,
+) -> list[LabelFold]:
+    """Those that are asked for, in the order of the table; None takes all.
+
+    Args:
+        table: all label folds.
+        cases: numbers of labelled cases.
+        folds: ordinary folds.
+        num_repeats: the first so many repeats.
+    """
+    repeats = None if num_repeats is None else range(num_repeats)
+
+    def is_asked_for(part: LabelFold) -> bool:
+        asked = ((cases, part.num_cases), (folds, part.of_fold), (repeats, part.repeat))
+        return all(values is None or value in values for values, value in asked)
+
+    return [part for part in table if is_asked_for(part)]
+
+
 def ordinary_fold(folds: Sequence[LabelFold], fold: int | str) -> int | str:
     """The ordinary fold that a fold is a part of; itself if it is no label fold.
 

@@ -9,9 +9,6 @@ from nnunetv2_pcrl.weights.atomic import remove_leftovers
 class StartedRun(LongRun, ABC):
     """Loads weights into a fresh network before the first step, and never again."""
 
-    # Whether a checkpoint was loaded.
-    _resumed = False
-
     def on_train_start(self):
         """Loads the weights, then starts as nnU-Net does."""
         if self.local_rank == 0:

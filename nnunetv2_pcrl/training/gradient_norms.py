@@ -16,20 +16,11 @@ from nnunetv2_pcrl.training.micro_batch import MicroBatch
 NUM_IMAGES = 8
 
 
-def norms_of_a_few(
-    network: nn.Module,
-    batch: Batch,
-    objective: Objective,
-    micro_batch: MicroBatch | None,
-    precision: Precision,
-    joint: JointBatch,
-) -> dict[str, float]:
-    """As `gradient_norms`, of the first images of every process, as many in each."""
+def first_images(batch: Batch, joint: JointBatch) -> tuple[Batch, JointBatch]:
+    """The first images of every process, as many in each, and how they are shared."""
     num_images = min(NUM_IMAGES, *joint.counts)
-    some = {name: values[:, :num_images] for name, values in batch.items()}
-    few = replace(joint, num_images=num_images * joint.num_ranks)
-    with torch.enable_grad():
-        return gradient_norms(network, some, objective, micro_batch, precision, few)
+    few = {name: values[:, :num_images] for name, values in batch.items()}
+    return few, replace(joint, num_images=num_images * joint.num_ranks)
 
 
 def gradient_norms(

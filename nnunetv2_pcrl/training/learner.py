@@ -68,7 +68,6 @@ class Learner(LongRun, ABC):
         self.initial_lr = self.settings.initial_lr
         self.weight_decay = self.settings.weight_decay
         self.joint_batch = JointBatch.of_this_process(self.settings.batch_size)
-        self._resumed = False
         self._step = 0
         self._epoch_outputs: list[dict[str, float]] = []
         self._termination = TerminationNotice()

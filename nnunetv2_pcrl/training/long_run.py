@@ -21,6 +21,8 @@ GO_ON = "; then go on with --c"
 class LongRun(nnUNetTrainer):
     """nnU-Net's trainer, guarded while it trains; validation and prediction are its own."""
 
+    # Whether a checkpoint was loaded.
+    _resumed = False
     # While it trains: in the first process, and where there are several.
     _lock: ProcessLock | None = None
     _watch: RankWatch | None = None

@@ -34,7 +34,7 @@ from nnunetv2_pcrl.training.gradient_cache import (
     evaluate,
     weighted,
 )
-from nnunetv2_pcrl.training.gradient_norms import norms_of_a_few
+from nnunetv2_pcrl.training.gradient_norms import first_images, gradient_norms
 from nnunetv2_pcrl.training.learner import StepLoss
 from nnunetv2_pcrl.training.micro_batch import MicroBatch, couples_images, normalise_jointly
 from nnunetv2_pcrl.training.monitored_run import monitored_run
@@ -217,14 +217,16 @@ class PretrainTrainer(SSLTrainer):
         """Of a training step's terms, on a few images."""
         generator = seeded_generator(self.settings.seed, 3, 0)
         scale = 1.0 if self.grad_scaler is None else self.grad_scaler.get_scale()
-        norms = norms_of_a_few(
-            self.network,
-            views,
-            self.method.objective(self.network, self.progress, generator),
-            self._micro_batch,
-            Precision(self.autocast, scale),
-            self.joint_batch,
-        )
+        some, joint = first_images(views, self.joint_batch)
+        with torch.enable_grad():
+            norms = gradient_norms(
+                self.network,
+                some,
+                self.method.objective(self.network, self.progress, generator),
+                self._micro_batch,
+                Precision(self.autocast, scale),
+                joint,
+            )
         return {gradient_name(term): norm for term, norm in norms.items()}
 
     def _step_loss(self, numbers: Mapping[str, Tensor], weights: Mapping[str, float]) -> StepLoss:

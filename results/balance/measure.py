@@ -132,6 +132,7 @@ def train(job: Job, folder: Path, device: str) -> dict[str, Any]:
     import torch
 
     from nnunetv2_pcrl import trainers
+    from nnunetv2_pcrl.monitoring.charts import last_finite
 
     torch.set_num_threads(1)
     dataset = Path(nnUNet_preprocessed) / NAMES[job.data] / "dataset.json"
@@ -152,7 +153,7 @@ def train(job: Job, folder: Path, device: str) -> dict[str, Any]:
     if "Pretrain" in job.trainer:
         trainer.run_training()
         logged = trainer.logger.local_logger.my_fantastic_logging
-        lasts = {key: last(values) for key, values in logged.items()}
+        lasts = {key: last_finite(values) for key, values in logged.items()}
         found = {key: value for key, value in lasts.items() if value is not None}
         record = json.loads((Path(trainer.output_folder) / "monitoring.json").read_text())
         found["probe_before"] = (record.get("probe_before") or {}).get("mean")
@@ -180,12 +181,6 @@ def train(job: Job, folder: Path, device: str) -> dict[str, Any]:
         "seconds": time.time() - began,
         "output_folder": str(trainer.output_folder),
     }
-
-
-def last(values: list) -> float | None:
-    """The last finite number of a log."""
-    numbers = [v for v in values if isinstance(v, float) and math.isfinite(v)]
-    return numbers[-1] if numbers else None
 
 
 def run(job: Job, folder: Path, device: str) -> None:

@@ -176,7 +176,7 @@ def test_pictures_show_input_target_and_restoration_with_the_error_of_every_chan
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
-@pytest.mark.parametrize("name", [pytest.param("3d_fullres", marks=pytest.mark.slow), "2d"])
+@pytest.mark.parametrize("name", ["3d_fullres", "2d"])
 def test_a_training_leaves_a_file_with_encoder_and_decoder_and_goes_on_bit_for_bit(
     nnunet_folders, monkeypatch, name
 ):

@@ -42,9 +42,7 @@ def pictures_of(run, epochs=2):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=() if k == "2d" else pytest.mark.slow) for k in SIZES]
-)
+@pytest.mark.parametrize("kind", SIZES)
 def test_pictures_and_progress_and_record_are_made_of_any_data(tmp_path, write_case, kind):
     size = SIZES[kind]
     write_cases(tmp_path, write_case, (1, 14, 30, 40))

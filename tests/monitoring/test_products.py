@@ -72,7 +72,6 @@ def log_text(folder: Path) -> str:
     return "".join(path.read_text() for path in folder.glob("training_log*.txt"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", SHAPES)
 def test_every_product_is_made_and_the_report_says_what_the_log_says(nnunet_folders, kind):
     dataset = make_dataset(nnunet_folders, kind)
@@ -135,7 +134,6 @@ def test_what_the_loss_leaves_out_is_not_shown_as_if_it_were_trained(
     assert ("WARNING: with a comparison batch of 4" in text) != restorations
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_progress_figure")
 def test_neither_probe_nor_pictures_change_the_weights(nnunet_folders):
     runs = []
@@ -195,7 +193,6 @@ def test_failures_of_the_monitoring_are_said_once_and_stop_nothing(nnunet_folder
         assert len(values) in (0, 2)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_progress_figure")
 def test_a_resumed_run_keeps_its_first_probe_and_goes_on_without_a_record_too(nnunet_folders):
     dataset = make_dataset(nnunet_folders, "2d", pictures_every=0)

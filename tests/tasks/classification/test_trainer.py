@@ -77,9 +77,9 @@ def use_weights(dataset, name="2d", **settings) -> None:
     ("shape", "window"),
     [
         ("2d", "windows"),
-        pytest.param("3d", "whole", marks=pytest.mark.slow),
-        pytest.param("3d", "windows", marks=pytest.mark.slow),
-        pytest.param("slices", "whole", marks=pytest.mark.slow),
+        ("3d", "whole"),
+        ("3d", "windows"),
+        ("slices", "whole"),
     ],
 )
 def test_it_trains_and_leaves_predictions_scores_and_a_report(preprocessed, shape, window):
@@ -103,7 +103,6 @@ def test_it_trains_and_leaves_predictions_scores_and_a_report(preprocessed, shap
     assert all(math.isfinite(loss) for loss in logged(trainer)["train_losses"])
 
 
-@pytest.mark.slow
 def test_it_learns_what_an_image_shows(preprocessed):
     dataset = classified_dataset(
         preprocessed, num_cases=24, num_epochs=12, num_iterations_per_epoch=10, initial_lr=3e-3,
@@ -133,7 +132,6 @@ def test_it_begins_with_the_prevalences_and_standardised_features(dataset):
     assert (total / number).item() == pytest.approx(entropy.mean(), abs=1e-6)
 
 
-@pytest.mark.slow
 def test_one_class_per_image_is_told_by_a_column_class(dataset):
     path = dataset.folder / "classes.csv"
     table = read_classes(path)
@@ -261,7 +259,6 @@ def test_a_fold_without_any_known_case_is_refused(dataset):
         started(dataset)
 
 
-@pytest.mark.slow
 def test_of_many_validation_cases_the_same_ones_are_predicted_in_every_epoch(preprocessed):
     dataset = classified_dataset(preprocessed, max_val_cases=2)
     trainer = trained(dataset)
@@ -295,7 +292,6 @@ def interrupted_after(dataset, num_epochs: int):
     return Path(trainer.output_folder) / "checkpoint_latest.pth"
 
 
-@pytest.mark.slow
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(preprocessed, monkeypatch):
     dataset = classified_dataset(preprocessed, num_epochs=4)
     whole = trained(dataset)
@@ -328,7 +324,6 @@ def test_changed_settings_are_said_and_other_classes_are_refused(dataset):
         trainer.load_checkpoint(str(checkpoint))
 
 
-@pytest.mark.slow
 def test_validation_alone_predicts_what_the_training_predicted(dataset):
     trainer = trained(dataset)
     trainer.perform_actual_validation()
@@ -423,7 +418,6 @@ def train_on_this_rank(dataset) -> dict:
     return {"weights": trainer.network.state_dict(), "losses": logged(trainer)["train_losses"]}
 
 
-@pytest.mark.slow
 def test_several_processes_train_as_one(preprocessed):
     # Unequal shares of the batch, and unknown classes on one side.
     dataset = classified_dataset(preprocessed, batch_size=5, dropout=0.0)
