@@ -22,8 +22,8 @@ HERE = Path(__file__).resolve().parent
 DATA = {4: "Hippocampus", 103: "ACDC"}
 TWIN = "twin"
 TITLES = {
-    "w5_sgd0.01": "PCRLv2, weight 5 (default)",
-    "w1_sgd0.01": "PCRLv2, weight 1 (before)",
+    "w1_sgd0.01": "PCRLv2, weight 1 (default)",
+    "w5_sgd0.01": "PCRLv2, weight 5 (stage 1's)",
     "MAE_encoder": "MAE, encoder",
     "MAE_encoder_decoder": "MAE, encoder and decoder",
     "ModelsGenesis_encoder": "Models Genesis, encoder",

@@ -2,10 +2,9 @@
 
     python results/balance/measure.py STAGE -o FOLDER [--jobs N] [--device cuda] [--minutes M]
 
-STAGE is pretrain (stage 1), check (the default, twice as long, on four data sets) or finetune
-(stage 2, which starts from the pretrainings of check and makes those that it lacks). Every
-finished training leaves FOLDER/<name>.json and is not repeated; an interrupted one is begun anew,
-but for its validation.
+STAGE is pretrain (stage 1), finetune (stage 2, from pretrainings that are twice as long) or check
+(the default for 990 steps on four data sets). Every finished training leaves FOLDER/<name>.json
+and is not repeated; an interrupted one is begun anew, but for its validation.
 nnU-Net's three folders are set, and the data sets are planned and preprocessed.
 """
 
@@ -40,11 +39,11 @@ CONFIGURATION = "2d"
 SIZE = (8, 64, 48)
 # Images of a segmentation's step and of a pretraining's.
 SEGMENTATION_BATCH, BATCH = 4, 16
-STEPS_PER_EPOCH, EPOCHS = 30, 10
+STEPS_PER_EPOCH, EPOCHS, LONG_EPOCHS, CHECK_EPOCHS = 30, 10, 20, 33
 WEIGHTS = (5.0, 1.0, 0.2, 0.05)
 OPTIMIZERS = (("sgd", 1e-2), ("sgd", 3e-2), ("adamw", 1e-3))
-# Of PCRLv2: the default before this measurement, and the one that stage 1 chose.
-OLD, CHOSEN = "w1_sgd0.01", "w5_sgd0.01"
+# Of PCRLv2: the default, and what stage 1 chose.
+DEFAULT, STAGE_1 = "w1_sgd0.01", "w5_sgd0.01"
 FINETUNE_EPOCHS, ITERATIONS_PER_EPOCH, NUM_DRAWS = 10, 250, 8
 # The label folds stand behind those of nnU-Net.
 FIRST_LABEL_FOLD = 5
@@ -110,8 +109,12 @@ def stage_1() -> list[Job]:
 
 
 def check() -> list[Job]:
-    """The default on four data sets."""
-    return [long_pretraining(data, CHOSEN) for data in NAMES]
+    """The default on four data sets, for 990 steps."""
+    settings = own_settings(DEFAULT)
+    return [
+        pretraining(f"{data}_check_{DEFAULT}", data, "PCRLv2", CHECK_EPOCHS, **settings)
+        for data in NAMES
+    ]
 
 
 def plans_of(job: Job) -> dict:
@@ -240,19 +243,19 @@ def own_settings(name: str) -> dict[str, Any]:
 def long_pretraining(data: int, name: str) -> Job:
     """Twice as long as in stage 1: `name` is a setting of PCRLv2 there, or another method."""
     if name in ("MAE", "ModelsGenesis"):
-        return pretraining(f"{data}_long_{name}", data, name, 2 * EPOCHS)
-    return pretraining(f"{data}_long_{name}", data, "PCRLv2", 2 * EPOCHS, **own_settings(name))
+        return pretraining(f"{data}_long_{name}", data, name, LONG_EPOCHS)
+    return pretraining(f"{data}_long_{name}", data, "PCRLv2", LONG_EPOCHS, **own_settings(name))
 
 
 def stage_2() -> list[Job]:
-    """Fine-tunings of PCRLv2's old default and the chosen one, MAE, Models Genesis, and the twin.
+    """Fine-tunings of PCRLv2 with both weights, of MAE and Models Genesis, and the twin.
 
     What the question is about comes first.
     """
-    jobs = [long_pretraining(*both) for both in itertools.product(TUNED_ON, (CHOSEN, OLD))]
+    jobs = [long_pretraining(*both) for both in itertools.product(TUNED_ON, (STAGE_1, DEFAULT))]
     for draw, data in itertools.product(range(NUM_DRAWS), TUNED_ON):
         jobs.append(finetuning(data, draw, "twin", "PCRLv2", ""))
-        for name in (CHOSEN, OLD):
+        for name in (STAGE_1, DEFAULT):
             jobs.append(finetuning(data, draw, name, "PCRLv2", f"{data}_long_{name}_seed0"))
     companions = ("MAE", "ModelsGenesis")
     jobs += [long_pretraining(*both) for both in itertools.product(TUNED_ON, companions)]

@@ -6,6 +6,7 @@ python results/balance/table.py FOLDER
 import csv
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -31,10 +32,12 @@ def row_of(result: dict) -> dict[str, str]:
     norms.pop("train_gradient_norm", None)
     restoring = sum(v for k, v in norms.items() if "restoration" in k)
     retrieval = max(v for k, v in found.items() if k.startswith("val_retrieval"))
-    batch = result["settings"]["pretraining"]["batch_size"]
+    common = result["settings"]["pretraining"]
+    batch, epochs = common["batch_size"], common["num_epochs"]
     return {
         "data set": DATA[result["data"]],
         "restoration weight": f"{own['restoration_weight']:g}",
+        "steps": str(epochs * common["num_iterations_per_epoch"]),
         "optimiser": f"{own['optimizer']} {own['initial_lr']:g}",
         **{title: f"{found[name]:.3f}" for title, name in COLUMNS.items()},
         "retrieval / chance": f"{retrieval * batch:.1f}",
@@ -62,9 +65,10 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
     plt.close(figure)
 
 
-def write_table(pattern: str, folder: Path, path: Path) -> list[dict[str, str]]:
+def write_table(patterns: Sequence[str], folder: Path, path: Path) -> list[dict[str, str]]:
     """Writes a table of the pretrainings by PCRLv2 whose names fit; none without any."""
-    results = [json.loads(p.read_text(encoding="utf-8")) for p in folder.glob(pattern)]
+    paths = [path for pattern in patterns for path in folder.glob(pattern)]
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     rows = sorted((row_of(result) for result in results), key=lambda row: [*row.values()][:3])
     if rows:
         with open(path, "w", newline="", encoding="utf-8") as file:
@@ -76,8 +80,8 @@ def write_table(pattern: str, folder: Path, path: Path) -> list[dict[str, str]]:
 
 def main(folder: Path, target: Path = HERE) -> None:
     """Reads a folder of results and writes the files of those that are there."""
-    write_table("*_long_w*.json", folder, target / "check.csv")
-    if rows := write_table("*_2d_w*.json", folder, target / "table.csv"):
+    write_table(("*_long_w*.json", "*_check_w*.json"), folder, target / "check.csv")
+    if rows := write_table(("*_2d_w*.json",), folder, target / "table.csv"):
         draw(rows, target / "balance.svg")
 
 

@@ -251,7 +251,7 @@ def test_a_variants_name_stands_for_settings(dataset):
         return dataset.trainer(variant(f"PCRLv2PretrainTrainer_{name}"), "3d_fullres").settings
 
     restoration, comparison = settings("restorationOnly"), settings("comparisonOnly")
-    assert (restoration.restoration_weight, restoration.comparison_weight) == (5, 0)
+    assert (restoration.restoration_weight, restoration.comparison_weight) == (1, 0)
     assert (comparison.restoration_weight, comparison.comparison_weight) == (0, 1)
     several = settings("restorationOnly_seed3_lr2en2_7epochs")
     assert several.comparison_weight == 0 and several.num_epochs == 7

@@ -86,7 +86,7 @@ class PCRLv2Settings(DeformationSettings, PretrainingSettings):
     )
     # Chosen by results/balance.
     restoration_weight: float = Field(
-        5.0, ge=0, le=100, description="of both restorations in the loss; 0 ablates them"
+        1.0, ge=0, le=100, description="of both restorations in the loss; 0 ablates them"
     )
     comparison_weight: float = Field(
         1.0, ge=0, le=100, description="of both comparisons in the loss; 0 ablates them"
