@@ -106,14 +106,14 @@ else
 
     # shellcheck disable=SC2086
     run "Generate data ($data)" python scripts/generate_data.py "$data" "$nnUNet_raw" \
-        --dataset_id "$dataset" --name "${dataset_name#*_}" --num_training 10 --num_test 4 \
+        --dataset_id "$dataset" --name "${dataset_name#*_}" --num_training 10 --num_test 3 \
         --size $size --seed 0
     run "Plan and preprocess" nnUNetv2_plan_and_preprocess -d "$dataset" -c "$configuration" \
         -np 1 -npfp 1 --verify_dataset_integrity
     run "Derive plans for a small network" python scripts/shrink_plans.py \
         "$nnUNet_preprocessed/$dataset_name/nnUNetPlans.json" --name "$plans" \
         --base_features 8 --max_features 64 --max_patch 32 \
-        --settings '{"pretraining": {"batch_size": 8, "initial_lr": 0.01,
+        --settings '{"pretraining": {"batch_size": 4, "initial_lr": 0.01,
                      "num_iterations_per_epoch": 4, "num_val_iterations_per_epoch": 2}}'
 fi
 

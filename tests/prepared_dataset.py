@@ -118,6 +118,7 @@ class PreparedDataset:
             str(self.data_folder(configuration_name) / identifier),
             chunks=image.shape,
             blocks=image.shape,
+            clevel=1,
         )
 
     def trainer(self, trainer_class: type, configuration_name: str, fold="all", resume=False):

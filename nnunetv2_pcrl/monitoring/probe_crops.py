@@ -32,7 +32,11 @@ class LabelledCrop:
 
 
 def split_cases(
-    training: Sequence[str], validation: Sequence[str], seed: int
+    training: Sequence[str],
+    validation: Sequence[str],
+    seed: int,
+    most_to_fit: int = CASES_TO_FIT,
+    most_to_score: int = CASES_TO_SCORE,
 ) -> tuple[list[str], list[str]]:
     """Cases to fit and cases to score, none in both.
 
@@ -46,9 +50,9 @@ def split_cases(
 
     own = set(validation) - set(training)
     candidates = shuffled(own or set(validation))
-    count = CASES_TO_SCORE if own else min(CASES_TO_SCORE, len(candidates) // 3 or 1)
+    count = most_to_score if own else min(most_to_score, len(candidates) // 3 or 1)
     scoring = candidates[:count]
-    return shuffled(set(training) - set(scoring))[:CASES_TO_FIT], scoring
+    return shuffled(set(training) - set(scoring))[:most_to_fit], scoring
 
 
 def draw_crops(

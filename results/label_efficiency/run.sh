@@ -32,18 +32,23 @@ prepare() {
     done
 }
 
-# One experiment for each draw, so that a part of them is a whole with fewer draws.
+# Methods whose steps are cheap take more of them: all pretrainings last about as long as each other.
 experiment() {
     local cases=$1
     shift
     export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive nnUNet_n_proc_DA=0
+    local common=(-d "$@" -c 2d -p $plans --cases "$cases" --folds 0)
+    # Draw by draw, so that a part is a whole with fewer draws.
     for repeats in 1 2 3 4; do
-        nnUNetv2_pcrl_experiment -d "$@" -c 2d -p $plans -device cpu --jobs 2 --budget 10 \
-            --cases "$cases" --folds 0 --repeats $repeats -o "$folder/cases_$cases-draws_$repeats-$1" \
-            --trainers PCRLv2FinetuneTrainer_fromScratch PCRLv2FinetuneTrainer MAEFinetuneTrainer \
-            ModelsGenesisFinetuneTrainer VoCoFinetuneTrainer SimCLRFinetuneTrainer
-        nnUNetv2_pcrl_compare -d "$@" -c 2d -p $plans --cases "$cases" --folds 0 \
-            -o "$folder/comparison_cases_$cases-$1"
+        local of=$folder/cases_$cases-$1-draws_$repeats
+        nnUNetv2_pcrl_experiment "${common[@]}" --repeats $repeats -device cpu --jobs 2 --budget 10 \
+            --pretrain_epochs 20 -o "$of-costly" --trainers PCRLv2FinetuneTrainer_fromScratch \
+            PCRLv2FinetuneTrainer SimCLRFinetuneTrainer
+        nnUNetv2_pcrl_experiment "${common[@]}" --repeats $repeats -device cpu --jobs 2 --budget 10 \
+            --pretrain_epochs 60 -o "$of-cheap" --trainers MAEFinetuneTrainer \
+            ModelsGenesisFinetuneTrainer VoCoFinetuneTrainer
+        nnUNetv2_pcrl_compare "${common[@]}" --repeats $repeats \
+            --twin PCRLv2FinetuneTrainer_fromScratch_10epochs -o "$folder/comparison_cases_$cases-$1"
     done
 }
 
