@@ -98,7 +98,7 @@ else
     export nnUNet_raw=$work/nnUNet_raw nnUNet_preprocessed=$work/nnUNet_preprocessed
     export nnUNet_results=$work/nnUNet_results nnUNet_def_n_proc=1 nnUNet_n_proc_DA=2
     plans=nnUNetPlansSmall device=${device:-cpu} log=$work/quickstart_$data.log
-    pretrain_epochs=${pretrain_epochs:-6} finetune_epochs=${finetune_epochs:-1}
+    pretrain_epochs=${pretrain_epochs:-4} finetune_epochs=${finetune_epochs:-1}
     pretrain_fold=all
     # Mirroring makes prediction eight times as long.
     predict_options=(--disable_tta)
@@ -113,8 +113,8 @@ else
     run "Derive plans for a small network" python scripts/shrink_plans.py \
         "$nnUNet_preprocessed/$dataset_name/nnUNetPlans.json" --name "$plans" \
         --base_features 8 --max_features 64 --max_patch 32 \
-        --settings '{"pretraining": {"batch_size": 4, "initial_lr": 0.01,
-                     "num_iterations_per_epoch": 4, "num_val_iterations_per_epoch": 2}}'
+        --settings '{"pretraining": {"batch_size": 8, "initial_lr": 0.01,
+                     "num_iterations_per_epoch": 4, "num_val_iterations_per_epoch": 1}}'
 fi
 
 pretrainer=PCRLv2PretrainTrainer${pretrain_epochs:+_${pretrain_epochs}epochs}
