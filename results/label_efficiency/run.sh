@@ -36,8 +36,8 @@ prepare() {
 # Methods whose steps are cheap take more of them: all pretrainings last about as long as each other.
 epochs_of() {
     case $1 in
-    PCRLv2* | SimCLR) echo 20 ;;
-    *) echo 60 ;;
+    MAE | ModelsGenesis) echo 60 ;;
+    *) echo 20 ;;
     esac
 }
 
