@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -19,6 +20,9 @@ from nnunetv2_pcrl.experiments.job import LOCK_NAME, is_running, run_job, train_
 from nnunetv2_pcrl.experiments.runs import State
 from nnunetv2_pcrl.experiments.trainings import Training
 
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="Snakemake 9 and its jobs need Python 3.11"
+)
 FINAL, SUMMARY = "checkpoint_final.pth", "validation/summary.json"
 
 

@@ -6,6 +6,7 @@ machine; other processors round otherwise.
 """
 
 import pytest
+import torch
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
 from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer
@@ -98,6 +99,15 @@ GOLDEN = {
 }
 
 
+def large_integers() -> list[int]:
+    """Two draws of PyTorch's, of a range as large as that of the noise's seeds."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 2**31, (2,), generator=generator).tolist()
+
+
+@pytest.mark.skipif(
+    large_integers() != [398764591, 1478610112], reason="this torch draws other large integers"
+)
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", GOLDEN)
 def test_views_of_one_seed_losses_of_three_steps_and_the_validation_are_what_they_were(
