@@ -37,14 +37,16 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 begin=$SECONDS
 say() { printf '\n[%d:%02d] %s\n' $(((SECONDS - begin) / 60)) $(((SECONDS - begin) % 60)) "$*"; }
 
+# What of a training's output is shown.
+progress='Epoch [0-9]|_loss|Pseudo dice|come from the file|Validation Dice'
+
 # run TITLE COMMAND...: the command's progress on the screen, all of its output in the log.
 run() {
     say "$1"
     shift
     echo "  $*"
     set +e
-    "$@" 2>&1 | tee -a "$log" | grep --line-buffered -E \
-        'Epoch [0-9]|_loss|Pseudo dice|come from the file|Validation Dice'
+    "$@" 2>&1 | tee -a "$log" | grep --line-buffered -E "$progress"
     local status=${PIPESTATUS[0]}
     set -e
     if [ "$status" -ne 0 ]; then
@@ -71,6 +73,7 @@ TEXT
 
 result_folder() { echo "$nnUNet_results/$dataset_name/$1__${plans}__$configuration/fold_$2"; }
 
+generated=''
 say "Environment"
 make_environment "${QUICKSTART_VENV:-.venv}" .
 
@@ -88,6 +91,7 @@ if [ -n "$dataset" ]; then
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name as name
 print(name(int(sys.argv[1]) if sys.argv[1].isdigit() else sys.argv[1]))' "$dataset" | tail -n 1)
 else
+    generated=yes
     case $data in
     ct) dataset=901 dataset_name=Dataset901_DemoCT size='28 48 48' ;;
     mr) dataset=902 dataset_name=Dataset902_DemoMR size='40 48 48' ;;
@@ -128,10 +132,27 @@ run "Pretrain without labels (fold $pretrain_fold)" nnUNetv2_train "$dataset" "$
     "$pretrain_fold" -tr "$pretrainer" -p "$plans" -device "$device"
 weights=$(result_folder "$pretrainer" "$pretrain_fold")/pretrained_weights.pth
 export nnUNet_pcrl_weights=$weights
-run "Fine-tune (fold $fold)" nnUNetv2_train "$dataset" "$configuration" "$fold" \
-    -tr "$finetuner" -p "$plans" -device "$device"
-run "Train its twin from scratch (fold $fold)" nnUNetv2_train "$dataset" "$configuration" "$fold" \
-    -tr "$twin" -p "$plans" -device "$device"
+fine_tune=(nnUNetv2_train "$dataset" "$configuration" "$fold" -tr "$finetuner" -p "$plans"
+    -device "$device")
+train_twin=(nnUNetv2_train "$dataset" "$configuration" "$fold" -tr "$twin" -p "$plans"
+    -device "$device")
+if [ -n "$generated" ] && [ "$device" = cpu ]; then
+    # One core each: networks as small as these gain nothing from a second one.
+    OMP_NUM_THREADS=1 nnUNet_n_proc_DA=1 "${train_twin[@]}" >"$log.twin" 2>&1 &
+    twin_process=$!
+    trap 'kill "$twin_process" 2>/dev/null || true' EXIT
+    OMP_NUM_THREADS=1 nnUNet_n_proc_DA=1 run \
+        "Fine-tune (fold $fold); beside it, its twin is trained from scratch" "${fine_tune[@]}"
+    say "Its twin from scratch (fold $fold)"
+    wait "$twin_process" || { tail -n 30 "$log.twin" >&2; echo "FAILED: the twin" >&2; exit 1; }
+    trap - EXIT
+    grep -E "$progress" "$log.twin" || true
+    cat "$log.twin" >>"$log"
+    rm "$log.twin"
+else
+    run "Fine-tune (fold $fold)" "${fine_tune[@]}"
+    run "Train its twin from scratch (fold $fold)" "${train_twin[@]}"
+fi
 
 pretraining=$(result_folder "$pretrainer" "$pretrain_fold")
 # Of segmentations: those of the test images, or else the best, median and worst validation case.

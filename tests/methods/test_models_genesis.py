@@ -99,6 +99,7 @@ def test_all_voxels_and_channels_count_alike(geometry):
     )
 
 
+@pytest.mark.slow
 def test_it_learns_to_restore_better_than_the_mean_and_than_the_distorted_patch():
     case = case_of(ModelsGenesis, "2d", initial_lr=0.3, momentum=0.9)
     last = numbers_of_training(case.method, case.network, case.batch, 40)[-1]

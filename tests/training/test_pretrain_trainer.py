@@ -176,6 +176,7 @@ def test_equal_seeds_give_equal_runs_and_other_seeds_do_not(nnunet_folders):
     assert any(not torch.equal(runs[0][key], runs[2][key]) for key in runs[0])
 
 
+@pytest.mark.slow
 def test_validation_sees_the_same_views_and_levels_in_every_epoch(nnunet_folders):
     dataset = make_dataset(nnunet_folders, settings={"initial_lr": 0.0, "num_epochs": 3})
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
@@ -290,6 +291,7 @@ def test_an_earlier_result_is_moved_aside_and_not_overwritten(dataset):
     assert "was moved to" in log_text(second)
 
 
+@pytest.mark.slow
 def test_settings_changed_before_resuming_are_named_and_count(dataset):
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
     trainer.run_training()
@@ -384,6 +386,7 @@ def test_too_few_cases_for_five_folds_are_refused(nnunet_folders):
         dataset.trainer(PCRLv2PretrainTrainer, "3d_fullres", fold=0).run_training()
 
 
+@pytest.mark.slow
 def test_a_single_case_is_refused_unless_the_plans_allow_it(nnunet_folders):
     dataset = make_dataset(nnunet_folders, num_cases=1)
     with pytest.raises(ValueError, match='at least 2 usable cases.*has 1.*"min_cases": 1'):

@@ -379,6 +379,7 @@ def test_a_full_disk_leaves_the_old_checkpoints_and_training_goes_on(make_datase
     assert "checkpoint_latest.pth could not be written, an earlier one stays as it is" in log
 
 
+@pytest.mark.slow
 def test_a_last_checkpoint_that_cannot_be_written_is_an_error(make_dataset, little_room):
     dataset = make_dataset(num_epochs=2)
     trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")

@@ -109,7 +109,7 @@ def large_integers() -> list[int]:
     large_integers() != [398764591, 1478610112], reason="this torch draws other large integers"
 )
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", [pytest.param("3d_fullres", marks=pytest.mark.slow), "2d"])
 def test_views_of_one_seed_losses_of_three_steps_and_the_validation_are_what_they_were(
     nnunet_folders, monkeypatch, name
 ):
