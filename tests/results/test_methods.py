@@ -52,7 +52,7 @@ def test_pretrainings_are_measured_once_and_told_in_a_table(heart):
         heart,
         {
             "measure.py": {
-                "default=120": "default=1",
+                "default=240": "default=1",
                 "default=[0, 1, 2]": "default=[0]",
                 "BATCH_SIZE, VALIDATION_BATCHES = 16, 4": "BATCH_SIZE, VALIDATION_BATCHES = 4, 1",
             },
