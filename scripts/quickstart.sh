@@ -40,6 +40,13 @@ say() { printf '\n[%d:%02d] %s\n' $(((SECONDS - begin) / 60)) $(((SECONDS - begi
 # What of a training's output is shown.
 progress='Epoch [0-9]|_loss|Pseudo dice|come from the file|Validation Dice'
 
+# fail LOG WHAT: shows the end of its output, and ends.
+fail() {
+    tail -n 30 "$1" >&2
+    echo "FAILED: $2 (all of its output: $1)" >&2
+    exit 1
+}
+
 # run TITLE COMMAND...: the command's progress on the screen, all of its output in the log.
 run() {
     say "$1"
@@ -49,11 +56,7 @@ run() {
     "$@" 2>&1 | tee -a "$log" | grep --line-buffered -E "$progress"
     local status=${PIPESTATUS[0]}
     set -e
-    if [ "$status" -ne 0 ]; then
-        tail -n 30 "$log" >&2
-        echo "FAILED: $* (all of its output: $log)" >&2
-        exit 1
-    fi
+    [ "$status" -eq 0 ] || fail "$log" "$*"
 }
 
 # What to type for one's own data: the steps above without this script.
@@ -144,7 +147,7 @@ if [ -n "$generated" ] && [ "$device" = cpu ]; then
     OMP_NUM_THREADS=1 nnUNet_n_proc_DA=1 run \
         "Fine-tune (fold $fold); beside it, its twin is trained from scratch" "${fine_tune[@]}"
     say "Its twin from scratch (fold $fold)"
-    wait "$twin_process" || { tail -n 30 "$log.twin" >&2; echo "FAILED: the twin" >&2; exit 1; }
+    wait "$twin_process" || fail "$log.twin" "${train_twin[*]}"
     trap - EXIT
     grep -E "$progress" "$log.twin" || true
     cat "$log.twin" >>"$log"

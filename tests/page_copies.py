@@ -1,13 +1,38 @@
-"""Runs scripts of a results page from a copy of the page, made smaller by changing their text."""
+"""The scripts of a results page: as modules, or run, mostly from a smaller copy of the page."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
+# A program that writes down how it was called.
+RECORDER = '#!/bin/sh\necho "$(basename "$0") $*" >> {log}\n'
+
+
+def script(page: str, name: str, monkeypatch) -> ModuleType:
+    """A script of a page as a module, for as long as the test runs."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    path = ROOT / "results" / page / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{page}_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and processes look their module up.
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def recorders(programs: Path, log: Path, names: Iterable[str]) -> Path:
+    """A folder of programs that only write down their names and arguments, a line per call."""
+    programs.mkdir()
+    for name in names:
+        (programs / name).write_text(RECORDER.format(log=log))
+        (programs / name).chmod(0o755)
+    return programs
 
 
 def smaller_copy(page: str, target: Path, changes: Mapping[str, Mapping[str, str]]) -> Path:

@@ -44,6 +44,8 @@ WEIGHTS = (5.0, 1.0, 0.2, 0.05)
 OPTIMIZERS = (("sgd", 1e-2), ("sgd", 3e-2), ("adamw", 1e-3))
 # Of PCRLv2: the default, and what stage 1 chose.
 DEFAULT, STAGE_1 = "w1_sgd0.01", "w5_sgd0.01"
+# Methods that are fine-tuned beside it.
+COMPANIONS = ("MAE", "ModelsGenesis")
 FINETUNE_EPOCHS, ITERATIONS_PER_EPOCH, NUM_DRAWS = 10, 250, 8
 # The label folds stand behind those of nnU-Net.
 FIRST_LABEL_FOLD = 5
@@ -110,11 +112,7 @@ def stage_1() -> list[Job]:
 
 def check() -> list[Job]:
     """The default on four data sets, for 990 steps."""
-    settings = own_settings(DEFAULT)
-    return [
-        pretraining(f"{data}_check_{DEFAULT}", data, "PCRLv2", CHECK_EPOCHS, **settings)
-        for data in NAMES
-    ]
+    return [named_pretraining("check", data, DEFAULT, CHECK_EPOCHS) for data in NAMES]
 
 
 def plans_of(job: Job) -> dict:
@@ -240,11 +238,15 @@ def own_settings(name: str) -> dict[str, Any]:
     }
 
 
+def named_pretraining(kind: str, data: int, name: str, num_epochs: int) -> Job:
+    """Of another length than in stage 1: `name` is a setting of PCRLv2 there, or another method."""
+    method, own = (name, {}) if name in COMPANIONS else ("PCRLv2", own_settings(name))
+    return pretraining(f"{data}_{kind}_{name}", data, method, num_epochs, **own)
+
+
 def long_pretraining(data: int, name: str) -> Job:
-    """Twice as long as in stage 1: `name` is a setting of PCRLv2 there, or another method."""
-    if name in ("MAE", "ModelsGenesis"):
-        return pretraining(f"{data}_long_{name}", data, name, LONG_EPOCHS)
-    return pretraining(f"{data}_long_{name}", data, "PCRLv2", LONG_EPOCHS, **own_settings(name))
+    """That of stage 2, twice as long as in stage 1."""
+    return named_pretraining("long", data, name, LONG_EPOCHS)
 
 
 def stage_2() -> list[Job]:
@@ -257,10 +259,9 @@ def stage_2() -> list[Job]:
         jobs.append(finetuning(data, draw, "twin", "PCRLv2", ""))
         for name in (STAGE_1, DEFAULT):
             jobs.append(finetuning(data, draw, name, "PCRLv2", f"{data}_long_{name}_seed0"))
-    companions = ("MAE", "ModelsGenesis")
-    jobs += [long_pretraining(*both) for both in itertools.product(TUNED_ON, companions)]
+    jobs += [long_pretraining(*both) for both in itertools.product(TUNED_ON, COMPANIONS)]
     for draw, data, method, transfer in itertools.product(
-        range(NUM_DRAWS // 2), TUNED_ON, companions, ("encoder", "encoder_decoder")
+        range(NUM_DRAWS // 2), TUNED_ON, COMPANIONS, ("encoder", "encoder_decoder")
     ):
         source, arm = f"{data}_long_{method}_seed0", f"{method}_{transfer}"
         jobs.append(finetuning(data, draw, arm, method, source, transfer=transfer))

@@ -67,8 +67,8 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
 
 def write_table(patterns: Sequence[str], folder: Path, path: Path) -> list[dict[str, str]]:
     """Writes a table of the pretrainings by PCRLv2 whose names fit; none without any."""
-    paths = [path for pattern in patterns for path in folder.glob(pattern)]
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    found = [file for pattern in patterns for file in folder.glob(pattern)]
+    results = [json.loads(file.read_text(encoding="utf-8")) for file in found]
     rows = sorted((row_of(result) for result in results), key=lambda row: [*row.values()][:3])
     if rows:
         with open(path, "w", newline="", encoding="utf-8") as file:

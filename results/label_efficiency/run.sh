@@ -25,8 +25,7 @@ prepare() {
               "num_val_iterations_per_epoch": 4, "batch_size": 16, "views_at_a_time": 16,
               "probe_every": 20, "pictures_every": 0}}'
     done
-    [ -f "$nnUNet_preprocessed/Dataset101_LGGFlair2D/label_folds.json" ] ||
-        python "$here/splits.py"
+    python "$here/splits.py"
     for name in $names; do
         nnUNetv2_pcrl_label_folds -d "$name" --cases 5 20 --folds 0 --repeats 4
         nnUNetv2_pcrl_label_folds -d "$name" --cases 5 --folds 1 --repeats 8

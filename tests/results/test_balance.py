@@ -1,33 +1,20 @@
 """The scripts of results/balance: splits, jobs, the table."""
 
 import csv
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
+import page_copies
 import prepared_dataset
 import pytest
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
 from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import FinetuneTrainer
 
-FOLDER = Path(__file__).resolve().parents[2] / "results" / "balance"
-
-
-def script(name: str, monkeypatch):
-    """A script as a module."""
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    spec = importlib.util.spec_from_file_location(f"balance_{name}", FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
-
 
 @pytest.fixture
 def measure(monkeypatch):
-    return script("measure", monkeypatch)
+    return page_copies.script("balance", "measure", monkeypatch)
 
 
 def result(measure, job, **found) -> dict:
@@ -44,7 +31,7 @@ def write(folder: Path, results) -> None:
 
 
 def test_draws_have_one_case_of_each_patient_out_of_those_that_are_left(monkeypatch):
-    splits = script("splits", monkeypatch)
+    splits = page_copies.script("balance", "splits", monkeypatch)
     training = [f"patient{n:03}_frame{f:02}" for n in range(20) for f in (1, 2)]
     found = splits.splits_of(training, ["other"], 0.65)
     assert len(found) == 5 + 8 and found[0] == found[4]
@@ -72,7 +59,7 @@ def test_stage_2_starts_from_long_pretrainings_and_pairs_its_arms_by_draw(measur
 def test_the_table_has_a_row_per_training_and_the_part_of_the_gradient(
     measure, monkeypatch, tmp_path
 ):
-    table = script("table", monkeypatch)
+    table = page_copies.script("balance", "table", monkeypatch)
     write(tmp_path, [result(measure, job) for job in [*measure.stage_1()[:2], *measure.check()]])
     table.main(tmp_path, tmp_path)
     rows = list(csv.DictReader((tmp_path / "table.csv").open()))
@@ -89,7 +76,7 @@ def test_the_table_has_a_row_per_training_and_the_part_of_the_gradient(
 
 
 def test_dice_is_paired_by_draw_and_a_missing_draw_is_left_out(measure, monkeypatch, tmp_path):
-    dice = script("dice", monkeypatch)
+    dice = page_copies.script("balance", "dice", monkeypatch)
     value = {"twin": 0.5, measure.STAGE_1: 0.6, measure.DEFAULT: 0.55, "MAE_encoder": 0.4}
     jobs = [job for job in measure.stage_2() if "_5cases_" in job.name and job.data == 4]
     found = []

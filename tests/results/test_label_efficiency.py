@@ -1,16 +1,13 @@
 """results/label_efficiency: its splits, and that its commands are those of the package."""
 
-import importlib.util
 import json
-import os
-import subprocess
-from pathlib import Path
 
+import page_copies
 import pytest
 
 from nnunetv2_pcrl.cli import compare, experiment, label_folds
 
-FOLDER = Path(__file__).resolve().parents[2] / "results" / "label_efficiency"
+SCRIPT = page_copies.ROOT / "results" / "label_efficiency" / "run.sh"
 PARSERS = {
     "nnUNetv2_pcrl_label_folds": label_folds.build_parser,
     "nnUNetv2_pcrl_experiment": experiment.build_parser,
@@ -21,21 +18,16 @@ PARSERS = {
 @pytest.fixture
 def commands(tmp_path, monkeypatch):
     """What a stage would run, as parsed arguments by command."""
-    programs, said = tmp_path / "programs", tmp_path / "said"
-    programs.mkdir()
-    for name in (*PARSERS, "nnUNetv2_plan_and_preprocess", "python"):
-        program = programs / name
-        program.write_text(f'#!/bin/sh\nprintf "%s\\n" {name} "$@" END >> {said}\n')
-        program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    log = tmp_path / "log"
+    names = (*PARSERS, "nnUNetv2_plan_and_preprocess", "python")
+    programs = page_copies.recorders(tmp_path / "programs", log, names)
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
 
     def run(*arguments: str):
-        command = ["bash", str(FOLDER / "run.sh"), *arguments]
-        subprocess.run(command, check=True, capture_output=True)
-        calls = [call.split("\n") for call in said.read_text().removesuffix("END\n").split("END\n")]
+        page_copies.run([str(SCRIPT), *arguments], programs)
+        calls = [line.split() for line in log.read_text().splitlines()]
         found = [
-            (words[0], PARSERS[words[0]]().parse_args([w for w in words[1:] if w]))
+            (words[0], PARSERS[words[0]]().parse_args(words[1:]))
             for words in calls
             if words[0] in PARSERS
         ]
@@ -45,9 +37,7 @@ def commands(tmp_path, monkeypatch):
 
 
 def test_every_fourth_slice_is_validated(tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location("lgg_splits", FOLDER / "splits.py")
-    splits = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(splits)
+    splits = page_copies.script("label_efficiency", "splits", monkeypatch)
     path = tmp_path / splits.NAME / "splits_final.json"
     path.parent.mkdir()
     names = [f"LGG_CS_4941_s{number:03}" for number in range(1, 10)]
@@ -81,7 +71,7 @@ def test_every_arm_is_trained_on_every_draw_and_compared_with_the_twin(
     last = [args for args in experiments if args.repeats == draws]
     trainers = {trainer for args in last for trainer in args.trainers}
     assert len(trainers) == num_arms
-    twin = f"{compared[-1].twin}".removesuffix("_10epochs")
+    twin = compared[-1].twin.removesuffix("_10epochs")
     assert twin in trainers and {args.budget for args in experiments} == {10}
     # The twin stands in the first experiment of each draw.
     assert all((twin in args.trainers) == (args.pretrain_epochs == 20) for args in experiments)

@@ -16,9 +16,6 @@ from nnunetv2_pcrl import trainers
 
 pytestmark = pytest.mark.slow
 
-# A program that writes down how it was called.
-RECORDER = '#!/bin/sh\necho "$(basename "$0") $*" >> {log}\n'
-
 
 @pytest.fixture
 def heart(nnunet_folders, monkeypatch):
@@ -78,12 +75,9 @@ def test_every_command_from_pretraining_to_prediction_is_one_that_exists(nnunet_
     images.mkdir(parents=True)
     for number in range(3):
         (images / f"hippocampus_{number}_0000.nii.gz").touch()
-    programs, log = nnunet_folders / "bin", nnunet_folders / "log"
-    programs.mkdir()
-    for name in ("nnUNetv2_train", "nnUNetv2_predict"):
-        assert shutil.which(name)
-        (programs / name).write_text(RECORDER.format(log=log))
-        (programs / name).chmod(0o755)
+    log, names = nnunet_folders / "log", ("nnUNetv2_train", "nnUNetv2_predict")
+    assert all(map(shutil.which, names))
+    programs = page_copies.recorders(nnunet_folders / "bin", log, names)
     page = page_copies.smaller_copy("methods", nnunet_folders, {})
     page_copies.run([str(page / "finetune.sh")], programs)
 

@@ -1,22 +1,15 @@
 """The table of results/methods, and the short trainings that it is made of."""
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
 
+import page_copies
 from method_runs import small_dataset
 
 from nnunetv2_pcrl.methods.registry import method_named
 
-FOLDER = Path(__file__).resolve().parents[2] / "results" / "methods"
-
-
-def module_of(name: str):
-    spec = importlib.util.spec_from_file_location(f"results_methods_{name}", FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+FOLDER = page_copies.ROOT / "results" / "methods"
 
 
 def write(path: Path, rows: list[tuple]) -> Path:
@@ -27,7 +20,7 @@ def write(path: Path, rows: list[tuple]) -> Path:
     return path
 
 
-def test_runs_are_judged_by_what_they_are_where_nothing_is_learned(tmp_path):
+def test_runs_are_judged_by_what_they_are_where_nothing_is_learned(tmp_path, monkeypatch):
     path = write(
         tmp_path / "runs.csv",
         [
@@ -41,7 +34,7 @@ def test_runs_are_judged_by_what_they_are_where_nothing_is_learned(tmp_path):
             ("VoCo", 0, 60, "probe", 0.5, 0.6),
         ],
     )
-    table = module_of("table")
+    table = page_copies.script("methods", "table", monkeypatch)
     table.main([str(path)])
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert (
@@ -54,15 +47,15 @@ def test_runs_are_judged_by_what_they_are_where_nothing_is_learned(tmp_path):
     assert (tmp_path / "probe.svg").read_text().lstrip().startswith("<?xml")
 
 
-def test_the_committed_table_is_made_of_the_committed_runs():
-    table = module_of("table")
+def test_the_committed_table_is_made_of_the_committed_runs(monkeypatch):
+    table = page_copies.script("methods", "table", monkeypatch)
     assert (FOLDER / "table.md").read_text() == table.table_of(
         table.read(FOLDER / "pretraining.csv")
     )
 
 
 def test_a_short_training_is_measured_once(nnunet_folders, monkeypatch, capsys):
-    measure = module_of("measure")
+    measure = page_copies.script("methods", "measure", monkeypatch)
     monkeypatch.setattr(measure, "BATCH_SIZE", 3)
     monkeypatch.setattr(measure, "VALIDATION_BATCHES", 1)
     dataset = small_dataset(nnunet_folders, method_named("SimCLR"))
@@ -74,6 +67,7 @@ def test_a_short_training_is_measured_once(nnunet_folders, monkeypatch, capsys):
     for _ in range(2):
         measure.main([*arguments, "--seeds", "1", "--steps", "2"])
     assert len(capsys.readouterr().out.splitlines()) == 1
-    ((method, seed), run), *others = module_of("table").read(out).items()
+    table = page_copies.script("methods", "table", monkeypatch)
+    ((method, seed), run), *others = table.read(out).items()
     assert (method, seed) == ("SimCLR", "1") and not others
     assert run["contrast"][0] != run["contrast"][1] and 0 <= run["probe"][1] <= 1
