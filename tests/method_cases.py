@@ -1,11 +1,14 @@
 """Every method of the registry on small plans: what the contract test runs over."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from planned_networks import GEOMETRIES, planned_network, shaken
 from torch import Tensor, nn
 
+from nnunetv2_pcrl.methods.mae.method import MAE
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.variants import settings_for
@@ -23,6 +26,14 @@ class MethodCase:
     method: Method
     network: nn.Module
     batch: dict[str, Tensor]
+
+
+class DensifiedMAE(MAE):
+    """The variant whose network is another one, as a method of its own."""
+
+    @classmethod
+    def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**super().defaults(facts, given), "densified": True}
 
 
 def facts_of(geometry: str, num_channels: int = 1) -> PlanFacts:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnunetv2_pcrl.losses.restoration import in_units, restoration_error
 from nnunetv2_pcrl.methods.method import About
@@ -26,6 +26,7 @@ from nnunetv2_pcrl.monitoring.restoring import (
 )
 from nnunetv2_pcrl.monitoring.vocabulary import Column, Line, Pictures, Series, Shown
 from nnunetv2_pcrl.networks.restoration import RestorationNetwork
+from nnunetv2_pcrl.networks.skip import SkipUNet
 from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.devices import on_device
 from nnunetv2_pcrl.views.distortion import (
@@ -109,7 +110,7 @@ class ModelsGenesisObjective(Objective[RestorationNetwork]):
         }
 
 
-class ModelsGenesis(PatchRestoration[ModelsGenesisSettings, DrawnPatch]):
+class ModelsGenesis(PatchRestoration[ModelsGenesisSettings, RestorationNetwork, DrawnPatch]):
     """Restoration of distorted patches by the planned skip network.
 
     Source: Zhou et al. 2021 (Models Genesis).
@@ -145,6 +146,10 @@ class ModelsGenesis(PatchRestoration[ModelsGenesisSettings, DrawnPatch]):
         """A patch and its distortion."""
         return ModelsGenesisRecipe(self.settings, self.facts.spacing)
 
+    def build(self, planned: nn.Module) -> RestorationNetwork:
+        """The planned network with a head for images in the place of labels."""
+        return RestorationNetwork(SkipUNet(planned), self.facts.num_channels)
+
     def objective(
         self, network: RestorationNetwork, progress: float | None, generator: torch.Generator
     ) -> ModelsGenesisObjective:
@@ -177,7 +182,7 @@ class ModelsGenesis(PatchRestoration[ModelsGenesisSettings, DrawnPatch]):
     ) -> Pictures:
         """What the network saw, what was there, and what it made of it."""
         target, corrupted = views["target"][0], views["corrupted"][0]
-        restored = network.restored(corrupted)
+        restored = network.images(network.backbone(corrupted)[-1])
         return Pictures(
             drawn.place.box,
             (

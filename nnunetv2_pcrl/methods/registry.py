@@ -1,6 +1,6 @@
 """All methods. This is the only place that lists them."""
 
-from nnunetv2_pcrl.methods.mae import MAE
+from nnunetv2_pcrl.methods.mae.method import MAE
 from nnunetv2_pcrl.methods.method import AnyMethod
 from nnunetv2_pcrl.methods.models_genesis import ModelsGenesis
 from nnunetv2_pcrl.methods.pcrlv1.method import PCRLv1

@@ -11,7 +11,7 @@ MAX_GRAPHS_PER_STAGE = 32
 
 
 def compile_stages(network: nn.Module, **options: Any) -> None:
-    """Has torch compile the stages of all pyramids of a network when they are first called.
+    """Has torch compile the stages of pyramids and decoders of a network at their first call.
 
     A step passes any level, with and without gradient. As a whole, a backbone would be compiled
     again for each of them; its stages are the same for all. Each is compiled for every size of view
@@ -24,7 +24,7 @@ def compile_stages(network: nn.Module, **options: Any) -> None:
     limit = torch._dynamo.config.cache_size_limit
     torch._dynamo.config.cache_size_limit = max(limit, MAX_GRAPHS_PER_STAGE)
     for pyramid in network.modules():
-        if hasattr(pyramid, "write_into"):
+        if hasattr(pyramid, "write_into") or hasattr(pyramid, "transpconvs"):
             for stage in stages_of(pyramid):
                 # What nn.Module.compile sets, and what copies and pickles leave out.
                 compiled = torch.compile(_own_code(stage), dynamic=False, **options)
@@ -32,12 +32,12 @@ def compile_stages(network: nn.Module, **options: Any) -> None:
 
 
 def stages_of(pyramid: nn.Module) -> list[nn.Module]:
-    """What a pyramid passes, in any order: stem and stages of the encoder, those of a decoder."""
-    encoder: Any = pyramid.encoder
+    """What a pyramid or a decoder passes, in any order: stem and stages of either."""
+    encoder: Any = getattr(pyramid, "encoder", None)
     stem = getattr(encoder, "stem", None)
     return [
         *([] if stem is None else [stem]),
-        *encoder.stages,
+        *getattr(encoder, "stages", ()),
         *getattr(pyramid, "transpconvs", ()),
         *getattr(pyramid, "stages", ()),
     ]

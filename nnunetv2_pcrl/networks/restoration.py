@@ -1,25 +1,26 @@
-"""The network of methods that restore a patch: the planned one with a head for images."""
+"""The network of methods that restore a patch: a planned one with a head for images."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.networks.heads import RestorationHead
 from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
 from nnunetv2_pcrl.networks.skip import SkipUNet
 
 
 class RestorationNetwork(PretrainingNetwork):
-    """The planned skip network with a linear head on its full resolution."""
+    """A backbone with a linear head for features of the full resolution."""
 
-    backbone: SkipUNet
+    backbone: SkipUNet | Encoder
 
-    def __init__(self, planned: nn.Module, num_image_channels: int):
+    def __init__(self, backbone: SkipUNet | Encoder, num_image_channels: int):
         super().__init__()
-        self.backbone = SkipUNet(planned)
-        channels = self.backbone.level_channels[-1]
-        conv_op = self.backbone.encoder.conv_op
-        self.restoration = RestorationHead(conv_op, channels, num_image_channels)
+        self.backbone = backbone
+        encoder = backbone.encoder
+        self.restoration = RestorationHead(
+            encoder.conv_op, encoder.output_channels[0], num_image_channels
+        )
 
-    def restored(self, x: Tensor) -> Tensor:
-        """Images [B, C, (D,) H, W] as the network restores them."""
-        restored: Tensor = self.restoration(self.backbone(x)[-1])
-        return self.restoration.in_intensities(restored).to(x.dtype)
+    def images(self, features: Tensor) -> Tensor:
+        """Features of the full resolution as preprocessed images, [B, C, (D,) H, W]."""
+        return self.restoration.in_intensities(self.restoration(features))

@@ -35,18 +35,8 @@ class SkipUNet(nn.Module):
 
     def forward(self, x: Tensor, highest: int | None = None) -> list[Tensor]:
         """The feature pyramid, see `Pyramid`."""
-        return self.decode(list(encoder_stages(self.encoder, x)), highest)
-
-    def decode(self, stages: list[Tensor], highest: int | None = None) -> list[Tensor]:
-        """The pyramid of given feature maps of the encoder's stages, high to low resolution."""
-        *skips, x = stages
-        last = len(self.stages) - 1 if highest is None else highest
-        pyramid = []
-        for level in range(last + 1):
-            x = torch.cat((self.transpconvs[level](x), skips[-1 - level]), dim=1)
-            x = self.stages[level](x)
-            pyramid.append(x)
-        return pyramid
+        maps = list(encoder_stages(self.encoder, x))
+        return decoded(self.transpconvs, self.stages, maps, highest)
 
     @torch.no_grad()
     def write_into(self, planned: nn.Module) -> None:
@@ -58,3 +48,26 @@ class SkipUNet(nn.Module):
             decoder.stages.load_state_dict(self.stages.state_dict())
         except RuntimeError as error:
             raise not_planned_alike(error) from error
+
+
+def decoded(
+    transpconvs: nn.ModuleList,
+    stages: nn.ModuleList,
+    maps: list[Tensor],
+    highest: int | None = None,
+) -> list[Tensor]:
+    """The pyramid that a decoder makes of the maps of an encoder's stages.
+
+    Args:
+        transpconvs, stages: of a planned decoder.
+        maps: high to low resolution.
+        highest: see `Pyramid`.
+    """
+    *skips, x = maps
+    last = len(stages) - 1 if highest is None else highest
+    pyramid = []
+    for level in range(last + 1):
+        x = torch.cat((transpconvs[level](x), skips[-1 - level]), dim=1)
+        x = stages[level](x)
+        pyramid.append(x)
+    return pyramid

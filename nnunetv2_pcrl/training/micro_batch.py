@@ -52,14 +52,15 @@ def couples_images(backbone: nn.Module) -> bool:
 
 
 def normalise_jointly(network: nn.Module) -> None:
-    """Lets batch normalisation of backbones run over the images of all processes.
+    """Lets batch normalisation of maps run over the images of all processes.
 
     Args:
-        network: whose pyramids are changed, teachers too, and no heads: these see all images.
+        network: whose parts that see maps are changed, and no other heads: these see the pooled
+            features of all images, one row each, and normalise rows.
     """
+    maps = (nn.BatchNorm2d, nn.BatchNorm3d)
     for name, child in list(network.named_children()):
-        # What is a pyramid.
-        if hasattr(child, "write_into"):
+        if any(isinstance(module, maps) for module in child.modules()):
             setattr(network, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
 
 

@@ -1,6 +1,7 @@
 """Short pretrainings of every method on preprocessed ACDC: losses and probe before and after.
 
-python results/methods/measure.py PREPROCESSED_DATA_SET OUT.csv [--methods VoCo] [--seeds 0 1 2]
+python results/methods/measure.py PREPROCESSED_DATA_SET OUT.csv [--methods VoCo MAE_densified]
+                                  [--seeds 0 1 2]
 
 The methods' own views, networks, losses, optimisers and probe, in one process, without pictures and
 checkpoints, so that two cores that are shared can do it. Runs that are in the file are left out.
@@ -25,6 +26,7 @@ from nnunetv2_pcrl.methods.registry import METHODS, method_named
 from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.monitoring.probe import probe
 from nnunetv2_pcrl.monitoring.probe_crops import draw_crops, split_cases
+from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients, evaluate
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.plan_facts import plan_facts
@@ -52,12 +54,17 @@ def batch_of(samples: ViewSamples, number: int) -> dict[str, torch.Tensor]:
 
 
 def measured(folder: Path, plans_name: str, name: str, seed: int, steps: int) -> dict[str, tuple]:
-    """Numbers of the validation, and the probe, before and after a pretraining."""
+    """Numbers of the validation, and the probes, before and after a pretraining.
+
+    The probe reads what the backbone gives; that of the encoder its stages alone, which is what
+    fine-tunings load of every method.
+    """
     plans = PlansManager(str(folder / f"{plans_name}.json"))
     configuration = plans.get_configuration("2d")
     facts = plan_facts(plans, configuration, 1)
-    kind = method_named(name)
-    method = kind(settings_for(kind, facts, {"batch_size": BATCH_SIZE, "seed": seed}), facts)
+    name, *variants = name.split("_")
+    kind, given = method_named(name), {"batch_size": BATCH_SIZE, "seed": seed}
+    method = kind(settings_for(kind, facts, given, variants), facts)
     torch.manual_seed(seed)
     planned = get_network_from_plans(
         configuration.network_arch_class_name,
@@ -89,9 +96,12 @@ def measured(folder: Path, plans_name: str, name: str, seed: int, steps: int) ->
     def state() -> dict[str, float]:
         network.eval()
         found = numbers(method, network, watched)
-        score = probe(network.backbone, fitting, scoring, 4, torch.device("cpu"), nullcontext)
+        read = {"probe": network.backbone, "encoder_probe": Encoder(network.backbone).eval()}
+        for number, maps in read.items():
+            score = probe(maps, fitting, scoring, 4, torch.device("cpu"), nullcontext)
+            found[number] = score.mean
         network.train()
-        return {**found, "probe": score.mean}
+        return found
 
     before = state()
     train(method, network, training, steps)

@@ -24,6 +24,8 @@ JUDGED = {
     "MAE": (("restoration_error", 1.0),),
     "ModelsGenesis": (("restoration_error", 1.0),),
 }
+# Of what the backbone gives, and of the encoder's stages alone; earlier runs lack the second.
+PROBES = ("probe", "encoder_probe")
 Runs = Mapping[tuple[str, str], Mapping[str, tuple[float, float]]]
 
 
@@ -46,12 +48,14 @@ def table_of(runs: Runs) -> str:
     ]
     for method in dict.fromkeys(method for method, _ in runs):
         of_method = {seed: run for (name, seed), run in runs.items() if name == method}
-        for number, worth in (*JUDGED[method], ("probe", "before")):
+        probes = [name for name in PROBES if all(name in run for run in of_method.values())]
+        judged = JUDGED[method.split("_")[0]]
+        for number, worth in (*judged, *((name, "before") for name in probes)):
             told, better = [], 0
             for seed, run in sorted(of_method.items()):
                 before, after = run[number]
-                bound = before if number == "probe" else run[worth][1] if worth in run else worth
-                better += after > bound if number == "probe" else after < bound
+                bound = before if number in probes else run[worth][1] if worth in run else worth
+                better += after > bound if number in probes else after < bound
                 told.append(f"{seed}: {before:.3f} → {after:.3f}")
             means = [run[worth][1] for run in of_method.values() if worth in run]
             nothing = f"{sum(means) / len(means):.3f}" if means else str(worth)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from method_cases import (
     BATCH_SIZE,
+    DensifiedMAE,
     MethodCase,
     case_of,
     facts_of,
@@ -33,7 +34,9 @@ from nnunetv2_pcrl.views.seeding import seeded_generator
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-every_method = pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.about.name)
+every_method = pytest.mark.parametrize(
+    "kind", [*METHODS, DensifiedMAE], ids=lambda kind: kind.__name__
+)
 every_geometry = pytest.mark.parametrize("geometry", ["2d", "3d", "anisotropic"])
 # Draws of a step differ; a few of them show every part of a loss.
 SEEDS = (0, 1, 2)

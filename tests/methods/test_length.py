@@ -4,7 +4,7 @@ import pytest
 import torch
 from method_cases import facts_of, method_on
 
-from nnunetv2_pcrl.methods.mae import MAE
+from nnunetv2_pcrl.methods.mae.method import MAE
 from nnunetv2_pcrl.methods.pcrlv2.method import PCRLv2
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.registry import METHODS

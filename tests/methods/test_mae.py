@@ -4,22 +4,19 @@ import math
 
 import pytest
 import torch
+from method_cases import MethodCase, case_of
 from naive_step import assert_equal_gradients, gradients, random_batch
 from planned_networks import GEOMETRIES, planned_network, shaken
 
-from nnunetv2_pcrl.methods.mae import (
-    MAE,
-    MAEObjective,
-    block_size_of,
-    draw_blocks,
-    mask_of,
-    masked_error,
-)
+from nnunetv2_pcrl.methods.mae.method import MAE
+from nnunetv2_pcrl.methods.mae.network import MAENetwork, wholly_hidden
+from nnunetv2_pcrl.methods.mae.objective import MAEObjective, masked_error
+from nnunetv2_pcrl.methods.mae.settings import block_size_of
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.variants import settings_for
-from nnunetv2_pcrl.networks.restoration import RestorationNetwork
 from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients
 from nnunetv2_pcrl.training.micro_batch import MicroBatch
+from nnunetv2_pcrl.views.blocks import draw_blocks, mask_of
 from nnunetv2_pcrl.views.channels import Channels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -162,9 +159,13 @@ def test_nothing_of_hidden_voxels_reaches_the_input_or_the_output(facts):
 @pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_the_network_restores_every_channel_at_full_resolution(architecture, geometry):
-    network = RestorationNetwork(planned_network(architecture, geometry, 3), 3)
     images = torch.randn(2, 3, *GEOMETRIES[geometry].global_size, generator=seeded())
-    assert network.restoration(network.backbone(images)[-1]).shape == images.shape
+    mask = torch.zeros_like(images[:, :1])
+    for densified in (False, True):
+        network = MAENetwork(planned_network(architecture, geometry, 3), 3, densified)
+        assert (
+            network.images(network.features(network.backbone(images), mask)).shape == images.shape
+        )
 
 
 @pytest.mark.parametrize("facts", PLANS)
@@ -209,9 +210,7 @@ def test_restoring_nothing_costs_the_mean_square_of_what_is_hidden():
 
 def test_images_one_by_one_are_the_batch_whatever_their_ratios():
     torch.manual_seed(0)
-    network = RestorationNetwork(
-        shaken(planned_network("ResidualEncoderUNet", "2d", 1)), 1
-    ).double()
+    network = MAENetwork(shaken(planned_network("ResidualEncoderUNet", "2d", 1)), 1).double()
     batch = random_batch({name: (1, 3, 1, 16, 24) for name in ("target", "corrupted")})
     batch["mask"] = torch.zeros(1, 3, 1, 16, 24, dtype=torch.float64)
     for image, rows in enumerate((2, 5, 11)):
@@ -259,3 +258,49 @@ def test_the_error_is_told_in_units_of_the_variance():
             "restoration_error"
         ]
     )
+
+
+# Densified
+
+
+def densified_case(geometry: str = "2d") -> MethodCase:
+    # Some voxels of the first stages are then wholly hidden, and others are not.
+    size = {"2d": [4, 4], "3d": [4, 4, 4], "anisotropic": [1, 4, 4]}[geometry]
+    return case_of(MAE, geometry, densified=True, block_size=size, num_channels=2)
+
+
+def test_a_stage_saw_nothing_where_all_that_it_stands_for_is_hidden():
+    mask = torch.ones(1, 1, 4, 8)
+    mask[0, 0, 1, 2] = 0
+    assert wholly_hidden(mask, (4, 8)).float().equal(mask)
+    assert wholly_hidden(mask, (2, 4))[0, 0].tolist() == [[True, False, True, True], [True] * 4]
+    assert wholly_hidden(mask, (1, 2))[0, 0].tolist() == [[False, True]]
+    volume = torch.ones(1, 1, 3, 4, 4)
+    volume[0, 0, 0] = 0
+    assert wholly_hidden(volume, (3, 2, 2))[0, 0, :, 0, 0].tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_what_the_encoder_makes_of_fills_alone_does_not_reach_the_decoder(geometry):
+    case = densified_case(geometry)
+    network, mask = case.network, case.batch["mask"][0]
+    pyramid = [level.detach() for level in network.backbone(case.batch["corrupted"][0])]
+    hidden = [wholly_hidden(mask, level.shape[2:]) for level in pyramid]
+    assert hidden[-1].any() and hidden[-2].any()
+    changed = [
+        torch.where(where, 100.0, level) for where, level in zip(hidden, pyramid, strict=True)
+    ]
+    restored = [network.features(levels, mask) for levels in (pyramid, changed)]
+    torch.testing.assert_close(*restored)
+    seen = [torch.where(where, level, 100.0) for where, level in zip(hidden, pyramid, strict=True)]
+    assert not torch.allclose(network.features(seen, mask), restored[0])
+
+
+def test_the_variant_costs_more_and_restores_with_the_same_views():
+    facts = IN_2D
+    plain, densified = (
+        MAE(settings_for(MAE, facts, {}, words), facts) for words in ([], ["densified"])
+    )
+    assert densified.settings.densified and not plain.settings.densified
+    assert densified.step_cost == pytest.approx(1.15 * plain.step_cost)
+    assert densified.settings.num_epochs < plain.settings.num_epochs

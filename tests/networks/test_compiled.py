@@ -11,6 +11,7 @@ from torch import _inductor as inductor
 from torch import nn
 from torch._dynamo.utils import counters
 
+from nnunetv2_pcrl.methods.mae.network import MAENetwork
 from nnunetv2_pcrl.networks.compiled import compile_stages, stages_of
 from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.networks.momentum import copy_without_gradient
@@ -103,6 +104,13 @@ def test_teachers_are_compiled_too():
     with torch.no_grad():
         network.teacher(torch.randn(2, 1, 16, 16))
     assert graphs.number == len(stages_of(network.teacher))
+
+
+def test_a_decoder_that_is_no_part_of_the_backbone_is_compiled_too():
+    network = MAENetwork(planned(), 1, densified=True)
+    compile_stages(network, backend=CountedGraphs())
+    for part in (network.backbone, network.decoder):
+        assert all(stage._compiled_call_impl is not None for stage in stages_of(part))
 
 
 @pytest.mark.slow

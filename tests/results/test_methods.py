@@ -57,12 +57,14 @@ def test_pretrainings_are_measured_once_and_told_in_a_table(heart):
         },
     )
     (page / "pretraining.csv").unlink()
-    page_copies.run([str(page / "run.sh"), "VoCo", "MAE", "PCRLv2"])
+    page_copies.run([str(page / "run.sh"), "VoCo", "MAE_densified", "PCRLv2"])
 
     rows = list(csv.DictReader((page / "pretraining.csv").open()))
-    assert {row["method"] for row in rows} == {"VoCo", "MAE", "PCRLv2"}
+    assert {row["method"] for row in rows} == {"VoCo", "MAE_densified", "PCRLv2"}
     assert {row["seed"] for row in rows} == {"0"}
     table = (page / "table.md").read_text()
+    assert "| PCRLv2 | 1 | encoder_probe | before |" in table
+    assert "| MAE_densified | 1 | restoration_error | 1.0 |" in table
     assert "| VoCo | 1 | positive |" in table and "| PCRLv2 | 1 | probe | before |" in table
     assert (page / "probe.svg").is_file()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from make_reference import bounds_in_words, commands, own_names, settings_page, type_in_words
 
-from nnunetv2_pcrl.methods.mae import MAE
+from nnunetv2_pcrl.methods.mae.method import MAE
 from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.tasks.segmentation.settings import FinetuneSettings
 

@@ -7,7 +7,7 @@ import torch
 from method_runs import assert_equal_states, small_dataset
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from nnunetv2_pcrl.methods.mae import MAE
+from nnunetv2_pcrl.methods.mae.method import MAE
 from nnunetv2_pcrl.networks import compiled
 from nnunetv2_pcrl.networks.compiled import stages_of
 from nnunetv2_pcrl.trainers import trainer_named

@@ -7,6 +7,7 @@ import pytest
 import torch
 from prepared_dataset import PreparedDataset, configuration, smooth_image
 
+from nnunetv2_pcrl.methods.mae.method import MAE
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.registry import METHODS
 from nnunetv2_pcrl.monitoring.report import REPORT_NAME
@@ -51,11 +52,16 @@ def kill_after_the_first_epoch(trainer) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.about.name)
+@pytest.mark.parametrize(
+    ("method", "variant"),
+    # A variant with a network of its own.
+    [*((method, "") for method in METHODS), (MAE, "_densified")],
+    ids=lambda of: of if isinstance(of, str) else of.about.name,
+)
 def test_a_pretraining_is_resumed_exactly_and_its_weights_are_fine_tuned(
-    dataset, monkeypatch, method: type[Method]
+    dataset, monkeypatch, method: type[Method], variant: str
 ):
-    kind = trainer_named(f"{method.about.name}PretrainTrainer")
+    kind = trainer_named(f"{method.about.name}PretrainTrainer{variant}")
     whole = dataset.trainer(kind, "2d")
     # Pictures are drawn by the resumed run alone: they take most of the time.
     with monkeypatch.context() as patch:
@@ -81,7 +87,8 @@ def test_a_pretraining_is_resumed_exactly_and_its_weights_are_fine_tuned(
     log = "".join(file.read_text() for file in folder.glob("training_log*"))
     assert "failed and may be missing" not in log
 
-    finetuning = dataset.trainer(trainer_named(f"{method.about.name}FinetuneTrainer"), "2d")
+    finetuner = trainer_named(f"{method.about.name}FinetuneTrainer{variant}")
+    finetuning = dataset.trainer(finetuner, "2d")
     finetuning.on_train_start()
     weights = torch.load(folder / "pretrained_weights.pth", weights_only=True)["network_weights"]
     for name, value in finetuning.network.encoder.named_parameters():

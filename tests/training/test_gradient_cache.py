@@ -16,6 +16,7 @@ from steps import (
 )
 from torch import nn
 
+from nnunetv2_pcrl.methods.mae.network import DensifiedDecoder
 from nnunetv2_pcrl.methods.pcrlv2.loss import Levels, draw_levels
 from nnunetv2_pcrl.methods.pcrlv2.objective import (
     PCRLv2Evaluation,
@@ -126,16 +127,17 @@ def test_evaluation_in_parts_equals_the_naive_numbers_and_leaves_no_gradient():
     assert all(p.grad is None for p in case.network.parameters())
 
 
-def test_batch_norm_of_backbone_and_teacher_is_joint_and_that_of_heads_stays():
+def test_batch_norm_of_maps_is_joint_and_that_of_heads_stays():
     planned = planned_network(norm_op=nn.BatchNorm2d)
     network = nn.Module()
     network.backbone = Encoder(planned)
     network.teacher = copy_without_gradient(network.backbone)
+    network.decoder = DensifiedDecoder(planned)
     network.head = nn.Sequential(nn.BatchNorm1d(2))
     weights = dict(network.named_parameters())
     normalise_jointly(network)
     assert dict(network.named_parameters()) == weights
-    for part in ("backbone", "teacher"):
+    for part in ("backbone", "teacher", "decoder"):
         kinds = {type(module) for module in network.get_submodule(part).modules()}
         assert nn.SyncBatchNorm in kinds and nn.BatchNorm2d not in kinds, part
     assert type(network.head[0]) is nn.BatchNorm1d

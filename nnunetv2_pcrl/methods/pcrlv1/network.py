@@ -11,7 +11,7 @@ from nnunetv2_pcrl.networks.momentum import copy_without_gradient
 from nnunetv2_pcrl.networks.pretraining import PretrainingNetwork
 from nnunetv2_pcrl.networks.projector import Projector
 from nnunetv2_pcrl.networks.pyramid import stage_strides
-from nnunetv2_pcrl.networks.skip import SkipUNet
+from nnunetv2_pcrl.networks.skip import SkipUNet, decoded
 
 _GATE_WIDTH = 256
 
@@ -36,7 +36,7 @@ class EncodedUNet(SkipUNet):
 
     def decoded(self, pyramid: list[Tensor]) -> Tensor:
         """The decoder's last feature map of a whole pyramid."""
-        return self.decode(pyramid[::-1])[-1]
+        return decoded(self.transpconvs, self.stages, pyramid[::-1])[-1]
 
 
 class Gate(nn.Module):

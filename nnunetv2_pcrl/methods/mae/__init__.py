@@ -1,0 +1,1 @@
+"""MAE: hidden blocks of a patch are restored."""
