@@ -28,6 +28,8 @@ TITLES = {
     "MAE_encoder_decoder": "MAE, encoder and decoder",
     "ModelsGenesis_encoder": "Models Genesis, encoder",
     "ModelsGenesis_encoder_decoder": "Models Genesis, encoder and decoder",
+    "SimCLR_encoder": "SimCLR",
+    "VoCo_encoder": "VoCo",
 }
 # Differences: an arm, and what it is paired with.
 PAIRS = [(arm, TWIN) for arm in TITLES] + [("w5_sgd0.01", "w1_sgd0.01")]

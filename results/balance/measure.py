@@ -27,6 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from nnunetv2.paths import nnUNet_preprocessed
 from shrink_plans import shrink_plans
 
+from nnunetv2_pcrl.methods.registry import method_named
+
 NAMES = {
     4: "Dataset004_Hippocampus",
     103: "Dataset103_ACDC",
@@ -44,8 +46,9 @@ WEIGHTS = (5.0, 1.0, 0.2, 0.05)
 OPTIMIZERS = (("sgd", 1e-2), ("sgd", 3e-2), ("adamw", 1e-3))
 # Of PCRLv2: the default, and what stage 1 chose.
 DEFAULT, STAGE_1 = "w1_sgd0.01", "w5_sgd0.01"
-# Methods that are fine-tuned beside it.
-COMPANIONS = ("MAE", "ModelsGenesis")
+# Methods that are fine-tuned beside it; the first two have a decoder too.
+RESTORING = ("MAE", "ModelsGenesis")
+COMPANIONS = (*RESTORING, "SimCLR", "VoCo")
 FINETUNE_EPOCHS, ITERATIONS_PER_EPOCH, NUM_DRAWS = 10, 250, 8
 # The label folds stand behind those of nnU-Net.
 FIRST_LABEL_FOLD = 5
@@ -84,7 +87,7 @@ def pretraining(name: str, data: int, method: str, num_epochs: int, **own: Any) 
         "pictures_every": 0,
         "gradients_every": 1,
     }
-    section = {"PCRLv2": "pcrlv2", "MAE": "mae", "ModelsGenesis": "models_genesis"}[method]
+    section = method_named(method).about.section
     return Job(
         f"{name}_seed0",
         data,
@@ -250,7 +253,7 @@ def long_pretraining(data: int, name: str) -> Job:
 
 
 def stage_2() -> list[Job]:
-    """Fine-tunings of PCRLv2 with both weights, of MAE and Models Genesis, and the twin.
+    """Fine-tunings of PCRLv2 with both weights, of its companions, and the twin.
 
     What the question is about comes first.
     """
@@ -260,9 +263,9 @@ def stage_2() -> list[Job]:
         for name in (STAGE_1, DEFAULT):
             jobs.append(finetuning(data, draw, name, "PCRLv2", f"{data}_long_{name}_seed0"))
     jobs += [long_pretraining(*both) for both in itertools.product(TUNED_ON, COMPANIONS)]
-    for draw, data, method, transfer in itertools.product(
-        range(NUM_DRAWS // 2), TUNED_ON, COMPANIONS, ("encoder", "encoder_decoder")
-    ):
+    arms = [(method, "encoder") for method in COMPANIONS]
+    arms += [(method, "encoder_decoder") for method in RESTORING]
+    for draw, data, (method, transfer) in itertools.product(range(NUM_DRAWS // 2), TUNED_ON, arms):
         source, arm = f"{data}_long_{method}_seed0", f"{method}_{transfer}"
         jobs.append(finetuning(data, draw, arm, method, source, transfer=transfer))
     return jobs
