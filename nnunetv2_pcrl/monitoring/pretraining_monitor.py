@@ -27,7 +27,14 @@ from nnunetv2_pcrl.monitoring.pace import Pace
 from nnunetv2_pcrl.monitoring.panels import PanelRow, write_panels
 from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME, draw_pictures
 from nnunetv2_pcrl.monitoring.probe import Backbone, ProbeScore, probe
-from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_crops, split_cases
+from nnunetv2_pcrl.monitoring.probe_crops import (
+    CASES_TO_FIT,
+    CASES_TO_SCORE,
+    LabelledCrop,
+    draw_crops,
+    num_cases_of,
+    split_cases,
+)
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
 from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
@@ -167,15 +174,20 @@ class PretrainingMonitor:
             if self._crops is None:
                 self._crops = self._draw_crops()
             fitting, scoring = self._crops
-            if fitting and scoring:
-                score = probe(
-                    cast(Backbone, run.network.backbone),
-                    fitting,
-                    scoring,
-                    len(run.classes),
-                    run.device,
-                    run.autocast,
+            if not (fitting and scoring):
+                raise ValueError(
+                    "too few cases hold a label (or are as large as the network needs): of those "
+                    f"that were looked at {num_cases_of(fitting)} to fit it to, and "
+                    f"{num_cases_of(scoring)} others to score it on"
                 )
+            score = probe(
+                cast(Backbone, run.network.backbone),
+                fitting,
+                scoring,
+                len(run.classes),
+                run.device,
+                run.autocast,
+            )
         return score
 
     def _draw_crops(self) -> tuple[list[LabelledCrop], list[LabelledCrop]]:
@@ -183,13 +195,15 @@ class PretrainingMonitor:
         parts = split_cases(run.training_cases, run.validation_cases, seed)
         index = {value: number for number, value in enumerate(run.classes)}
         fitting, scoring = (
-            draw_crops(run.data_folder, cases, index, run.patch_size, run.total_stride, seed)
-            for cases in parts
+            draw_crops(
+                run.data_folder, cases, index, run.patch_size, run.total_stride, seed, num_cases
+            )
+            for cases, num_cases in zip(parts, (CASES_TO_FIT, CASES_TO_SCORE), strict=True)
         )
         self._record.setdefault("probe", {}).update(
             classes=[name for value, name in run.classes.items() if value != 0],
-            fitted=len(parts[0]),
-            scored=len(parts[1]),
+            fitted=num_cases_of(fitting),
+            scored=num_cases_of(scoring),
         )
         return fitting, scoring
 

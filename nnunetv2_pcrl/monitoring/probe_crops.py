@@ -12,6 +12,8 @@ from nnunetv2_pcrl.views.cases import PreprocessedCase, UnusableCaseError
 from nnunetv2_pcrl.views.seeding import integer, seeded_generator
 
 CASES_TO_FIT, CASES_TO_SCORE = 8, 4
+# Where many cases are without any label, as slices are, so many are looked at for each one wanted.
+CASES_LOOKED_AT = 10
 VOXELS_PER_CLASS_AND_CASE = 60
 PROBE_STREAM = 5
 
@@ -24,23 +26,21 @@ class LabelledCrop:
         image: shape [C, (D,) H, W].
         voxels: positions in the crop, [N, axes].
         labels: class of each voxel, 0 for background, [N].
+        case: whose image it is.
     """
 
     image: Tensor
     voxels: Tensor
     labels: Tensor
+    case: str
 
 
 def split_cases(
-    training: Sequence[str],
-    validation: Sequence[str],
-    seed: int,
-    most_to_fit: int = CASES_TO_FIT,
-    most_to_score: int = CASES_TO_SCORE,
+    training: Sequence[str], validation: Sequence[str], seed: int
 ) -> tuple[list[str], list[str]]:
-    """Cases to fit and cases to score, none in both.
+    """Cases to fit and cases to score in the order in which they are taken, none in both.
 
-    Where training and validation are the same (fold all), a third of the cases is scored.
+    Where training and validation are the same (fold all), a third of the cases is to be scored.
     """
 
     def shuffled(cases: set[str]) -> list[str]:
@@ -49,10 +49,10 @@ def split_cases(
         return [names[index] for index in order.tolist()]
 
     own = set(validation) - set(training)
-    candidates = shuffled(own or set(validation))
-    count = most_to_score if own else min(most_to_score, len(candidates) // 3 or 1)
-    scoring = candidates[:count]
-    return shuffled(set(training) - set(scoring))[:most_to_fit], scoring
+    scoring = shuffled(own or set(validation))
+    if not own:
+        scoring = scoring[: len(scoring) // 3 or 1]
+    return shuffled(set(training) - set(scoring)), scoring
 
 
 def draw_crops(
@@ -62,20 +62,28 @@ def draw_crops(
     size: Sequence[int],
     stride: Sequence[int],
     seed: int,
+    num_cases: int,
 ) -> list[LabelledCrop]:
     """Crops about labelled voxels: per case one for every class that it has.
 
     Args:
         folder: preprocessed data of the configuration.
-        identifiers: cases; those without a readable image or label are left out.
+        identifiers: cases in the order in which they are taken; those without a readable image, or
+            without a label, are passed over.
         classes: index of each label value; voxels of other values are not used, but for values
             below 0, which nnU-Net takes for background.
         size: voxels per axis of a crop; less where the image is smaller.
         stride: total stride of the network, of which the size of a crop is a multiple.
         seed: of the run.
+        num_cases: how many cases to take crops of.
+
+    Returns:
+        Crops of so many cases, or of fewer where `CASES_LOOKED_AT` times as many hold no more.
     """
-    crops = []
-    for number, identifier in enumerate(identifiers):
+    crops: list[LabelledCrop] = []
+    for number, identifier in enumerate(identifiers[: CASES_LOOKED_AT * num_cases]):
+        if num_cases_of(crops) == num_cases:
+            break
         try:
             image = PreprocessedCase(folder, identifier)
             label = PreprocessedCase(folder, f"{identifier}_seg")
@@ -94,6 +102,11 @@ def draw_crops(
             if crop is not None:
                 crops.append(crop)
     return crops
+
+
+def num_cases_of(crops: Sequence[LabelledCrop]) -> int:
+    """How many cases the crops are of."""
+    return len({crop.case for crop in crops})
 
 
 def _crop_about(
@@ -131,4 +144,4 @@ def _crop_about(
     region, places = image.read(box), torch.cat(voxels)
     if is_2d:
         region, places = region[:, 0], places[:, 1:]
-    return LabelledCrop(region, places, torch.cat(labels))
+    return LabelledCrop(region, places, torch.cat(labels), image.identifier)

@@ -183,8 +183,9 @@ def _probe(runs: Sequence[RecordedRun]) -> str:
     return (
         "".join(texts) + '<p class="muted">A linear classifier of voxels on the frozen features, '
         "with as many sampled voxels of each class: it shows whether features become useful for "
-        "segmentation, and is no Dice of a segmentation. Labels are read for this measurement "
-        "only, never by the training.</p>"
+        "segmentation, and is no Dice of a segmentation. So few cases cannot rank pretrainings "
+        "that differ by some hundredths: whether one helps, its fine-tuning says. Labels are read "
+        "for this measurement only, never by the training.</p>"
     )
 
 

@@ -30,9 +30,13 @@ TITLES = {
     "ModelsGenesis_encoder_decoder": "Models Genesis, encoder and decoder",
     "SimCLR_encoder": "SimCLR",
     "VoCo_encoder": "VoCo",
+    "restorationOnly": "PCRLv2 without comparisons",
+    "comparisonOnly": "PCRLv2 without restorations",
 }
 # Differences: an arm, and what it is paired with.
-PAIRS = [(arm, TWIN) for arm in TITLES] + [("w5_sgd0.01", "w1_sgd0.01")]
+DEFAULT = "w1_sgd0.01"
+PAIRS = [(arm, TWIN) for arm in TITLES]
+PAIRS += [(arm, DEFAULT) for arm in ("w5_sgd0.01", "restorationOnly", "comparisonOnly")]
 Scores = Mapping[tuple[str, str], Mapping[int, float]]
 
 

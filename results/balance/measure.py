@@ -49,6 +49,12 @@ DEFAULT, STAGE_1 = "w1_sgd0.01", "w5_sgd0.01"
 # Methods that are fine-tuned beside it; the first two have a decoder too.
 RESTORING = ("MAE", "ModelsGenesis")
 COMPANIONS = (*RESTORING, "SimCLR", "VoCo")
+# What the default is without one of its sides, on ACDC alone.
+ABLATIONS = {
+    "restorationOnly": {"comparison_weight": 0.0},
+    "comparisonOnly": {"restoration_weight": 0.0},
+}
+ABLATED_ON = 103
 FINETUNE_EPOCHS, ITERATIONS_PER_EPOCH, NUM_DRAWS = 10, 250, 8
 # The label folds stand behind those of nnU-Net.
 FIRST_LABEL_FOLD = 5
@@ -242,9 +248,13 @@ def own_settings(name: str) -> dict[str, Any]:
 
 
 def named_pretraining(kind: str, data: int, name: str, num_epochs: int) -> Job:
-    """Of another length than in stage 1: `name` is a setting of PCRLv2 there, or another method."""
-    method, own = (name, {}) if name in COMPANIONS else ("PCRLv2", own_settings(name))
-    return pretraining(f"{data}_{kind}_{name}", data, method, num_epochs, **own)
+    """Of another length than in stage 1: `name` is a setting of PCRLv2 there, one of its ablations,
+    or another method.
+    """
+    if name in COMPANIONS:
+        return pretraining(f"{data}_{kind}_{name}", data, name, num_epochs)
+    own = ABLATIONS[name] if name in ABLATIONS else own_settings(name)
+    return pretraining(f"{data}_{kind}_{name}", data, "PCRLv2", num_epochs, **own)
 
 
 def long_pretraining(data: int, name: str) -> Job:
@@ -268,6 +278,10 @@ def stage_2() -> list[Job]:
     for draw, data, (method, transfer) in itertools.product(range(NUM_DRAWS // 2), TUNED_ON, arms):
         source, arm = f"{data}_long_{method}_seed0", f"{method}_{transfer}"
         jobs.append(finetuning(data, draw, arm, method, source, transfer=transfer))
+    jobs += [long_pretraining(ABLATED_ON, name) for name in ABLATIONS]
+    for draw, name in itertools.product(range(NUM_DRAWS // 2), ABLATIONS):
+        source = f"{ABLATED_ON}_long_{name}_seed0"
+        jobs.append(finetuning(ABLATED_ON, draw, name, "PCRLv2", source))
     return jobs
 
 

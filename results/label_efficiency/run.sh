@@ -5,7 +5,8 @@
 #   bash results/label_efficiency/run.sh prepare
 #   bash results/label_efficiency/run.sh STAGE FOLDER [METHOD ...]
 #
-# STAGE: untouched_5, tuned_5, cases_20 (stage A), stage_b (with the methods that were best in stage A).
+# STAGE: untouched_5, tuned_5, cases_20 (stage A), stage_b and all_labels (with the methods that were best
+# in stage A).
 # nnU-Net's three folders are set; the data sets lie in nnUNet_raw, and splits_final.json of 101, 103
 # and 105, with patients apart, in nnUNet_preprocessed. FOLDER takes logs and comparisons.
 set -euo pipefail
@@ -13,9 +14,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 plans=nnUNetPlansFew
 twin=PCRLv2FinetuneTrainer_fromScratch
+names="Dataset004_Hippocampus Dataset101_LGGFlair2D Dataset103_ACDC Dataset105_CXRLung2D"
 
 prepare() {
-    local names="Dataset004_Hippocampus Dataset101_LGGFlair2D Dataset103_ACDC Dataset105_CXRLung2D"
     for name in $names; do
         local of=$nnUNet_preprocessed/$name
         [ -d "$of/nnUNetPlans_2d" ] || nnUNetv2_plan_and_preprocess -d "$name" -c 2d
@@ -29,6 +30,7 @@ prepare() {
     for name in $names; do
         nnUNetv2_pcrl_label_folds -d "$name" --cases 5 20 --folds 0 --repeats 4
         nnUNetv2_pcrl_label_folds -d "$name" --cases 5 --folds 1 --repeats 8
+        nnUNetv2_pcrl_label_folds -d "$name" --fractions 1 --folds 1 --repeats 1
     done
 }
 
@@ -38,6 +40,12 @@ epochs_of() {
     MAE | ModelsGenesis) echo 60 ;;
     *) echo 20 ;;
     esac
+}
+
+# num_training_cases NAME FOLD
+num_training_cases() {
+    python -c 'import json, sys; print(len(json.load(open(sys.argv[1]))[int(sys.argv[2])]["train"]))' \
+        "$nnUNet_preprocessed/$1/splits_final.json" "$2"
 }
 
 # train NAME DATA_SETS CASES FOLD REPEATS METHOD...: draw by draw, so that a part is a whole with fewer.
@@ -71,5 +79,10 @@ untouched_5) train untouched_5 "101 105" 5 0 4 "${arms[@]}" ;;
 tuned_5) train tuned_5 "4 103" 5 0 4 "${arms[@]}" ;;
 cases_20) train cases_20 "4 101 103 105" 20 0 4 "${arms[@]}" ;;
 stage_b) train stage_b "4 101 103 105" 5 1 8 "${methods[@]}" ;;
+all_labels)
+    for name in $names; do
+        train "all_labels/$name" "$name" "$(num_training_cases "$name" 1)" 1 1 "${methods[@]}"
+    done
+    ;;
 *) echo "no stage $stage" >&2 && exit 2 ;;
 esac

@@ -89,8 +89,12 @@ def measured(folder: Path, plans_name: str, name: str, seed: int, steps: int) ->
     classes = {value: value for value in range(4)}
     size, stride = configuration.patch_size, facts.total_stride
     fitting, scoring = (
-        draw_crops(data, cases, classes, size, stride, seed)
-        for cases in split_cases(split["train"], split["val"], seed, CASES_TO_FIT, CASES_TO_SCORE)
+        draw_crops(data, cases, classes, size, stride, seed, num_cases)
+        for cases, num_cases in zip(
+            split_cases(split["train"], split["val"], seed),
+            (CASES_TO_FIT, CASES_TO_SCORE),
+            strict=True,
+        )
     )
 
     def state() -> dict[str, float]:

@@ -182,6 +182,20 @@ def test_failures_are_said_once_and_modules_keep_their_mode(tmp_path, write_case
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_probe_without_any_label_says_so_once(tmp_path, write_case):
+    said = []
+    for name in "abcd":
+        write_case(tmp_path, name, np.ones((1, 4, 32, 32), np.float32))
+        write_case(tmp_path, f"{name}_seg", np.zeros((1, 4, 32, 32), np.float32))
+    classes = {0: "background", 1: "organ"}
+    run = watched_run(tmp_path, "abcd", WatchedMethod((16, 16)), said=said, classes=classes)
+    monitor = PretrainingMonitor(run)
+    assert monitor.probe_before_training() is None and monitor.probe(0) is None
+    (text,) = said
+    assert "too few cases hold a label" in text and "0 to fit it to" in text
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_the_probe_is_kept_over_a_resume_and_names_its_classes(tmp_path, write_case):
     random = np.random.default_rng(0)
     for name in "abcd":

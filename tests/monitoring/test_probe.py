@@ -47,7 +47,7 @@ def test_features_are_those_of_every_level_at_the_voxel(geometry):
     size = GEOMETRIES[geometry].global_size
     image = random_images(1, *size)
     voxels = torch.tensor([[0] * len(size), [s - 1 for s in size], [s // 2 for s in size]])
-    crop = LabelledCrop(image, voxels, torch.zeros(3, dtype=torch.long))
+    crop = LabelledCrop(image, voxels, torch.zeros(3, dtype=torch.long), "a")
     features = voxel_features(network.backbone, crop, CPU, nullcontext)
     pyramid = network.backbone(image[None])
     assert features.shape == (3, sum(level.shape[1] for level in pyramid))
@@ -65,7 +65,8 @@ def test_features_of_an_encoder_whose_maps_shrink_are_sampled_too():
     def stages(x):
         return [x, torch.nn.functional.avg_pool2d(x, 2)]
 
-    crop = LabelledCrop(image, torch.tensor([[2, 4], [7, 7]]), torch.zeros(2, dtype=torch.long))
+    voxels = torch.tensor([[2, 4], [7, 7]])
+    crop = LabelledCrop(image, voxels, torch.zeros(2, dtype=torch.long), "a")
     features = voxel_features(stages, crop, CPU, nullcontext)
     assert features[:, 0].tolist() == [20.0, 63.0]
     # Between coarse pixels: a quarter of one before the mean 24.5 of rows 2, 3 and columns 4, 5,
@@ -83,7 +84,7 @@ def test_what_features_show_is_found_and_noise_is_not(generator):
         for _ in range(3):
             image = torch.randn(1, 16, 16, generator=generator)
             voxels = torch.nonzero(torch.ones(16, 16))
-            made.append(LabelledCrop(image, voxels, labels_of(image).flatten().long()))
+            made.append(LabelledCrop(image, voxels, labels_of(image).flatten().long(), "a"))
         return made
 
     visible = crops(lambda image: image > 0)
@@ -113,7 +114,7 @@ def test_labels_of_crops_are_those_of_the_segmentation(tmp_path, write_case, siz
     write_case(tmp_path, "no_label", image)
     classes = {0: 0, 1: 1, 3: 2}
     stride = (4,) * len(size)
-    crops = draw_crops(tmp_path, ["a", "no_label"], classes, size, stride, 0)
+    crops = draw_crops(tmp_path, ["a", "no_label"], classes, size, stride, 0, 2)
     assert len(crops) == 2
     for crop in crops:
         assert crop.image.shape == (1, *size)
@@ -126,4 +127,23 @@ def test_labels_of_crops_are_those_of_the_segmentation(tmp_path, write_case, siz
 def test_images_too_small_for_the_network_are_left_out(tmp_path, write_case):
     write_case(tmp_path, "a", np.ones((1, 3, 20, 20), np.float32))
     write_case(tmp_path, "a_seg", np.ones((1, 3, 20, 20), np.float32))
-    assert draw_crops(tmp_path, ["a"], {0: 0, 1: 1}, (16, 16, 16), (4, 4, 4), 0) == []
+    assert draw_crops(tmp_path, ["a"], {0: 0, 1: 1}, (16, 16, 16), (4, 4, 4), 0, 1) == []
+
+
+def test_cases_without_a_label_are_passed_over(tmp_path, write_case):
+    # As slices of tumours: most hold none.
+    names = [f"slice_{number:02}" for number in range(30)]
+    for number, name in enumerate(names):
+        labels = np.zeros((1, 1, 20, 20), np.float32)
+        labels[..., 5:9, 5:9] = number in (5, 11, 12)
+        write_case(tmp_path, name, np.ones_like(labels))
+        write_case(tmp_path, f"{name}_seg", labels)
+
+    def cases(names: list[str], num_cases: int) -> set[str]:
+        crops = draw_crops(tmp_path, names, {0: 0, 1: 1}, (16, 16), (4, 4), 0, num_cases)
+        return {crop.case for crop in crops}
+
+    assert cases(names, 2) == {"slice_05", "slice_11"}
+    assert cases(names, 4) == {"slice_05", "slice_11", "slice_12"}
+    # Not all of a large data set is read for a label that is hardly there.
+    assert cases(names[::-1], 1) == set()

@@ -1,13 +1,26 @@
 """results/label_efficiency: its splits, and that its commands are those of the package."""
 
+import csv
 import json
+from pathlib import Path
 
 import page_copies
+import prepared_dataset
 import pytest
+import torch
+from method_runs import SHORT
+from prepared_dataset import PreparedDataset, configuration, smooth_image
 
 from nnunetv2_pcrl.cli import compare, experiment, label_folds
+from nnunetv2_pcrl.trainers import trainer_named
 
 SCRIPT = page_copies.ROOT / "results" / "label_efficiency" / "run.sh"
+NAMES = (
+    "Dataset004_Hippocampus",
+    "Dataset101_LGGFlair2D",
+    "Dataset103_ACDC",
+    "Dataset105_CXRLung2D",
+)
 PARSERS = {
     "nnUNetv2_pcrl_label_folds": label_folds.build_parser,
     "nnUNetv2_pcrl_experiment": experiment.build_parser,
@@ -24,6 +37,8 @@ def commands(tmp_path, monkeypatch):
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
 
     def run(*arguments: str):
+        if arguments[0] != "prepare":
+            (programs / "python").unlink()
         page_copies.run([str(SCRIPT), *arguments], programs)
         calls = [line.split() for line in log.read_text().splitlines()]
         found = [
@@ -52,11 +67,12 @@ def test_every_fourth_slice_is_validated(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_draws_that_are_prepared_are_those_that_are_trained(commands):
     (folds, _, _) = commands("prepare")
-    assert {(tuple(args.cases), tuple(args.folds), args.repeats) for args in folds} == {
+    assert {(tuple(args.cases or ()), tuple(args.folds), args.repeats) for args in folds} == {
         ((5, 20), (0,), 4),
         ((5,), (1,), 8),
+        ((), (1,), 1),
     }
-    assert len(folds) == 8
+    assert len(folds) == 12
 
 
 @pytest.mark.slow
@@ -76,3 +92,113 @@ def test_every_arm_is_trained_on_every_draw_and_compared_with_the_twin(
     # The twin stands in the first experiment of each draw.
     assert all((twin in args.trainers) == (args.pretrain_epochs == 20) for args in experiments)
     assert len({str(args.o) for args in experiments}) == 2 * draws
+
+
+@pytest.mark.slow
+def test_all_labels_are_those_of_the_folds_training_cases(commands, tmp_path):
+    for number, name in enumerate(NAMES):
+        folder = tmp_path / "preprocessed" / name
+        folder.mkdir(parents=True)
+        splits = [{"train": ["a"]}, {"train": ["a"] * (number + 2)}]
+        (folder / "splits_final.json").write_text(json.dumps(splits))
+    _, experiments, compared = commands("all_labels", str(tmp_path / "out"), "PCRLv2")
+    assert [args.cases for args in compared] == [[2], [3], [4], [5]]
+    assert len(experiments) == 4 and {tuple(args.folds) for args in experiments} == {(1,)}
+    # Where the tables look for them.
+    assert [Path(args.o).parts[-2:] for args in compared] == [
+        ("all_labels", name) for name in NAMES
+    ]
+
+
+# Tables
+
+
+def leave_comparison(folder: Path, rows: list[tuple]) -> None:
+    """As nnUNetv2_pcrl_compare: runs and cases of one data set."""
+    folder.mkdir(parents=True)
+    with open(folder / "cases.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("trainer", "cases", "repeat", "case", "dice mean", "hd95_mm mean"))
+        writer.writerows(rows)
+
+
+def test_gains_are_paired_by_draw_and_judged_with_the_arms_of_a_data_set(monkeypatch, tmp_path):
+    table = page_copies.script("label_efficiency", "table", monkeypatch)
+    target = tmp_path / "results" / "label_efficiency"
+    target.mkdir(parents=True)
+    (tmp_path / "results" / "balance").mkdir()
+    (tmp_path / "results" / "balance" / "dice.csv").write_text(
+        "data set,arm,draw,Dice\nACDC,twin,0,0.5\nACDC,w1_sgd0.01,0,0.6\nACDC,w5_sgd0.01,0,0.1\n"
+        "ACDC,twin,1,0.5\nACDC,w1_sgd0.01,1,0.64\n"
+    )
+    twin, ours = "PCRLv2FinetuneTrainer_fromScratch_10epochs", "MAEFinetuneTrainer_10epochs"
+    rows = []
+    for draw, gain in enumerate((0.1, 0.2, 0.3)):
+        for case, dice in (("a", 0.4), ("b", 0.6)):
+            rows.append((twin, 5, draw, case, dice, 10))
+            # A case without the label has no Dice, one that was missed no distance.
+            if draw < 2:
+                rows.append((ours, 5, draw, case, dice + gain, 8 if case == "a" else "inf"))
+        rows.append((twin, 5, draw, "c", "", ""))
+    leave_comparison(tmp_path / "out" / "untouched_5" / "Dataset101_LGG", rows)
+    leave_comparison(tmp_path / "out" / "untouched_5-epochs_20-draws_1" / "Dataset101_LGG", rows)
+    (target / "probes.csv").write_text(
+        "data set,fold,pretraining,seed,probe,retrieval / chance\n"
+        "Dataset101_LGG,0,untrained,0,0.5,\nDataset101_LGG,0,untrained,1,0.6,\n"
+        "Dataset101_LGG,0,MAE_60epochs,0,0.7,1.50\nDataset101_LGG,0,MAE_60epochs,1,0.6,1.50\n"
+    )
+    table.main([str(tmp_path / "out")], target)
+    lines = (target / "gains.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert ["A", "LGG", "5", "from scratch", "3", "0.500", *[""] * 5] in cells
+    found = next(row for row in cells if row[:4] == ["A", "LGG", "5", "MAE"])
+    assert found[4:8] == ["2", "0.650", "+0.1500", "-0.4853 to +0.7853"]
+    assert found[9:] == ["2 of 2", "-2.00"]
+    balance = next(row for row in cells if row[1] == "ACDC" and row[3] == "PCRLv2")
+    assert balance[4:7] == ["2", "0.620", "+0.1200"] and balance[-1] == ""
+    assert not [row for row in cells if "0.100" in row]
+    assert len((target / "runs.csv").read_text().splitlines()) == 1 + 5
+    predicted = (target / "predictors.md").read_text()
+    assert "| LGG | 0 | MAE | 0.550 | 0.650 | +0.100 | 1.50 | +0.1500 |" in predicted
+    before = (target / "gains.md").read_text(), (target / "gains.svg").read_bytes()
+    table.main([], target)
+    assert (target / "gains.md").read_text() == before[0]
+
+
+@pytest.mark.slow
+def test_an_encoder_is_probed_as_it_was_pretrained(monkeypatch, nnunet_folders, one_thread):
+    probes = page_copies.script("label_efficiency", "probes", monkeypatch)
+    name = "Dataset105_CXRLung2D"
+    monkeypatch.setattr(prepared_dataset, "NAME", name)
+    monkeypatch.setattr(probes, "NAMES", (name,))
+    monkeypatch.setattr(probes, "SEEDS", (0,))
+    plan = configuration(2, nnunetv2_pcrl={"pretraining": SHORT})
+    dataset = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", {"2d": plan})
+    dataset.plans["plans_name"] = probes.PLANS
+    cases = [f"film_{number}" for number in range(6)]
+    for number, case in enumerate(cases):
+        dataset.add_case("2d", case, smooth_image((1, 1, 40, 40), number))
+    (dataset.folder / "splits_final.json").write_text(
+        json.dumps([{"train": cases[:4], "val": cases[4:]}] * 2)
+    )
+    (dataset.folder / f"{probes.PLANS}.json").write_text(json.dumps(dataset.plans))
+    for folder in ("nnUNet_preprocessed", "nnUNet_results"):
+        monkeypatch.setattr(probes, folder, str(nnunet_folders / folder), raising=False)
+    trainer = dataset.trainer(trainer_named("SimCLRPretrainTrainer_1epoch"), "2d", fold=0)
+    trainer.run_training()
+    probes.main(tmp := nnunet_folders)
+    rows = list(csv.DictReader((tmp / "probes.csv").open()))
+    assert [(row["fold"], row["pretraining"]) for row in rows] == [
+        ("0", "SimCLR_1epoch"),
+        ("0", "untrained"),
+        ("1", "untrained"),
+    ]
+    assert float(rows[0]["retrieval / chance"]) >= 0
+    assert all(0 <= float(row["probe"]) <= 1 for row in rows)
+    network = probes.FoldProbe(name, 0).network(0)
+    probes.load_encoder(network, Path(trainer.output_folder) / "pretrained_weights.pth")
+    for key, value in trainer.network.backbone.encoder.state_dict().items():
+        assert torch.equal(network.encoder.state_dict()[key], value), key
+    before = (tmp / "probes.csv").read_text()
+    probes.main(tmp)
+    assert (tmp / "probes.csv").read_text() == before
