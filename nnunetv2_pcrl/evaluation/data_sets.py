@@ -60,8 +60,9 @@ def write_up_data_sets(outcomes: Sequence[Outcome], unread: Mapping[str, str]) -
         for c in comparisons
     ]
     facts += [f"WARNING: {name} is missing: {reason}" for name, reason in unread.items()]
+    of_all = f" of {len(outcomes) + len(unread)}" if unread else ""
     return WriteUp(
-        f"{len(outcomes)} data sets, {comparisons[0].configuration}",
+        f"{len(outcomes)}{of_all} data sets, {comparisons[0].configuration}",
         tuple(f"{o.comparison.dataset}: {said}" for o in outcomes for said in o.content.verdicts),
         tuple(facts),
         (Table("All data sets", tuple(header), tuple(body), NOTES),),

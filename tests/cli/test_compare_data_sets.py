@@ -92,6 +92,7 @@ def test_a_data_set_without_results_is_said_and_the_others_are_compared(root, ca
     main(["-d", "998", "995", "-c", "3d_fullres", "--no_surface"])
     text = capsys.readouterr().out
     assert "WARNING: Dataset995_Empty is missing: No trainer has finished one of" in text
+    assert "# 1 of 2 data sets, 3d_fullres" in text
     ResultsTree(root, FOLDS, {"a": segmentation()}, name="Dataset994_Empty")
     with pytest.raises(SystemExit, match=r"Dataset995_Empty: No trainer.*\n.*Dataset994_Empty: No"):
         main(["-d", "995", "994", "-c", "3d_fullres"])
