@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 methods=("$@")
-[ ${#methods[@]} -gt 0 ] || methods=(VoCo SimCLR RepRec PCRLv1 PCRLv2 MAE ModelsGenesis)
+[ ${#methods[@]} -gt 0 ] || methods=(VoCo SimCLR RepRec PCRLv1 PCRLv2 MAE MAE_densified ModelsGenesis)
 folder=$nnUNet_preprocessed/Dataset103_ACDC
 [ -d "$folder/nnUNetPlans_2d" ] || nnUNetv2_plan_and_preprocess -d 103 -c 2d
 plans=$folder/nnUNetPlansTiny.json
