@@ -26,6 +26,7 @@ TITLES = {
     "w5_sgd0.01": "PCRLv2, weight 5 (stage 1's)",
     "MAE_encoder": "MAE, encoder",
     "MAE_encoder_decoder": "MAE, encoder and decoder",
+    "MAE_densified_encoder": "MAE, densified",
     "ModelsGenesis_encoder": "Models Genesis, encoder",
     "ModelsGenesis_encoder_decoder": "Models Genesis, encoder and decoder",
     "SimCLR_encoder": "SimCLR",

@@ -46,9 +46,12 @@ WEIGHTS = (5.0, 1.0, 0.2, 0.05)
 OPTIMIZERS = (("sgd", 1e-2), ("sgd", 3e-2), ("adamw", 1e-3))
 # Of PCRLv2: the default, and what stage 1 chose.
 DEFAULT, STAGE_1 = "w1_sgd0.01", "w5_sgd0.01"
-# Methods that are fine-tuned beside it; the first two have a decoder too.
+# Methods that are fine-tuned beside it, and their settings; the first two keep a decoder too.
 RESTORING = ("MAE", "ModelsGenesis")
-COMPANIONS = (*RESTORING, "SimCLR", "VoCo")
+COMPANIONS = {
+    **{name: (name, {}) for name in (*RESTORING, "SimCLR", "VoCo")},
+    "MAE_densified": ("MAE", {"densified": True}),
+}
 # What the default is without one of its sides, on ACDC alone.
 ABLATIONS = {
     "restorationOnly": {"comparison_weight": 0.0},
@@ -252,9 +255,10 @@ def named_pretraining(kind: str, data: int, name: str, num_epochs: int) -> Job:
     or another method.
     """
     if name in COMPANIONS:
-        return pretraining(f"{data}_{kind}_{name}", data, name, num_epochs)
-    own = ABLATIONS[name] if name in ABLATIONS else own_settings(name)
-    return pretraining(f"{data}_{kind}_{name}", data, "PCRLv2", num_epochs, **own)
+        method, own = COMPANIONS[name]
+    else:
+        method, own = "PCRLv2", ABLATIONS[name] if name in ABLATIONS else own_settings(name)
+    return pretraining(f"{data}_{kind}_{name}", data, method, num_epochs, **own)
 
 
 def long_pretraining(data: int, name: str) -> Job:
@@ -273,10 +277,11 @@ def stage_2() -> list[Job]:
         for name in (STAGE_1, DEFAULT):
             jobs.append(finetuning(data, draw, name, "PCRLv2", f"{data}_long_{name}_seed0"))
     jobs += [long_pretraining(*both) for both in itertools.product(TUNED_ON, COMPANIONS)]
-    arms = [(method, "encoder") for method in COMPANIONS]
-    arms += [(method, "encoder_decoder") for method in RESTORING]
-    for draw, data, (method, transfer) in itertools.product(range(NUM_DRAWS // 2), TUNED_ON, arms):
-        source, arm = f"{data}_long_{method}_seed0", f"{method}_{transfer}"
+    arms = [(name, "encoder") for name in COMPANIONS]
+    arms += [(name, "encoder_decoder") for name in RESTORING]
+    for draw, data, (name, transfer) in itertools.product(range(NUM_DRAWS // 2), TUNED_ON, arms):
+        source, arm = f"{data}_long_{name}_seed0", f"{name}_{transfer}"
+        method = COMPANIONS[name][0]
         jobs.append(finetuning(data, draw, arm, method, source, transfer=transfer))
     jobs += [long_pretraining(ABLATED_ON, name) for name in ABLATIONS]
     for draw, name in itertools.product(range(NUM_DRAWS // 2), ABLATIONS):
