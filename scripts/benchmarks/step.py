@@ -1,6 +1,6 @@
 """Memory and time of every method's step against a segmentation step and against PCRLv2's.
 
-    python scripts/benchmarks/step.py [--methods PCRLv2 MAE] [--plan plain|residual] [--batch 16]
+    python scripts/benchmarks/step.py [--methods PCRLv2 MAE_densified] [--plan plain|residual]
     python scripts/benchmarks/step.py --device cuda --amp --patch 128 128 128 --features 32
 
 One table over all methods. On a CPU each step runs in a process of its own, and its memory is the
@@ -129,9 +129,10 @@ def segmentation_step(args: argparse.Namespace, change: str) -> Callable[[], Non
 
 def pretraining_step(args: argparse.Namespace, name: str, change: str) -> Callable[[], None]:
     """One step of a method, with its own views of noise, as its trainer does it."""
+    name, *variants = name.split("_")
     kind, facts = method_named(name), facts_of(args)
     given = {} if args.batch is None else {"batch_size": args.batch}
-    method = kind(settings_for(kind, facts, given), facts)
+    method = kind(settings_for(kind, facts, given, variants), facts)
     network = method.build(planned_network(args.plan, args.features)).to(args.device)
     if change == "compiled":
         compile_stages(network)
@@ -241,7 +242,7 @@ def main() -> None:
     """Command line."""
     names = [method.about.name for method in METHODS]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--methods", nargs="+", choices=names, default=names)
+    parser.add_argument("--methods", nargs="+", metavar="METHOD[_VARIANT]", default=names)
     parser.add_argument("--plan", choices=("plain", "residual"), default="plain")
     parser.add_argument("--patch", type=int, nargs=3, default=[64, 64, 64])
     parser.add_argument("--features", type=int, default=16, help="channels of the first stage")
@@ -256,6 +257,9 @@ def main() -> None:
     parser.add_argument("--channels_last", action="store_true", help="also in that memory format")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    unknown = [name for name in args.methods if name.split("_")[0] not in names]
+    if unknown:
+        parser.error(f"no method {', '.join(unknown)}: it is one of {', '.join(names)}")
     if args.only:
         print(json.dumps(measure(args, args.only)))
         return
