@@ -160,6 +160,7 @@ class PretrainTrainer(SSLTrainer):
             facts.patch_size,
             self.settings.views_at_a_time,
             self.method.largest_view,
+            self.device,
         )
         self.print_to_log_file(
             f"Voxels that pass the backbone at a time: {self._micro_batch.voxels:,}, "

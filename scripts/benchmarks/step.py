@@ -141,7 +141,8 @@ def pretraining_step(args: argparse.Namespace, name: str, change: str) -> Callab
     views = views_of(method, args)
     micro_batch = None
     if change != "naive":
-        micro_batch = MicroBatch.of_plan(PLAN_BATCH, args.patch, None, method.largest_view)
+        device = torch.device(args.device)
+        micro_batch = MicroBatch.of_plan(PLAN_BATCH, args.patch, None, method.largest_view, device)
     generator = torch.Generator().manual_seed(0)
     mixed, alone = Mixed(args), JointBatch(method.settings.batch_size)
 
