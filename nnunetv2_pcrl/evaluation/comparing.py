@@ -17,6 +17,7 @@ from nnunetv2_pcrl.evaluation.comparison import (
     ScoresOfRuns,
     compare,
     first_metric,
+    without_empty_metrics,
 )
 from nnunetv2_pcrl.evaluation.convergence import (
     Curves,
@@ -137,7 +138,7 @@ def _read(
     finally:
         # After an error or Ctrl-C too: distances take long.
         measured.save()
-    return scores, curves, without_curve
+    return without_empty_metrics(scores), curves, without_curve
 
 
 def write_text(path: Path, text: str) -> None:

@@ -122,6 +122,22 @@ def labels_by_metric(scores: ScoresOfRuns) -> dict[Metric, tuple[str, ...]]:
     return {metric: tuple(labels) for metric, labels in first.items()}
 
 
+def without_empty_metrics(scores: ScoresOfRuns) -> ScoresOfRuns:
+    """Without the metrics that no run has a value of; the first one stays."""
+    first, *others = labels_by_metric(scores)
+    kept = {first} | {
+        metric
+        for metric in others
+        for of_run in scores.values()
+        for values in of_run[metric].values()
+        if not all(map(math.isnan, values.values()))
+    }
+    return {
+        run: {metric: labels for metric, labels in of_run.items() if metric in kept}
+        for run, of_run in scores.items()
+    }
+
+
 def first_metric(scores: ScoresOfRuns) -> Metric:
     """The metric that figures show and that is tested."""
     return next(iter(labels_by_metric(scores)))

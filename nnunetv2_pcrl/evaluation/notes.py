@@ -15,7 +15,7 @@ def result_notes(
         metrics: the one that is tested first.
         has_labels: whether single labels have columns.
         has_endless: whether there is a column of values that do not exist.
-        num_absent: values left out because nothing was there and nothing was found.
+        num_absent: values left out because nothing was there.
     """
     first = metrics[0].name
     listed = ", ".join(metric.name for metric in metrics)
@@ -30,13 +30,12 @@ def result_notes(
     if has_endless:
         notes.append(
             "none: values of runs and cases without a distance, because a label was missed "
-            "altogether or found where it is not. They are left out of the means, which flatters "
-            "who misses most."
+            "altogether. They are left out of the means, which flatters who misses most."
         )
     if num_absent:
         notes.append(
             f"{num_absent} values of {first} of single runs, cases and labels are left out, "
-            f"because the label is in neither reference nor prediction."
+            f"because the label is not in the reference."
         )
     return tuple(notes)
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_pcrl.evaluation.choice import ChosenCases, ChosenRun
 from nnunetv2_pcrl.evaluation.comparison import Comparison
-from nnunetv2_pcrl.evaluation.dice_summary import read_dice
+from nnunetv2_pcrl.evaluation.dice_summary import Overlap, read_overlaps
 from nnunetv2_pcrl.evaluation.measured import Measured
 from nnunetv2_pcrl.evaluation.metric import MEAN, Metric, ScoresOfRun
 from nnunetv2_pcrl.evaluation.reader import Curve, SummaryReader
@@ -44,6 +44,14 @@ AVERAGE_DISTANCE = Metric(
     "mm",
     "average symmetric surface distance: the mean of these distances over all surface voxels of "
     "both",
+)
+
+FALSE_ALARMS = Metric(
+    "false alarms",
+    False,
+    "",
+    "of the cases without a label in their reference the part in which some of it was found; such "
+    "cases have no Dice and no distance, whatever was found",
 )
 
 
@@ -113,12 +121,13 @@ class SegmentationReader(SummaryReader):
         )
 
     def scores(self, folder: Path, fold: int, measured: Measured) -> ScoresOfRun:
-        """Dice and, if wanted, surface distances of one run.
+        """Dice and, if wanted, surface distances of one run, and false alarms.
 
-        Distances are NaN where label and prediction are empty, and infinite where one of them is.
+        Dice and distances are NaN where the reference is empty, distances are infinite where the
+        prediction alone is; false alarms are NaN where the reference is not empty.
 
         Raises:
-            ValueError: as `read_dice`, if a prediction is missing or has another shape than its
+            ValueError: as `read_overlaps`, if a prediction is missing or has another shape than its
                 reference, and if the splits have no such fold.
         """
         if fold >= len(self.validation_cases):
@@ -127,14 +136,21 @@ class SegmentationReader(SummaryReader):
                 f"with the number {fold} of the table of label folds: make the label folds again."
             )
         cases = self.validation_cases[fold]
-        scores = {DICE: read_dice(folder / SUMMARY, self.labels, cases, self.file_ending)}
+        overlaps = read_overlaps(folder / SUMMARY, self.labels, cases, self.file_ending)
+        scores = {DICE: _of_each(overlaps, lambda overlap: overlap.dice)}
         if self.with_surfaces:
             per_case = {case: self._case_distances(folder, case, measured) for case in cases}
             for number, metric in enumerate((HAUSDORFF, AVERAGE_DISTANCE)):
                 scores[metric] = {
-                    label: {case: per_case[case][label][number] for case in cases}
-                    for label in self.labels.values()
+                    label: {
+                        case: per_case[case][label][number] if of_case.is_there else math.nan
+                        for case, of_case in of_label.items()
+                    }
+                    for label, of_label in overlaps.items()
                 }
+        scores[FALSE_ALARMS] = _of_each(
+            overlaps, lambda of: math.nan if of.is_there else float(of.is_found)
+        )
         return {
             metric: {**labels, MEAN: _mean_of_labels(labels)} for metric, labels in scores.items()
         }
@@ -223,6 +239,16 @@ def _score_lines(chosen: ChosenRun, case: str) -> tuple[str, ...]:
     dice = {label: values[case] for label, values in chosen.scores[DICE].items()}
     mean = dice.pop(MEAN)
     return score_lines(DICE.name, mean, dice)
+
+
+def _of_each(
+    overlaps: Mapping[str, Mapping[str, Overlap]], number: Callable[[Overlap], float]
+) -> dict[str, dict[str, float]]:
+    """A number of every label and case."""
+    return {
+        label: {case: number(overlap) for case, overlap in of_label.items()}
+        for label, of_label in overlaps.items()
+    }
 
 
 def _mean_of_labels(labels: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from nnunetv2_pcrl.evaluation.metric import MEAN
 from nnunetv2_pcrl.evaluation.segmentation_reader import (
     AVERAGE_DISTANCE,
     DICE,
+    FALSE_ALARMS,
     HAUSDORFF,
     SegmentationReader,
 )
@@ -57,6 +58,28 @@ def test_a_label_in_neither_is_left_out_and_one_that_is_missed_has_no_distance(t
     assert scores[HAUSDORFF]["second"]["a"] == math.inf
     assert math.isnan(scores[HAUSDORFF]["second"]["b"])
     assert scores[HAUSDORFF][MEAN] == {"a": math.inf, "b": 0.0}
+
+
+def test_what_is_found_where_nothing_is_does_not_decide_what_is_counted(tmp_path):
+    # As slices without a tumour: one training finds some of it there, the other does not.
+    references = {"a": segmentation(), "b": segmentation(second=False)}
+    made = tree(tmp_path, references=references)
+    found = {"a": segmentation(shift=1), "b": segmentation()}
+    quiet = {"a": segmentation(shift=1), "b": segmentation(second=False)}
+    outcomes = [
+        scores_of(made, made.add_run(trainer, 5, predictions))
+        for trainer, predictions in (("Finds", found), ("Quiet", quiet))
+    ]
+    for scores in outcomes:
+        assert math.isnan(scores[DICE]["second"]["b"])
+        assert math.isnan(scores[HAUSDORFF]["second"]["b"])
+        assert math.isnan(scores[FALSE_ALARMS]["second"]["a"])
+        assert math.isnan(scores[FALSE_ALARMS][MEAN]["a"])
+    for label in ("first", "second", MEAN):
+        dice = [scores[DICE][label] for scores in outcomes]
+        assert dice[0] == pytest.approx(dice[1], nan_ok=True)
+    assert [scores[FALSE_ALARMS]["second"]["b"] for scores in outcomes] == [1, 0]
+    assert [scores[FALSE_ALARMS][MEAN]["b"] for scores in outcomes] == [1, 0]
 
 
 def test_regions_are_measured_as_one_and_ignored_voxels_are_not(tmp_path):
@@ -150,7 +173,7 @@ def test_what_is_missing_is_named_with_the_remedy(tmp_path):
     (folder / "validation" / "a.nii.gz").unlink()
     with pytest.raises(ValueError, match=r"no .*a.nii.gz to measure .*--no_surface"):
         scores_of(made, folder)
-    assert list(scores_of(made, folder, with_surfaces=False)) == [DICE]
+    assert list(scores_of(made, folder, with_surfaces=False)) == [DICE, FALSE_ALARMS]
     reader = SegmentationReader.of_dataset(made.preprocessed, "nnUNetPlans", True)
     with pytest.raises(ValueError, match="has 6 folds, none with the number 9"):
         reader.scores(folder, 9, Measured(tmp_path / "m.json"))
