@@ -31,13 +31,16 @@ TITLES = {
     "ModelsGenesis_encoder_decoder": "Models Genesis, encoder and decoder",
     "SimCLR_encoder": "SimCLR",
     "VoCo_encoder": "VoCo",
+    "frozen": "PCRLv2, encoder frozen for 3 of 10 epochs",
+    "sawtooth": "PCRLv2, sawtooth schedule",
     "restorationOnly": "PCRLv2 without comparisons",
     "comparisonOnly": "PCRLv2 without restorations",
 }
 # Differences: an arm, and what it is paired with.
 DEFAULT = "w1_sgd0.01"
 PAIRS = [(arm, TWIN) for arm in TITLES]
-PAIRS += [(arm, DEFAULT) for arm in ("w5_sgd0.01", "restorationOnly", "comparisonOnly")]
+OF_DEFAULT = ("w5_sgd0.01", "frozen", "sawtooth", "restorationOnly", "comparisonOnly")
+PAIRS += [(arm, DEFAULT) for arm in OF_DEFAULT]
 Scores = Mapping[tuple[str, str], Mapping[int, float]]
 
 

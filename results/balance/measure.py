@@ -58,6 +58,11 @@ ABLATIONS = {
     "comparisonOnly": {"restoration_weight": 0.0},
 }
 ABLATED_ON = 103
+# Other ways to fine-tune the default's encoder: settings by name.
+SCHEDULES = {
+    "frozen": {"freeze_encoder_epochs": 3},
+    "sawtooth": {"sawtooth": True},
+}
 FINETUNE_EPOCHS, ITERATIONS_PER_EPOCH, NUM_DRAWS = 10, 250, 8
 # The label folds stand behind those of nnU-Net.
 FIRST_LABEL_FOLD = 5
@@ -276,15 +281,25 @@ def stage_2() -> list[Job]:
         jobs.append(finetuning(data, draw, "twin", "PCRLv2", ""))
         for name in (STAGE_1, DEFAULT):
             jobs.append(finetuning(data, draw, name, "PCRLv2", f"{data}_long_{name}_seed0"))
-    jobs += [long_pretraining(*both) for both in itertools.product(TUNED_ON, COMPANIONS)]
-    arms = [(name, "encoder") for name in COMPANIONS]
-    arms += [(name, "encoder_decoder") for name in RESTORING]
-    for draw, data, (name, transfer) in itertools.product(range(NUM_DRAWS // 2), TUNED_ON, arms):
-        source, arm = f"{data}_long_{name}_seed0", f"{name}_{transfer}"
-        method = COMPANIONS[name][0]
-        jobs.append(finetuning(data, draw, arm, method, source, transfer=transfer))
+    some = range(NUM_DRAWS // 2)
+
+    def of_companion(name: str, transfer: str) -> list[Job]:
+        own = [long_pretraining(data, name) for data in TUNED_ON]
+        arm, method = f"{name}_{transfer}", COMPANIONS[name][0]
+        return own + [
+            finetuning(job.data, draw, arm, method, job.name, transfer=transfer)
+            for draw, job in itertools.product(some, own)
+        ]
+
+    for name, transfer in itertools.product(RESTORING, ("encoder", "encoder_decoder")):
+        jobs += [job for job in of_companion(name, transfer) if job not in jobs]
+    jobs += of_companion("SimCLR", "encoder") + of_companion("VoCo", "encoder")
+    for draw, data, name in itertools.product(some, TUNED_ON, SCHEDULES):
+        source = f"{data}_long_{DEFAULT}_seed0"
+        jobs.append(finetuning(data, draw, name, "PCRLv2", source, **SCHEDULES[name]))
+    jobs += of_companion("MAE_densified", "encoder")
     jobs += [long_pretraining(ABLATED_ON, name) for name in ABLATIONS]
-    for draw, name in itertools.product(range(NUM_DRAWS // 2), ABLATIONS):
+    for draw, name in itertools.product(some, ABLATIONS):
         source = f"{ABLATED_ON}_long_{name}_seed0"
         jobs.append(finetuning(ABLATED_ON, draw, name, "PCRLv2", source))
     return jobs
