@@ -1,4 +1,4 @@
-"""Makes table.csv, check.csv and balance.svg of the pretrainings of `measure.py` in a folder.
+"""Makes tables (table and check, .csv and .md) and balance.svg of the pretrainings in a folder.
 
 python results/balance/table.py FOLDER
 """
@@ -66,7 +66,7 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
 
 
 def write_table(patterns: Sequence[str], folder: Path, path: Path) -> list[dict[str, str]]:
-    """Writes a table of the pretrainings by PCRLv2 whose names fit; none without any."""
+    """Writes a table of the pretrainings by PCRLv2 whose names fit, twice; none without any."""
     found = [file for pattern in patterns for file in folder.glob(pattern)]
     results = [json.loads(file.read_text(encoding="utf-8")) for file in found]
     rows = sorted((row_of(result) for result in results), key=lambda row: [*row.values()][:3])
@@ -75,6 +75,10 @@ def write_table(patterns: Sequence[str], folder: Path, path: Path) -> list[dict[
             writer = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
+        columns = [*rows[0]]
+        lines = [columns, ["---"] * len(columns), *([*row.values()] for row in rows)]
+        text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+        path.with_suffix(".md").write_text(text, encoding="utf-8")
     return rows
 
 

@@ -73,6 +73,8 @@ def test_the_table_has_a_row_per_training_and_the_part_of_the_gradient(
         "chest films",
         "generated CT",
     ]
+    lines = (tmp_path / "check.md").read_text().splitlines()
+    assert len(lines) == 2 + 4 and lines[2].startswith("| ACDC | 1 | 990 | sgd 0.01 |")
 
 
 def test_dice_is_paired_by_draw_and_a_missing_draw_is_left_out(measure, monkeypatch, tmp_path):
