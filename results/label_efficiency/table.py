@@ -4,7 +4,7 @@
 
 Reads the comparisons that `run.sh` left in FOLDER and writes their runs to runs.csv; without FOLDER
 that file is read. With it, ../balance/dice.csv (Hippocampus and ACDC) and probes.csv, it writes
-gains.md, gains.svg and predictors.md.
+gains.md, summary.md, gains.svg and predictors.md.
 """
 
 import csv
@@ -173,6 +173,23 @@ def table(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
+def summary(gains: Gains) -> str:
+    """With 5 cases: a row per data set and stage; for each arm its gain and interval."""
+    cells = sorted((cell for cell in gains.cells if cell[2] == 5), key=lambda cell: cell[1])
+    arms = sorted({arm for cell in cells for arm in gains.arms(cell)})
+    rows = []
+    for cell in cells:
+        twin = np.mean([run.dice for run in gains.runs(cell, TWIN)])
+        row = {"data set": cell[1], "stage": cell[0][0], TWIN: f"{twin:.3f}"}
+        for arm in arms:
+            found = gains.differences(cell, arm)
+            if len(found) > 1:
+                low, high = t_interval(found)
+                row[arm] = f"{found.mean():+.3f} ({low:+.3f} to {high:+.3f}), {len(found)} draws"
+        rows.append(row)
+    return table(("data set", "stage", TWIN, *arms), rows)
+
+
 def draw(gains: Gains, path: Path) -> None:
     """Differences to the twin with 5 cases: a point per draw, the mean and its interval."""
     cells = [cell for cell in gains.cells if cell[2] == 5]
@@ -258,6 +275,7 @@ def main(arguments: Sequence[str], target: Path = HERE) -> None:
     runs = [*of_file(path), *of_balance(target.parent / "balance" / "dice.csv")]
     gains = Gains(runs)
     (target / "gains.md").write_text(table(GAIN_COLUMNS, gains.rows()), encoding="utf-8")
+    (target / "summary.md").write_text(summary(gains), encoding="utf-8")
     draw(gains, target / "gains.svg")
     text = predictors(gains, target / "probes.csv")
     (target / "predictors.md").write_text(text, encoding="utf-8")

@@ -158,6 +158,9 @@ def test_gains_are_paired_by_draw_and_judged_with_the_arms_of_a_data_set(monkeyp
     assert balance[4:7] == ["2", "0.620", "+0.1200"] and balance[-1] == ""
     assert not [row for row in cells if "0.100" in row]
     assert len((target / "runs.csv").read_text().splitlines()) == 1 + 5
+    lines = (target / "summary.md").read_text().splitlines()
+    assert lines[0] == "| data set | stage | from scratch | MAE | PCRLv2 |"
+    assert lines[3] == "| LGG | A | 0.500 | +0.150 (-0.485 to +0.785), 2 draws |  |"
     predicted = (target / "predictors.md").read_text()
     assert "| LGG | 0 | MAE | 0.550 | 0.650 | +0.100 | 1.50 | +0.1500 |" in predicted
     before = (target / "gains.md").read_text(), (target / "gains.svg").read_bytes()
