@@ -85,7 +85,9 @@ class SteppedRun(SavedRun):
 
     def _joint_numbers(self, step: StepLoss) -> dict[str, float]:
         """The step's numbers for the whole batch, in one transfer from the device."""
-        numbers = {"loss": step.loss, **step.numbers}
+        # In one order on all processes: a share that fits into one pass gives its terms in another
+        # order than a larger one does.
+        numbers = dict(sorted({"loss": step.loss, **step.numbers}.items()))
         values = torch.stack([torch.as_tensor(v, device=self.device) for v in numbers.values()])
         return dict(zip(numbers, self.joint_batch.mean(values).tolist(), strict=True))
 
