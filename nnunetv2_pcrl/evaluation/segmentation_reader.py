@@ -49,9 +49,8 @@ AVERAGE_DISTANCE = Metric(
 FALSE_ALARMS = Metric(
     "false alarms",
     False,
-    "",
-    "of the cases without a label in their reference the part in which some of it was found; such "
-    "cases have no Dice and no distance, whatever was found",
+    definition="of the cases without a label in their reference the part in which some of it was "
+    "found; such cases have no Dice and no distance, whatever was found",
 )
 
 

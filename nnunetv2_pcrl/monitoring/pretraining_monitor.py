@@ -27,14 +27,7 @@ from nnunetv2_pcrl.monitoring.pace import Pace
 from nnunetv2_pcrl.monitoring.panels import PanelRow, write_panels
 from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME, draw_pictures
 from nnunetv2_pcrl.monitoring.probe import Backbone, ProbeScore, probe
-from nnunetv2_pcrl.monitoring.probe_crops import (
-    CASES_TO_FIT,
-    CASES_TO_SCORE,
-    LabelledCrop,
-    draw_crops,
-    num_cases_of,
-    split_cases,
-)
+from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_both, num_cases_of
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
 from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
@@ -191,14 +184,16 @@ class PretrainingMonitor:
         return score
 
     def _draw_crops(self) -> tuple[list[LabelledCrop], list[LabelledCrop]]:
-        run, seed = self._run, self._run.settings.seed
-        parts = split_cases(run.training_cases, run.validation_cases, seed)
+        run = self._run
         index = {value: number for number, value in enumerate(run.classes)}
-        fitting, scoring = (
-            draw_crops(
-                run.data_folder, cases, index, run.patch_size, run.total_stride, seed, num_cases
-            )
-            for cases, num_cases in zip(parts, (CASES_TO_FIT, CASES_TO_SCORE), strict=True)
+        fitting, scoring = draw_both(
+            run.data_folder,
+            run.training_cases,
+            run.validation_cases,
+            index,
+            run.patch_size,
+            run.total_stride,
+            run.settings.seed,
         )
         self._record.setdefault("probe", {}).update(
             classes=[name for value, name in run.classes.items() if value != 0],

@@ -55,6 +55,30 @@ def split_cases(
     return shuffled(set(training) - set(scoring)), scoring
 
 
+def draw_both(
+    folder: Path,
+    training: Sequence[str],
+    validation: Sequence[str],
+    classes: Mapping[int, int],
+    size: Sequence[int],
+    stride: Sequence[int],
+    seed: int,
+    num_cases: tuple[int, int] = (CASES_TO_FIT, CASES_TO_SCORE),
+) -> tuple[list[LabelledCrop], list[LabelledCrop]]:
+    """Crops to fit the probe to, and crops of other cases to score it on.
+
+    Args:
+        training, validation: cases, as `split_cases` takes them.
+        num_cases: how many cases to fit it to, and how many to score it on.
+        folder, classes, size, stride, seed: as `draw_crops` takes them.
+    """
+    fitting, scoring = (
+        draw_crops(folder, cases, classes, size, stride, seed, number)
+        for cases, number in zip(split_cases(training, validation, seed), num_cases, strict=True)
+    )
+    return fitting, scoring
+
+
 def draw_crops(
     folder: Path,
     identifiers: Sequence[str],

@@ -22,7 +22,7 @@ from torch import nn
 
 from nnunetv2_pcrl.monitoring.charts import last_finite
 from nnunetv2_pcrl.monitoring.probe import probe
-from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_crops, split_cases
+from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_both
 from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.training.plan_facts import plan_facts
 from nnunetv2_pcrl.weights.reading import read_weights
@@ -74,13 +74,16 @@ class FoldProbe:
 
     def _crops_of(self, seed: int) -> tuple[list[LabelledCrop], list[LabelledCrop]]:
         if seed not in self._crops:
-            parts = split_cases(self._split["train"], self._split["val"], seed)
-            size, stride = self._configuration.patch_size, self._facts.total_stride
-            fitting, scoring = (
-                draw_crops(self._data, cases, self._classes, size, stride, seed, num_cases)
-                for cases, num_cases in zip(parts, (CASES_TO_FIT, CASES_TO_SCORE), strict=True)
+            self._crops[seed] = draw_both(
+                self._data,
+                self._split["train"],
+                self._split["val"],
+                self._classes,
+                self._configuration.patch_size,
+                self._facts.total_stride,
+                seed,
+                (CASES_TO_FIT, CASES_TO_SCORE),
             )
-            self._crops[seed] = fitting, scoring
         return self._crops[seed]
 
 

@@ -25,7 +25,7 @@ from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.registry import METHODS, method_named
 from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.monitoring.probe import probe
-from nnunetv2_pcrl.monitoring.probe_crops import draw_crops, split_cases
+from nnunetv2_pcrl.monitoring.probe_crops import draw_both
 from nnunetv2_pcrl.networks.encoder import Encoder
 from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients, evaluate
 from nnunetv2_pcrl.training.joint_batch import JointBatch
@@ -88,13 +88,15 @@ def measured(folder: Path, plans_name: str, name: str, seed: int, steps: int) ->
     watched = [batch_of(validation, number) for number in range(VALIDATION_BATCHES)]
     classes = {value: value for value in range(4)}
     size, stride = configuration.patch_size, facts.total_stride
-    fitting, scoring = (
-        draw_crops(data, cases, classes, size, stride, seed, num_cases)
-        for cases, num_cases in zip(
-            split_cases(split["train"], split["val"], seed),
-            (CASES_TO_FIT, CASES_TO_SCORE),
-            strict=True,
-        )
+    fitting, scoring = draw_both(
+        data,
+        split["train"],
+        split["val"],
+        classes,
+        size,
+        stride,
+        seed,
+        (CASES_TO_FIT, CASES_TO_SCORE),
     )
 
     def state() -> dict[str, float]:

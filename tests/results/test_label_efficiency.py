@@ -186,11 +186,12 @@ def test_an_encoder_is_probed_as_it_was_pretrained(monkeypatch, nnunet_folders, 
     )
     (dataset.folder / f"{probes.PLANS}.json").write_text(json.dumps(dataset.plans))
     for folder in ("nnUNet_preprocessed", "nnUNet_results"):
-        monkeypatch.setattr(probes, folder, str(nnunet_folders / folder), raising=False)
+        monkeypatch.setattr(probes, folder, str(nnunet_folders / folder))
     trainer = dataset.trainer(trainer_named("SimCLRPretrainTrainer_1epoch"), "2d", fold=0)
     trainer.run_training()
-    probes.main(tmp := nnunet_folders)
-    rows = list(csv.DictReader((tmp / "probes.csv").open()))
+    probes.main(nnunet_folders)
+    path = nnunet_folders / "probes.csv"
+    rows = list(csv.DictReader(path.open()))
     assert [(row["fold"], row["pretraining"]) for row in rows] == [
         ("0", "SimCLR_1epoch"),
         ("0", "untrained"),
@@ -202,6 +203,6 @@ def test_an_encoder_is_probed_as_it_was_pretrained(monkeypatch, nnunet_folders, 
     probes.load_encoder(network, Path(trainer.output_folder) / "pretrained_weights.pth")
     for key, value in trainer.network.backbone.encoder.state_dict().items():
         assert torch.equal(network.encoder.state_dict()[key], value), key
-    before = (tmp / "probes.csv").read_text()
-    probes.main(tmp)
-    assert (tmp / "probes.csv").read_text() == before
+    before = path.read_text()
+    probes.main(nnunet_folders)
+    assert path.read_text() == before

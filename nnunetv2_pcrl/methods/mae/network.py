@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nnunetv2_pcrl.networks.encoder import Encoder
+from nnunetv2_pcrl.networks.pyramid import decoder_of, encoder_of
 from nnunetv2_pcrl.networks.restoration import RestorationNetwork
 from nnunetv2_pcrl.networks.skip import SkipUNet, decoded
 
@@ -47,10 +48,9 @@ class DensifiedDecoder(nn.Module):
 
     def __init__(self, planned: nn.Module):
         super().__init__()
-        backbone = SkipUNet(planned)
-        self.transpconvs = backbone.transpconvs
-        self.stages = backbone.stages
-        encoder = backbone.encoder
+        encoder, decoder = encoder_of(planned), decoder_of(planned)
+        self.transpconvs = decoder.transpconvs
+        self.stages = decoder.stages
         self.tokens = nn.ParameterList(
             nn.Parameter(torch.empty(channels).normal_(std=0.02))
             for channels in encoder.output_channels
