@@ -16,7 +16,8 @@ RECORDER = '#!/bin/sh\necho "$(basename "$0") $*" >> {log}\n'
 
 def script(page: str, name: str, monkeypatch) -> ModuleType:
     """A script of a page as a module, for as long as the test runs."""
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    # It imports its neighbours, as it does when it is run.
+    monkeypatch.setattr(sys, "path", [str(ROOT / "results" / page), *sys.path])
     path = ROOT / "results" / page / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"{page}_{name}", path)
     module = importlib.util.module_from_spec(spec)

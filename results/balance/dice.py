@@ -24,7 +24,9 @@ TWIN = "twin"
 TITLES = {
     "w1_sgd0.01": "PCRLv2, weight 1 (default)",
     "w5_sgd0.01": "PCRLv2, weight 5 (stage 1's)",
+    "w1_sgd0.01_longer": "PCRLv2, 2400 steps instead of 600",
     "MAE_encoder": "MAE, encoder",
+    "MAE_longer": "MAE, encoder, 3600 steps instead of 600",
     "MAE_encoder_decoder": "MAE, encoder and decoder",
     "MAE_densified_encoder": "MAE, densified",
     "ModelsGenesis_encoder": "Models Genesis, encoder",
@@ -39,8 +41,17 @@ TITLES = {
 # Differences: an arm, and what it is paired with.
 DEFAULT = "w1_sgd0.01"
 PAIRS = [(arm, TWIN) for arm in TITLES]
-OF_DEFAULT = ("w5_sgd0.01", "frozen", "sawtooth", "restorationOnly", "comparisonOnly")
+OF_DEFAULT = (
+    "w5_sgd0.01",
+    "w1_sgd0.01_longer",
+    "frozen",
+    "sawtooth",
+    "restorationOnly",
+    "comparisonOnly",
+)
 PAIRS += [(arm, DEFAULT) for arm in OF_DEFAULT]
+OF_MAE = ("MAE_longer", "MAE_densified_encoder")
+PAIRS += [(arm, "MAE_encoder") for arm in OF_MAE]
 Scores = Mapping[tuple[str, str], Mapping[int, float]]
 
 

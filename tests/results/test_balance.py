@@ -2,6 +2,8 @@
 
 import csv
 import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import page_copies
@@ -13,16 +15,16 @@ from nnunetv2_pcrl.tasks.segmentation.finetune_trainer import FinetuneTrainer
 
 
 @pytest.fixture
-def measure(monkeypatch):
-    return page_copies.script("balance", "measure", monkeypatch)
+def jobs(monkeypatch):
+    return page_copies.script("balance", "jobs", monkeypatch)
 
 
-def result(measure, job, **found) -> dict:
+def result(job, **found) -> dict:
     values = {"val_retrieval_level_0": 0.1, "val_retrieval_level_1": 0.2, "probe_dice": 0.5}
     values |= {"val_restoration_error": 0.6, "val_global_comparison": -0.5}
     values |= {"val_local_comparison": -0.1, "train_gradient_norm": 3.0}
     values |= {"val_gradient_restoration": 1.0, "val_gradient_global_comparison": 3.0, **found}
-    return {**measure.asdict(job), "found": values}
+    return {**asdict(job), "found": values}
 
 
 def write(folder: Path, results) -> None:
@@ -42,25 +44,25 @@ def test_draws_have_one_case_of_each_patient_out_of_those_that_are_left(monkeypa
     assert found == splits.splits_of(training, ["other"], 0.65)
 
 
-def test_stage_2_starts_from_long_pretrainings_and_pairs_its_arms_by_draw(measure):
-    jobs = measure.stage_2()
-    assert len({job.name for job in jobs}) == len(jobs)
-    starts = {job.starts_from for job in jobs if job.starts_from}
-    assert starts == {job.name for job in jobs if "_long_" in job.name}
-    assert len(measure.check()) == 4
+def test_stage_2_starts_from_its_pretrainings_and_pairs_its_arms_by_draw(jobs):
+    found = jobs.stage_2()
+    assert len({job.name for job in found}) == len(found)
+    starts = {job.starts_from for job in found if job.starts_from}
+    assert starts == {job.name for job in found if "_long" in job.name and not job.starts_from}
+    assert len(jobs.check()) == 4
+    longer = [job for job in found if job.name == "103_longer_MAE_seed0"]
+    assert longer[0].settings["pretraining"]["num_epochs"] == 120
     # Equal draws share label fold and seed.
     for draw in range(8):
-        arms = [job for job in jobs if f"4_5cases_draw{draw}_" in job.name]
+        arms = [job for job in found if f"4_5cases_draw{draw}_" in job.name]
         assert {(job.fold, job.trainer.rsplit("_", 1)[1]) for job in arms} == {
             (5 + draw, f"seed{draw}")
         }
 
 
-def test_the_table_has_a_row_per_training_and_the_part_of_the_gradient(
-    measure, monkeypatch, tmp_path
-):
+def test_the_table_has_a_row_per_training_and_the_part_of_the_gradient(jobs, monkeypatch, tmp_path):
     table = page_copies.script("balance", "table", monkeypatch)
-    write(tmp_path, [result(measure, job) for job in [*measure.stage_1()[:2], *measure.check()]])
+    write(tmp_path, [result(job) for job in [*jobs.stage_1()[:2], *jobs.check()]])
     table.main(tmp_path, tmp_path)
     rows = list(csv.DictReader((tmp_path / "table.csv").open()))
     assert len(rows) == 2
@@ -77,15 +79,15 @@ def test_the_table_has_a_row_per_training_and_the_part_of_the_gradient(
     assert len(lines) == 2 + 4 and lines[2].startswith("| ACDC | 1 | 990 | sgd 0.01 |")
 
 
-def test_dice_is_paired_by_draw_and_a_missing_draw_is_left_out(measure, monkeypatch, tmp_path):
+def test_dice_is_paired_by_draw_and_a_missing_draw_is_left_out(jobs, monkeypatch, tmp_path):
     dice = page_copies.script("balance", "dice", monkeypatch)
-    value = {"twin": 0.5, measure.STAGE_1: 0.6, measure.DEFAULT: 0.55, "MAE_encoder": 0.4}
-    jobs = [job for job in measure.stage_2() if "_5cases_" in job.name and job.data == 4]
+    value = {"twin": 0.5, jobs.STAGE_1: 0.6, jobs.DEFAULT: 0.55, "MAE_encoder": 0.4}
+    wanted = [job for job in jobs.stage_2() if "_5cases_" in job.name and job.data == 4]
     found = []
-    for job in jobs:
+    for job in wanted:
         draw, arm = job.name.split("_draw")[1].split("_", 1)
         if arm in value and (draw, arm) != ("3", "twin"):
-            found.append(result(measure, job, dice=value[arm] + 0.01 * int(draw)))
+            found.append(result(job, dice=value[arm] + 0.01 * int(draw)))
     write(tmp_path, found)
     dice.main(tmp_path, tmp_path)
     rows = [line.split(" | ") for line in (tmp_path / "dice.md").read_text().splitlines()]
@@ -109,8 +111,11 @@ def leave_summary(trainer, save_probabilities: bool) -> None:
 
 @pytest.mark.slow
 def test_a_fine_tuning_starts_from_the_pretraining_that_its_job_names(
-    measure, monkeypatch, nnunet_folders, no_workers, one_thread
+    monkeypatch, nnunet_folders, no_workers, one_thread
 ):
+    measure = page_copies.script("balance", "measure", monkeypatch)
+    # What it imported.
+    jobs = sys.modules["jobs"]
     preprocessed = nnunet_folders / "nnUNet_preprocessed"
     monkeypatch.setattr(prepared_dataset, "NAME", measure.NAMES[4])
     dataset = PreparedDataset(preprocessed, {"2d": configuration(2)})
@@ -119,15 +124,21 @@ def test_a_fine_tuning_starts_from_the_pretraining_that_its_job_names(
         dataset.add_case("2d", case, smooth_image((1, 2, 20, 20), number))
     splits = [{"train": cases[:3], "val": cases[3:]}] * 6
     (dataset.folder / "splits_final.json").write_text(json.dumps(splits))
-    values = {"nnUNet_preprocessed": str(preprocessed), "STEPS_PER_EPOCH": 1, "LONG_EPOCHS": 1}
-    values |= {"SIZE": (4, 8, 16), "BATCH": 2, "FINETUNE_EPOCHS": 1, "ITERATIONS_PER_EPOCH": 1}
-    for name, value in values.items():
+    values = {"nnUNet_preprocessed": str(preprocessed), "SIZE": (4, 8, 16, 4)}
+    for name, value in {**values, "ITERATIONS_PER_EPOCH": 1}.items():
         monkeypatch.setattr(measure, name, value)
+    for name, value in {
+        "STEPS_PER_EPOCH": 1,
+        "LONG_EPOCHS": 1,
+        "BATCH": 2,
+        "FINETUNE_EPOCHS": 1,
+    }.items():
+        monkeypatch.setattr(jobs, name, value)
     monkeypatch.setattr(FinetuneTrainer, "perform_actual_validation", leave_summary)
     wanted = ("4_long_w5_sgd0.01_seed0", "4_5cases_draw0_w5_sgd0.01", "4_5cases_draw0_twin")
-    jobs = {job.name: job for job in measure.stage_2()}
+    listed = {job.name: job for job in jobs.stage_2()}
     for name in wanted:
-        found = measure.train(jobs[name], nnunet_folders, "cpu")
+        found = measure.train(listed[name], nnunet_folders, "cpu")
         (nnunet_folders / f"{name}.json").write_text(json.dumps(found))
     folders = {
         name: Path(json.loads((nnunet_folders / f"{name}.json").read_text())["output_folder"])
@@ -138,5 +149,5 @@ def test_a_fine_tuning_starts_from_the_pretraining_that_its_job_names(
     assert not (folders[wanted[2]] / "transfer_report.json").exists()
     # What is trained already is only validated.
     monkeypatch.setattr(FinetuneTrainer, "run_training", None)
-    again = measure.train(jobs[wanted[2]], nnunet_folders, "cpu")
+    again = measure.train(listed[wanted[2]], nnunet_folders, "cpu")
     assert again["found"] == found["found"]
