@@ -25,8 +25,10 @@ TITLES = {
     "w1_sgd0.01": "PCRLv2, weight 1 (default)",
     "w5_sgd0.01": "PCRLv2, weight 5 (stage 1's)",
     "w1_sgd0.01_longer": "PCRLv2, 2400 steps instead of 600",
+    "w1_sgd0.01_pooled": "PCRLv2, on the images of both",
     "MAE_encoder": "MAE, encoder",
     "MAE_longer": "MAE, encoder, 3600 steps instead of 600",
+    "MAE_pooled": "MAE, encoder, on the images of both",
     "MAE_encoder_decoder": "MAE, encoder and decoder",
     "MAE_densified_encoder": "MAE, densified",
     "ModelsGenesis_encoder": "Models Genesis, encoder",
@@ -50,7 +52,7 @@ OF_DEFAULT = (
     "comparisonOnly",
 )
 PAIRS += [(arm, DEFAULT) for arm in OF_DEFAULT]
-OF_MAE = ("MAE_longer", "MAE_densified_encoder")
+OF_MAE = ("MAE_longer", "MAE_pooled", "MAE_densified_encoder")
 PAIRS += [(arm, "MAE_encoder") for arm in OF_MAE]
 Scores = Mapping[tuple[str, str], Mapping[int, float]]
 

@@ -10,9 +10,11 @@ NAMES = {
     4: "Dataset004_Hippocampus",
     103: "Dataset103_ACDC",
     105: "Dataset105_CXRLung2D",
+    190: "Dataset190_MRPool",
     901: "Dataset901_DemoCT",
 }
-TUNED_ON = (4, 103)
+TUNED_ON, POOL = (4, 103), 190
+CHECKED_ON = (*TUNED_ON, 105, 901)
 # Images of a step, and epochs of stage 1, of stage 2 and of the check.
 BATCH, STEPS_PER_EPOCH, EPOCHS, LONG_EPOCHS, CHECK_EPOCHS = 16, 30, 10, 20, 33
 WEIGHTS = (5.0, 1.0, 0.2, 0.05)
@@ -36,6 +38,8 @@ SCHEDULES = {
     "frozen": {"freeze_encoder_epochs": 3},
     "sawtooth": {"sawtooth": True},
 }
+# Does a pretraining on the images of both data sets help more?
+POOLED = (DEFAULT, "MAE")
 # Does a longer pretraining help? 2400 steps of the default and 3600 of MAE.
 LONGER_EPOCHS = {DEFAULT: 80, "MAE": 120}
 FINETUNE_EPOCHS, NUM_DRAWS = 10, 8
@@ -104,7 +108,7 @@ def stage_1() -> list[Job]:
 
 def check() -> list[Job]:
     """The default on four data sets, for 990 steps."""
-    return [named_pretraining("check", data, DEFAULT, CHECK_EPOCHS) for data in NAMES]
+    return [named_pretraining("check", data, DEFAULT, CHECK_EPOCHS) for data in CHECKED_ON]
 
 
 def own_settings(name: str) -> dict[str, Any]:
@@ -168,6 +172,11 @@ def stage_2() -> list[Job]:
     for name, epochs in LONGER_EPOCHS.items():
         own = [named_pretraining("longer", data, name, epochs) for data in TUNED_ON]
         jobs += from_each(own, f"{name}_longer", "PCRLv2" if name == DEFAULT else name)
+    for name in POOLED:
+        pooled, method = long_pretraining(POOL, name), "PCRLv2" if name == DEFAULT else name
+        jobs.append(pooled)
+        for draw, data in itertools.product(some, TUNED_ON):
+            jobs.append(finetuning(data, draw, f"{name}_pooled", method, pooled.name))
     return jobs
 
 

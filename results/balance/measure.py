@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from jobs import NAMES, STAGES, Job
+from jobs import NAMES, POOL, STAGES, Job
 from nnunetv2.paths import nnUNet_preprocessed
 from shrink_plans import shrink_plans
 
@@ -35,7 +35,8 @@ ITERATIONS_PER_EPOCH = 250
 
 def plans_of(job: Job) -> dict:
     """The small plans of a job's data set, with its settings."""
-    path = Path(nnUNet_preprocessed) / NAMES[job.data] / "nnUNetPlans.json"
+    plans_name = "nnUNetPlans_unlabelled" if job.data == POOL else "nnUNetPlans"
+    path = Path(nnUNet_preprocessed) / NAMES[job.data] / f"{plans_name}.json"
     plans = json.loads(path.read_text(encoding="utf-8"))
     plans = {
         **plans,

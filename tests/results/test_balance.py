@@ -42,6 +42,10 @@ def test_draws_have_one_case_of_each_patient_out_of_those_that_are_left(monkeypa
         assert set(draw["train"]) <= set(found[0]["train"])
         assert len({splits.patient_of(case) for case in draw["train"]}) == 5
     assert found == splits.splits_of(training, ["other"], 0.65)
+    folds = {"Dataset004_A": {"train": ["a"], "val": ["b"]}, "Dataset103_B": found[0]}
+    pool = splits.pooled(folds)
+    assert len(pool) == 5 and pool[0]["val"] == ["004_b", "103_other"]
+    assert pool[0]["train"][:2] == ["004_a", f"103_{found[0]['train'][0]}"]
 
 
 def test_stage_2_starts_from_its_pretrainings_and_pairs_its_arms_by_draw(jobs):
