@@ -51,17 +51,20 @@ def commands(tmp_path, monkeypatch):
     return run
 
 
-def test_every_fourth_slice_is_validated(tmp_path, monkeypatch):
+def test_every_fourth_slice_and_every_second_patient_is_validated(tmp_path, monkeypatch):
     splits = page_copies.script("label_efficiency", "splits", monkeypatch)
-    path = tmp_path / splits.NAME / "splits_final.json"
-    path.parent.mkdir()
-    names = [f"LGG_CS_4941_s{number:03}" for number in range(1, 10)]
-    path.write_text(json.dumps([{"train": ["LGG_DU_1_s001"], "val": names}]))
+    slices = [f"LGG_CS_4941_s{number:03}" for number in range(1, 10)]
+    frames = [f"patient{number:03}_frame{frame:02}" for number in (3, 4, 10) for frame in (1, 12)]
+    kept = [[slices[3], slices[7]], frames[2:]]
+    paths = [tmp_path / name / "splits_final.json" for name in splits.KEPT]
+    for path, names in zip(paths, (slices, frames), strict=True):
+        path.parent.mkdir()
+        path.write_text(json.dumps([{"train": ["a", "b"], "val": names}]))
     monkeypatch.setattr(splits, "nnUNet_preprocessed", str(tmp_path))
     for _ in range(2):
         splits.main()
-        (fold,) = json.loads(path.read_text())
-        assert fold == {"train": ["LGG_DU_1_s001"], "val": [names[3], names[7]]}
+        found = [json.loads(path.read_text()) for path in paths]
+        assert found == [[{"train": ["a", "b"], "val": names}] for names in kept]
 
 
 @pytest.mark.slow
