@@ -16,6 +16,8 @@ POLY_EXPONENT = 0.9
 # The published schedule takes 50 of 1000 epochs for the decoder and 50 for the warm-up of the whole
 # network, 15 and 15 of 150.
 SAWTOOTH_PART, SAWTOOTH_MOST_EPOCHS, SAWTOOTH_LEAST_EPOCHS = 10, 50, 2
+# Fewer than it was published for.
+SAWTOOTH_FEW_EPOCHS = 150
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,19 @@ class FinetuneSchedule:
             f"warmup_epochs={settings.warmup_epochs} and "
             f"freeze_encoder_epochs={settings.freeze_encoder_epochs}; lower them in the plans, or "
             f"train longer"
+        )
+
+    @property
+    def caution(self) -> str:
+        """What a person should know before the training; empty if nothing."""
+        settings = self.settings
+        if not settings.sawtooth or settings.finetune_lr or self.num_epochs >= SAWTOOTH_FEW_EPOCHS:
+            return ""
+        return (
+            f"Caution: the rate of sawtooth, {self.initial_lr:g}, is that of trainings of "
+            f"{SAWTOOTH_FEW_EPOCHS} epochs or more, and this one has {self.num_epochs}: in 10 "
+            f"epochs it learned far less than nnU-Net's own schedule. Train longer, raise "
+            f"finetune_lr, or leave sawtooth out."
         )
 
     @property

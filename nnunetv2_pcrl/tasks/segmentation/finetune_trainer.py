@@ -98,6 +98,8 @@ class FinetuneTrainer(StartedRun):
         if not self.finetune_settings.has_own_schedule:
             return optimizer, lr_scheduler
         schedule = FinetuneSchedule(self.finetune_settings, self.initial_lr, self.num_epochs)
+        if schedule.caution:
+            self.print_to_log_file(schedule.caution)
         groups = parameter_groups(unwrapped(self.network))
         optimizer = type(optimizer)(groups, **optimizer.defaults)
         return optimizer, FinetuneLRScheduler(optimizer, schedule)

@@ -73,6 +73,21 @@ def test_sawtooth_trains_the_decoder_first_and_then_the_whole_network(transfer):
     assert rates("encoder", 40, **settings) == pytest.approx([0, 0, 0, 0, *whole, *plan])
 
 
+@pytest.mark.parametrize(
+    ("settings", "num_epochs", "warned"),
+    [
+        ({"sawtooth": True}, 149, True),
+        ({"sawtooth": True}, 150, False),
+        ({"sawtooth": True, "finetune_lr": 1e-2}, 149, False),
+        ({"warmup_epochs": 2}, 149, False),
+    ],
+)
+def test_the_rate_of_sawtooth_in_a_short_training_is_warned_of(settings, num_epochs, warned):
+    schedule = FinetuneSchedule(FinetuneSettings(**settings), 1e-3, num_epochs)
+    assert bool(schedule.caution) == warned
+    assert not warned or "149" in schedule.caution
+
+
 def test_a_training_too_short_for_sawtooth_is_refused_with_the_length_that_it_needs():
     with pytest.raises(ValueError, match="4 epochs has no room for sawtooth.*for 5 or more"):
         FinetuneSchedule(FinetuneSettings(sawtooth=True), 1e-3, 4)
