@@ -25,8 +25,6 @@ from nnunetv2_pcrl.views.drawn import Drawn, Recipe
 S = TypeVar("S", bound=PretrainingSettings)
 N = TypeVar("N", bound=PretrainingNetwork)
 D = TypeVar("D", bound=Drawn)
-# Of the arithmetic of a U-Net, the part of its encoder.
-ENCODER_PART = 0.4
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,8 @@ class Method(ABC, Generic[S, N, D]):
     def work_per_image(self) -> float:
         """Voxels of an image that pass the planned network, about; here those of one view.
 
-        Passes without gradient count a third, those of the encoder alone `ENCODER_PART`.
+        Passes without gradient count a third, those of a part of the network as much as it has of
+        the arithmetic (`PlanFacts.parts`).
         """
         return self.largest_view
 

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnunetv2_pcrl.networks.arithmetic import Parts
 from nnunetv2_pcrl.views.channels import Channels
+
+# Of nnU-Net's plain U-Nets.
+PLAIN = Parts(encoder=0.3, non_skip=0.77)
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class PlanFacts:
         num_channels: of the images.
         normalization: nnU-Net's scheme per channel, e.g. ZScoreNormalization.
         reader: nnU-Net's reader of the images, e.g. SimpleITKIO.
+        parts: of the planned network's arithmetic.
         measured: what the channels of the data hold; None as long as nobody looked.
     """
 
@@ -31,6 +36,7 @@ class PlanFacts:
     num_channels: int
     normalization: tuple[str, ...] = ()
     reader: str = ""
+    parts: Parts = PLAIN
     measured: Channels | None = None
 
     @property

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nnunetv2_pcrl.methods import image_contrast
 from nnunetv2_pcrl.methods.image_contrast import ContrastSettings
-from nnunetv2_pcrl.methods.method import ENCODER_PART, About
+from nnunetv2_pcrl.methods.method import About
 from nnunetv2_pcrl.methods.objective import Batch, Numbers, Objective, Pass, Pooled
 from nnunetv2_pcrl.methods.one_view_size import OnEncoder
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts, nearest_multiple
@@ -159,7 +159,7 @@ class SimCLR(OnEncoder[SimCLRSettings, SimCLRNetwork, DrawnPair]):
     @property
     def work_per_image(self) -> float:
         """Both views pass the encoder, once without gradient and once with it."""
-        return 4 / 3 * ENCODER_PART * 2 * self.largest_view
+        return 4 / 3 * self.facts.parts.encoder * 2 * self.largest_view
 
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,14 +1,22 @@
 """How long a default pretraining is, and which optimiser it takes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from method_cases import facts_of, method_on
+from flops import Flops
+from method_cases import DensifiedMAE, MethodCase, batch_of, facts_of, method_on, objective_of
+from planned_networks import planned_network
 
 from nnunetv2_pcrl.methods.mae.method import MAE
 from nnunetv2_pcrl.methods.pcrlv2.method import PCRLv2
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.registry import METHODS
+from nnunetv2_pcrl.methods.simclr import SimCLR
 from nnunetv2_pcrl.methods.variants import settings_for
+from nnunetv2_pcrl.networks.arithmetic import Parts, parts_of
+from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients
+from nnunetv2_pcrl.training.micro_batch import MicroBatch
 
 every_method = pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.about.name)
 
@@ -33,13 +41,34 @@ def test_a_default_pretraining_costs_one_training_of_nnunet_whatever_the_patch(
 
 
 def test_the_cost_of_a_step_has_hand_computed_values():
+    facts = replace(plan(128, 6), parts=Parts(encoder=0.25, non_skip=0.75))
     # 4 patches in a step, of which a segmentation has 2.
-    facts = plan(128, 6)
     assert MAE(settings_for(MAE, facts, {}), facts).step_cost == 2
-    # 16 images, two views of 96 and six of 64, passed with gradient, and without it (a third).
-    voxels = 16 * (2 * 96**3 + 6 * 64**3) * 4 / 3
+    # 16 images, two views of 96 and six of 64, passed with gradient, and without it (a third),
+    # by a network of three quarters of the planned one.
+    voxels = 16 * (2 * 96**3 + 6 * 64**3) * 4 / 3 * 0.75
     pcrlv2 = PCRLv2(settings_for(PCRLv2, facts, {}), facts)
     assert pcrlv2.step_cost == pytest.approx(voxels / (2 * 128**3))
+    # 32 images, two views of 96, the encoder alone.
+    simclr = SimCLR(settings_for(SimCLR, facts, {}), facts)
+    assert simclr.step_cost == pytest.approx(64 * 96**3 * 4 / 3 * 0.25 / (2 * 128**3))
+
+
+@pytest.mark.parametrize("kind", [*METHODS, DensifiedMAE], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
+def test_the_cost_of_a_step_is_what_torch_counts(kind, architecture):
+    planned = planned_network(architecture, "3d")
+    facts = replace(facts_of("3d"), parts=parts_of(planned))
+    with Flops() as segmentation:
+        output = planned(torch.zeros(facts.batch_size, 1, *facts.patch_size))
+        output[0].sum().backward()
+    method = method_on(kind, facts)
+    network = method.build(planned_network(architecture, "3d")).double()
+    case = MethodCase(method, network, batch_of(method))
+    with Flops() as pretraining:
+        micro_batch = MicroBatch(2 * method.largest_view)
+        accumulate_gradients(network, case.batch, objective_of(case), micro_batch)
+    assert pretraining.total / segmentation.total == pytest.approx(method.step_cost, rel=0.07)
 
 
 def test_a_given_length_is_taken_as_it_is():

@@ -74,6 +74,7 @@ def test_every_configuration_gives_settings_and_a_network_that_takes_the_views(p
         manager = plans.get_configuration(name)
         num_channels = len(manager.normalization_schemes)
         facts = plan_facts(plans, manager, num_channels)
+        assert 0.2 < facts.parts.encoder < facts.parts.non_skip < 1
         sections = {
             section: read_section(manager.configuration, section, METHOD_SECTIONS)
             for section in (PRETRAINING, FINETUNE, kind.about.section)

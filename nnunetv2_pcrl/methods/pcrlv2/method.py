@@ -57,7 +57,7 @@ class PCRLv2(Method[PCRLv2Settings, PCRLv2Network, DrawnViews]):
     def work_per_image(self) -> float:
         """Two global and all local views, which pass once without gradient and once with it."""
         local = self.settings.num_local * math.prod(self.settings.local_size)
-        return 4 / 3 * (2 * self.largest_view + local)
+        return 4 / 3 * self.facts.parts.non_skip * (2 * self.largest_view + local)
 
     @property
     def num_levels(self) -> int:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from nnunetv2_pcrl.methods import image_contrast
-from nnunetv2_pcrl.methods.method import ENCODER_PART
 from nnunetv2_pcrl.methods.one_view_size import OnEncoder
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.reprec import showing
@@ -37,7 +36,7 @@ class RepRec(OnEncoder[RepRecSettings, RepRecNetwork, DrawnViews]):
     @property
     def work_per_image(self) -> float:
         """Two views pass the encoder with gradient, and once more without it."""
-        return 4 / 3 * ENCODER_PART * 2 * self.largest_view
+        return 4 / 3 * self.facts.parts.encoder * 2 * self.largest_view
 
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_pcrl.methods.method import ENCODER_PART, Variant
+from nnunetv2_pcrl.methods.method import Variant
 from nnunetv2_pcrl.methods.one_view_size import OnEncoder
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.voco import showing
@@ -53,7 +53,7 @@ class VoCo(OnEncoder[VoCoSettings, VoCoNetwork, DrawnCrops]):
     def work_per_image(self) -> float:
         """All crops pass the encoder, once without gradient and once with it."""
         crops = self.settings.num_bases + self.settings.num_queries
-        return 4 / 3 * ENCODER_PART * crops * self.largest_view
+        return 4 / 3 * self.facts.parts.encoder * crops * self.largest_view
 
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
