@@ -8,11 +8,25 @@ import numpy as np
 import pytest
 import torch
 
+from nnunetv2_pcrl.training.termination import SIGNALS
+
 # Jobs in the background of a shell, and under nohup, inherit ignored signals, which tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before():
+    """Undoes what a training that is only begun notes of signals.
+
+    Processes that are forked later would note them too, and not end when a pool ends them.
+    """
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
