@@ -46,6 +46,7 @@ PAIRS = [(arm, TWIN) for arm in TITLES]
 OF_DEFAULT = (
     "w5_sgd0.01",
     "w1_sgd0.01_longer",
+    "w1_sgd0.01_pooled",
     "frozen",
     "sawtooth",
     "restorationOnly",

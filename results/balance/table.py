@@ -15,7 +15,13 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 HERE = Path(__file__).resolve().parent
-DATA = {4: "Hippocampus", 103: "ACDC", 105: "chest films", 901: "generated CT"}
+DATA = {
+    4: "Hippocampus",
+    103: "ACDC",
+    105: "chest films",
+    190: "Hippocampus and ACDC",
+    901: "generated CT",
+}
 TUNED_ON = ("Hippocampus", "ACDC")
 COLUMNS = {
     "restoration / variance": "val_restoration_error",
@@ -39,10 +45,17 @@ def row_of(result: dict) -> dict[str, str]:
         "restoration weight": f"{own['restoration_weight']:g}",
         "steps": str(epochs * common["num_iterations_per_epoch"]),
         "optimiser": f"{own['optimizer']} {own['initial_lr']:g}",
-        **{title: f"{found[name]:.3f}" for title, name in COLUMNS.items()},
+        # The pool has no labels, and so no probe.
+        **{title: f"{found[name]:.3f}" if name in found else "" for title, name in COLUMNS.items()},
         "retrieval / chance": f"{retrieval * batch:.1f}",
         "restorations' part of the gradient": f"{restoring / sum(norms.values()):.3f}",
     }
+
+
+def order(row: dict[str, str]) -> tuple[str, float, int, str]:
+    """By data set, weight, steps and optimiser."""
+    weight, steps = float(row["restoration weight"]), int(row["steps"])
+    return row["data set"], weight, steps, row["optimiser"]
 
 
 def draw(rows: list[dict[str, str]], path: Path) -> None:
@@ -69,7 +82,7 @@ def write_table(patterns: Sequence[str], folder: Path, path: Path) -> list[dict[
     """Writes a table of the pretrainings by PCRLv2 whose names fit, twice; none without any."""
     found = [file for pattern in patterns for file in folder.glob(pattern)]
     results = [json.loads(file.read_text(encoding="utf-8")) for file in found]
-    rows = sorted((row_of(result) for result in results), key=lambda row: [*row.values()][:3])
+    rows = sorted(map(row_of, results), key=order)
     if rows:
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
