@@ -24,6 +24,7 @@ TWIN = "twin"
 TITLES = {
     "w1_sgd0.01": "PCRLv2, weight 1 (default)",
     "w5_sgd0.01": "PCRLv2, weight 5 (stage 1's)",
+    "w1_sgd0.03": "PCRLv2, weight 1, rate 3e-2",
     "w1_sgd0.01_longer": "PCRLv2, 2400 steps instead of 600",
     "w1_sgd0.01_pooled": "PCRLv2, on the images of both",
     "MAE_encoder": "MAE, encoder",
@@ -45,6 +46,7 @@ DEFAULT = "w1_sgd0.01"
 PAIRS = [(arm, TWIN) for arm in TITLES]
 OF_DEFAULT = (
     "w5_sgd0.01",
+    "w1_sgd0.03",
     "w1_sgd0.01_longer",
     "w1_sgd0.01_pooled",
     "frozen",
