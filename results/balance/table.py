@@ -13,6 +13,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.lines import Line2D
 
 HERE = Path(__file__).resolve().parent
 DATA = {
@@ -63,17 +64,26 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
     figure, axes = plt.subplots(
         1, len(TUNED_ON), figsize=(9, 3.6), sharey=True, layout="constrained"
     )
+    weights = sorted({float(row["restoration weight"]) for row in rows}, reverse=True)
+    markers = dict(zip(weights, "osD^v", strict=False))
+    optimizers = sorted({row["optimiser"] for row in rows})
+    colors = dict(zip(optimizers, ("#d95f02", "#7fb0de", "#1b4f8a", "0.5"), strict=False))
     for ax, name in zip(axes, TUNED_ON, strict=True):
-        for number, row in enumerate(r for r in rows if r["data set"] == name):
-            x, y = float(row["restoration / variance"]), float(row["global comparison"])
-            ax.plot(x, y, "o", color="#2a6fbb")
-            label = f"{row['restoration weight']}, {row['optimiser']}"
-            place = (4, -10 if number % 2 else 4)
-            ax.annotate(label, (x, y), xytext=place, textcoords="offset points", fontsize=7)
+        for row in rows:
+            if row["data set"] == name:
+                x, y = float(row["restoration / variance"]), float(row["global comparison"])
+                marker = markers[float(row["restoration weight"])]
+                ax.plot(x, y, marker, color=colors[row["optimiser"]], ms=7)
         ax.axvline(0.5, color="0.7", linewidth=0.8)
         ax.axhline(-0.4, color="0.7", linewidth=0.8)
-        ax.set(title=name, xlabel="restoration error / variance", xlim=(0.3, 1.35), ylim=(-1, 0.05))
+        ax.set(title=name, xlabel="restoration error / variance", xlim=(0.2, 1.3), ylim=(-1, 0.05))
     axes[0].set_ylabel("global comparison")
+    keys = [
+        Line2D([], [], ls="", marker=m, color="0.3", label=f"weight {w:g}")
+        for w, m in markers.items()
+    ]
+    keys += [Line2D([], [], ls="", marker="s", color=c, label=name) for name, c in colors.items()]
+    figure.legend(handles=keys, loc="outside right center", frameon=False)
     figure.savefig(path)
     plt.close(figure)
 
