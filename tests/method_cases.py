@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nnunetv2_pcrl.methods.mae.method import MAE
 from nnunetv2_pcrl.methods.method import Method
 from nnunetv2_pcrl.methods.plan_facts import PlanFacts
+from nnunetv2_pcrl.methods.registry import METHODS
 from nnunetv2_pcrl.methods.variants import settings_for
 from nnunetv2_pcrl.views.channels import Channels
 from nnunetv2_pcrl.views.seeding import seeded_generator
@@ -34,6 +35,10 @@ class DensifiedMAE(MAE):
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**super().defaults(facts, given), "densified": True}
+
+
+# Every method that has a network of its own.
+EVERY_METHOD = (*METHODS, DensifiedMAE)
 
 
 def facts_of(geometry: str, num_channels: int = 1) -> PlanFacts:

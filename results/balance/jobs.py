@@ -1,6 +1,7 @@
 """What results/balance trains: the jobs of each stage."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,14 +123,18 @@ def own_settings(name: str) -> dict[str, Any]:
     }
 
 
-def named_pretraining(kind: str, data: int, name: str, num_epochs: int) -> Job:
-    """Of another length than in stage 1: `name` is a setting of PCRLv2 there, one of its ablations,
-    or another method.
+def method_of(name: str) -> tuple[str, dict[str, Any]]:
+    """Method and own settings behind a name: a setting of PCRLv2 in stage 1, an ablation of its
+    default, or another method.
     """
     if name in COMPANIONS:
-        method, own = COMPANIONS[name]
-    else:
-        method, own = "PCRLv2", ABLATIONS[name] if name in ABLATIONS else own_settings(name)
+        return COMPANIONS[name]
+    return "PCRLv2", ABLATIONS[name] if name in ABLATIONS else own_settings(name)
+
+
+def named_pretraining(kind: str, data: int, name: str, num_epochs: int) -> Job:
+    """Of another length than in stage 1, by a name that `method_of` knows."""
+    method, own = method_of(name)
     return pretraining(f"{data}_{kind}_{name}", data, method, num_epochs, **own)
 
 
@@ -150,35 +155,36 @@ def stage_2() -> list[Job]:
             jobs.append(finetuning(data, draw, name, "PCRLv2", f"{data}_long_{name}_seed0"))
     some = range(NUM_DRAWS // 2)
 
-    def from_each(own: list[Job], arm: str, method: str, **settings: Any) -> list[Job]:
-        return own + [
-            finetuning(job.data, draw, arm, method, job.name, **settings)
-            for draw, job in itertools.product(some, own)
+    def from_each(name: str, own: Mapping[int, Job], arm: str, **settings: Any) -> list[Job]:
+        """Pretrainings, and a fine-tuning from its own per draw and data set."""
+        return [*{job.name: job for job in own.values()}.values()] + [
+            finetuning(data, draw, arm, method_of(name)[0], job.name, **settings)
+            for draw, (data, job) in itertools.product(some, own.items())
         ]
 
-    def of_companion(name: str, transfer: str) -> list[Job]:
-        own = [long_pretraining(data, name) for data in TUNED_ON]
-        return from_each(own, f"{name}_{transfer}", COMPANIONS[name][0], transfer=transfer)
+    def on_each(name: str) -> dict[int, Job]:
+        return {data: long_pretraining(data, name) for data in TUNED_ON}
 
     for name, transfer in itertools.product(RESTORING, ("encoder", "encoder_decoder")):
-        jobs += [job for job in of_companion(name, transfer) if job not in jobs]
-    jobs += of_companion("SimCLR", "encoder") + of_companion("VoCo", "encoder")
+        found = from_each(name, on_each(name), f"{name}_{transfer}", transfer=transfer)
+        jobs += [job for job in found if job not in jobs]
+    for name in ("SimCLR", "VoCo"):
+        jobs += from_each(name, on_each(name), f"{name}_encoder", transfer="encoder")
     for draw, data, name in itertools.product(some, TUNED_ON, SCHEDULES):
         source = f"{data}_long_{DEFAULT}_seed0"
         jobs.append(finetuning(data, draw, name, "PCRLv2", source, **SCHEDULES[name]))
-    jobs += of_companion("MAE_densified", "encoder")
+    name = "MAE_densified"
+    jobs += from_each(name, on_each(name), f"{name}_encoder", transfer="encoder")
     for name in ABLATIONS:
-        jobs += from_each([long_pretraining(ABLATED_ON, name)], name, "PCRLv2")
+        jobs += from_each(name, {ABLATED_ON: long_pretraining(ABLATED_ON, name)}, name)
     for name, epochs in LONGER_EPOCHS.items():
-        own = [named_pretraining("longer", data, name, epochs) for data in TUNED_ON]
-        jobs += from_each(own, f"{name}_longer", "PCRLv2" if name == DEFAULT else name)
-    own = [long_pretraining(data, FASTER) for data in TUNED_ON]
-    jobs += from_each(own, FASTER, "PCRLv2")
+        longer = {data: named_pretraining("longer", data, name, epochs) for data in TUNED_ON}
+        jobs += from_each(name, longer, f"{name}_longer")
+    jobs += from_each(FASTER, on_each(FASTER), FASTER)
     for name in POOLED:
-        pooled, method = long_pretraining(POOL, name), "PCRLv2" if name == DEFAULT else name
-        jobs.append(pooled)
-        for draw, data in itertools.product(some, TUNED_ON):
-            jobs.append(finetuning(data, draw, f"{name}_pooled", method, pooled.name))
+        jobs += from_each(
+            name, dict.fromkeys(TUNED_ON, long_pretraining(POOL, name)), f"{name}_pooled"
+        )
     return jobs
 
 

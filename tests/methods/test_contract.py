@@ -9,7 +9,7 @@ import pytest
 import torch
 from method_cases import (
     BATCH_SIZE,
-    DensifiedMAE,
+    EVERY_METHOD,
     MethodCase,
     case_of,
     facts_of,
@@ -34,9 +34,7 @@ from nnunetv2_pcrl.views.seeding import seeded_generator
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-every_method = pytest.mark.parametrize(
-    "kind", [*METHODS, DensifiedMAE], ids=lambda kind: kind.__name__
-)
+every_method = pytest.mark.parametrize("kind", EVERY_METHOD, ids=lambda kind: kind.__name__)
 every_geometry = pytest.mark.parametrize("geometry", ["2d", "3d", "anisotropic"])
 # Draws of a step differ; a few of them show every part of a loss.
 SEEDS = (0, 1, 2)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from flops import Flops
-from method_cases import DensifiedMAE, MethodCase, batch_of, facts_of, method_on, objective_of
+from method_cases import EVERY_METHOD, MethodCase, batch_of, facts_of, method_on, objective_of
 from planned_networks import planned_network
 
 from nnunetv2_pcrl.methods.mae.method import MAE
@@ -54,7 +54,7 @@ def test_the_cost_of_a_step_has_hand_computed_values():
     assert simclr.step_cost == pytest.approx(64 * 96**3 * 4 / 3 * 0.25 / (2 * 128**3))
 
 
-@pytest.mark.parametrize("kind", [*METHODS, DensifiedMAE], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", EVERY_METHOD, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
 def test_the_cost_of_a_step_is_what_torch_counts(kind, architecture):
     planned = planned_network(architecture, "3d")
