@@ -34,6 +34,10 @@ ABLATIONS = {
     "comparisonOnly": {"restoration_weight": 0.0},
 }
 ABLATED_ON = 103
+# The default with every change of intensity in its 2D views twice as strong, and noise besides.
+STRONGER_VIEWS = {
+    "strongerViews": {"contrast": 0.8, "log_gamma": 0.6, "num_cut_outs": 6, "noise_std": 0.25},
+}
 # Other ways to fine-tune the default's encoder: settings by name.
 SCHEDULES = {
     "frozen": {"freeze_encoder_epochs": 3},
@@ -124,12 +128,13 @@ def own_settings(name: str) -> dict[str, Any]:
 
 
 def method_of(name: str) -> tuple[str, dict[str, Any]]:
-    """Method and own settings behind a name: a setting of PCRLv2 in stage 1, an ablation of its
-    default, or another method.
+    """Method and own settings behind a name: a setting of PCRLv2 in stage 1, its default with
+    something changed, or another method.
     """
     if name in COMPANIONS:
         return COMPANIONS[name]
-    return "PCRLv2", ABLATIONS[name] if name in ABLATIONS else own_settings(name)
+    changed = {**ABLATIONS, **STRONGER_VIEWS}
+    return "PCRLv2", changed[name] if name in changed else own_settings(name)
 
 
 def named_pretraining(kind: str, data: int, name: str, num_epochs: int) -> Job:
@@ -180,7 +185,8 @@ def stage_2() -> list[Job]:
     for name, epochs in LONGER_EPOCHS.items():
         longer = {data: named_pretraining("longer", data, name, epochs) for data in TUNED_ON}
         jobs += from_each(name, longer, f"{name}_longer")
-    jobs += from_each(FASTER, on_each(FASTER), FASTER)
+    for name in (FASTER, *STRONGER_VIEWS):
+        jobs += from_each(name, on_each(name), name)
     for name in POOLED:
         jobs += from_each(
             name, dict.fromkeys(TUNED_ON, long_pretraining(POOL, name)), f"{name}_pooled"
