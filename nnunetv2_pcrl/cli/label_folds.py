@@ -54,15 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from nnunetv2_pcrl.datasets.raw import environment_folder
     from nnunetv2_pcrl.label_folds.appending import append_label_folds
     from nnunetv2_pcrl.label_folds.request import Request
-    from nnunetv2_pcrl.label_folds.results import remove_label_folds
+    from nnunetv2_pcrl.label_folds.results import in_words, remove_label_folds
     from nnunetv2_pcrl.preparation.raw_cases import find_dataset_folder
 
     with exit_with_error():
         preprocessed = find_dataset_folder("nnUNet_preprocessed", args.d)
         dataset_results = environment_folder("nnUNet_results") / preprocessed.name
         if args.remove:
-            count = remove_label_folds(preprocessed, dataset_results)
-            print(f"{preprocessed.name}: {count} label folds were taken out.")
+            print(in_words(remove_label_folds(preprocessed, dataset_results), preprocessed))
             return
         request = Request(
             fractions=tuple(args.fractions or ()),

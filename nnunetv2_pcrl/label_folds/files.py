@@ -120,8 +120,11 @@ def finish_interrupted(preprocessed: Path) -> None:
         os.replace(preprocessed / PENDING_NAME, preprocessed / TABLE_NAME)
 
 
-def take_out_folds(preprocessed: Path, table: Table) -> None:
+def take_out_folds(preprocessed: Path, table: Table) -> list[int]:
     """Removes the label folds from splits_final.json, and then the table.
+
+    Returns:
+        Label folds that stay among the splits, because they are not as they were drawn.
 
     Raises:
         ValueError: if other folds would get other numbers.
@@ -140,6 +143,7 @@ def take_out_folds(preprocessed: Path, table: Table) -> None:
     if removed:
         write_splits(preprocessed, [splits[number] for number in kept])
     (preprocessed / TABLE_NAME).unlink()
+    return [fold.fold for fold in table.folds if fold.fold in changed and fold.fold < len(splits)]
 
 
 def joined(numbers: Iterable[int]) -> str:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from nnunetv2_pcrl.label_folds.files import (
     Table,
@@ -30,11 +31,20 @@ def folds_with_results(dataset_results: Path, folds: Iterable[int]) -> dict[int,
     return {fold: folders for fold, folders in found.items() if folders}
 
 
-def remove_label_folds(preprocessed: Path, dataset_results: Path) -> int:
-    """Takes all label folds out again.
+class Removed(NamedTuple):
+    """What has become of the label folds.
 
-    Returns:
-        How many there were.
+    Attributes:
+        count: that are not among the splits any more.
+        left: numbers of those that stay there as ordinary folds, because they were edited.
+    """
+
+    count: int
+    left: list[int]
+
+
+def remove_label_folds(preprocessed: Path, dataset_results: Path) -> Removed:
+    """Takes all label folds out again.
 
     Raises:
         ValueError: if there are none, if one has results, or if other folds would be renumbered.
@@ -49,8 +59,20 @@ def remove_label_folds(preprocessed: Path, dataset_results: Path) -> int:
             f"There are results of label folds {joined(results)}, e.g. {_example(results)}, which "
             f"would be those of no fold any more. Move or delete them first."
         )
-    take_out_folds(preprocessed, table)
-    return len(table.folds)
+    left = take_out_folds(preprocessed, table)
+    return Removed(len(table.folds) - len(left), left)
+
+
+def in_words(removed: Removed, preprocessed: Path) -> str:
+    """What a person has to know who goes on with that data set."""
+    text = f"{preprocessed.name}: {removed.count} label folds were taken out."
+    if not removed.left:
+        return text
+    return (
+        f"{text}\nThe folds {joined(removed.left)} of {preprocessed / SPLITS_NAME} are not as they "
+        f"were drawn, and stay there as ordinary folds. If nobody needs them, take them out in an "
+        f"editor before label folds are drawn anew, which are numbered behind them."
+    )
 
 
 def check_unchanged(preprocessed: Path, table: Table, dataset_results: Path) -> None:

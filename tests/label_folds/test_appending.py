@@ -11,7 +11,7 @@ from raw_images import write_image
 from nnunetv2_pcrl.label_folds import files
 from nnunetv2_pcrl.label_folds.appending import append_label_folds
 from nnunetv2_pcrl.label_folds.request import Request
-from nnunetv2_pcrl.label_folds.results import remove_label_folds
+from nnunetv2_pcrl.label_folds.results import in_words, remove_label_folds
 from nnunetv2_pcrl.label_folds.table import LabelFold, ordinary_fold, read_label_folds
 
 NAME = "Dataset007_Labelled"
@@ -231,7 +231,7 @@ def test_another_seed_draws_other_cases_but_not_beside_label_folds_that_are_ther
     assert append(counts=(10,), folds=(0,), repeats=1).num_new == 0
     with pytest.raises(ValueError, match="folds 5 were drawn with the seed 3, not 0"):
         append(counts=(10,), folds=(0,), repeats=1, seed=0)
-    assert remove_label_folds(dataset, results) == 1
+    assert remove_label_folds(dataset, results).count == 1
     append(counts=(10,), folds=(0,), repeats=1, seed=0)
     assert splits_of(dataset)[5] != drawn
 
@@ -305,7 +305,7 @@ def test_a_kill_between_the_two_files_is_repaired_by_the_next_call(
 def test_label_folds_without_results_can_be_taken_out(dataset, results, append):
     append(counts=(3,))
     ordinary = splits_of(dataset)[:5]
-    assert remove_label_folds(dataset, results) == 15
+    assert remove_label_folds(dataset, results).count == 15
     assert splits_of(dataset) == ordinary
     assert read_label_folds(dataset) == ()
     with pytest.raises(ValueError, match="has no label folds"):
@@ -322,13 +322,30 @@ def test_label_folds_with_results_stay(dataset, results, append):
     assert files_of(dataset) == before
 
 
+def test_label_folds_that_were_edited_stay_as_ordinary_folds_and_are_named(
+    dataset, results, append
+):
+    append(counts=(3,), folds=(0,))
+    splits = splits_of(dataset)
+    for edited in splits:
+        edited["val"] = edited["val"][:1]
+    write_splits(dataset, splits)
+    removed = remove_label_folds(dataset, results)
+    assert (removed.count, removed.left) == (0, [5, 6, 7])
+    assert "folds 5-7 of" in in_words(removed, dataset)
+    assert splits_of(dataset) == splits
+    append(counts=(3,), folds=(0,))
+    assert "taken out" in in_words(removed := remove_label_folds(dataset, results), dataset)
+    assert (removed.count, removed.left) == (3, [])
+
+
 def test_folds_of_a_person_are_not_renumbered_by_taking_label_folds_out(dataset, results, append):
     append(counts=(3,), folds=(0,), repeats=1)
     write_splits(dataset, [*splits_of(dataset), splits_of(dataset)[0]])
     with pytest.raises(ValueError, match="Folds 6 of .* would get other numbers"):
         remove_label_folds(dataset, results)
     write_splits(dataset, splits_of(dataset)[:5])
-    assert remove_label_folds(dataset, results) == 1
+    assert remove_label_folds(dataset, results).count == 1
     assert len(splits_of(dataset)) == 5
 
 
