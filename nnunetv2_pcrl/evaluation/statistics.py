@@ -4,11 +4,12 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
-CONFIDENCE = 0.95
+CONFIDENCE, POWER = 0.95, 0.8
 NUM_RESAMPLES = 10_000
 RESAMPLES_AT_ONCE = 500
 SEED = 0
@@ -65,6 +66,11 @@ class Difference:
     num_runs: int
     num_better: int
     num_same_seed: int = 0
+
+    @property
+    def detectable(self) -> float:
+        """The true difference that so many runs with their spread tell from 0."""
+        return detectable_mean(self.run_interval, self.num_runs)
 
 
 def spread(values: Values) -> Spread:
@@ -187,9 +193,37 @@ def t_interval(values: np.ndarray) -> tuple[float, float]:
     """95 % interval of the mean of a normal sample; NaN for a single value."""
     if len(values) < 2:
         return math.nan, math.nan
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
-    half *= values.std(ddof=1) / math.sqrt(len(values))
+    half = _critical_t(len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
+
+
+def detectable_mean(interval: tuple[float, float], number: int) -> float:
+    """The true mean that a two-sided t-test at 5 % tells from 0 in four of five samples.
+
+    Args:
+        interval: of a sample, as `t_interval` gives it.
+        number: of its values; NaN for a single one.
+    """
+    if number < 2:
+        return math.nan
+    low, high = interval
+    return (high - low) / 2 / _critical_t(number - 1) * _shift(number - 1)
+
+
+def _critical_t(degrees: int) -> float:
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))
+
+
+@cache
+def _shift(degrees: int) -> float:
+    """True mean over its standard error at which a t-test has its power."""
+    critical = _critical_t(degrees)
+
+    def lacking(shift: float) -> float:
+        return float(stats.nct.sf(critical, degrees, shift)) - POWER
+
+    # With one degree of freedom it is 16, with many 2.8.
+    return float(optimize.brentq(lacking, 0.0, 50.0))
 
 
 def signed_rank_test(differences: np.ndarray) -> float:

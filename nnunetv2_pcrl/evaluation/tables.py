@@ -37,6 +37,7 @@ COMPARISON_COLUMNS = (
     "run_difference",
     "run_difference_low",
     "run_difference_high",
+    "run_difference_detectable",
     "paired_runs",
     "same_seed_runs",
     "runs_better",
@@ -83,7 +84,7 @@ def _comparison_row(row: Row, twin: str) -> list[Any]:
         twin,
     ]
     if row.difference is None:
-        cells += [None] * 12
+        cells += [None] * 13
     else:
         paired = row.difference
         cells += [
@@ -94,6 +95,7 @@ def _comparison_row(row: Row, twin: str) -> list[Any]:
             paired.num_cases,
             paired.run_mean,
             *paired.run_interval,
+            paired.detectable,
             paired.num_runs,
             paired.num_same_seed,
             paired.num_better,

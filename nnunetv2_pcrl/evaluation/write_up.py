@@ -152,7 +152,7 @@ def _differences(
     # What exists for all cases of a run together has no differences of cases.
     has_cases = not paired or any(pair.num_cases > 1 for pair in paired)
     header = ["cases", "trainer", *(["over cases", "p", "p (Holm)"] if has_cases else [])]
-    header += ["over runs", "better in", "label efficiency"]
+    header += ["over runs", "detectable", "better in", "label efficiency"]
     body = []
     for (amount, trainer), row in found.items():
         pair, cells = row.difference, [str(amount), names[trainer]]
@@ -167,6 +167,7 @@ def _differences(
             ]
         cells += [
             with_interval(pair.run_mean, pair.run_interval, metric),
+            number_text(pair.detectable, metric),
             f"{pair.num_better} of {pair.num_runs} runs",
             efficiency_text(row),
         ]

@@ -22,7 +22,7 @@ from scipy import stats
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from nnunetv2_pcrl.evaluation.statistics import holm, t_interval
+from nnunetv2_pcrl.evaluation.statistics import detectable_mean, holm, t_interval
 
 HERE = Path(__file__).resolve().parent
 TWIN = "from scratch"
@@ -44,6 +44,7 @@ GAIN_COLUMNS = (
     "Dice",
     "difference",
     "95 %",
+    "detectable",
     "p (Holm)",
     "better in",
     "HD95 difference",
@@ -161,6 +162,7 @@ class Gains:
                     "Dice": f"{np.mean([run.dice for run in self.runs(cell, arm)]):.3f}",
                     "difference": f"{found.mean():+.4f}",
                     "95 %": f"{low:+.4f} to {high:+.4f}",
+                    "detectable": f"{detectable_mean((low, high), len(found)):.3f}",
                     "p (Holm)": f"{p:.3f}",
                     "better in": f"{(found > 0).sum()} of {len(found)}",
                     "HD95 difference": f"{distances.mean():+.2f}" if len(distances) else "",

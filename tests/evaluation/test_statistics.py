@@ -52,6 +52,23 @@ def test_a_paired_difference_by_hand():
     assert found.p_value == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(("effect", "pairs"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)])
+def test_the_detectable_difference_is_that_of_the_tables_of_power(effect, pairs):
+    # Cohen's d of a paired t-test, and the fewest pairs that find it in 80 % at 5 %.
+    def detectable(number: int) -> float:
+        values = np.resize([-1.0, 1.0], number)
+        values = (values - values.mean()) / values.std(ddof=1)
+        twin = {(run(fold), "a"): 0.0 for fold in range(number)}
+        own = {(run(fold), "a"): float(value) for fold, value in enumerate(values)}
+        return difference(own, twin).detectable
+
+    assert detectable(pairs) <= effect < detectable(pairs - 1)
+
+
+def test_a_single_pair_can_detect_nothing():
+    assert math.isnan(difference({(run(5), "a"): 1.0}, {(run(5), "a"): 0.0}).detectable)
+
+
 def test_only_runs_and_cases_that_both_have_are_paired():
     twin = {(run(5), "a"): 0.5, (run(5), "b"): NAN, (run(6), "a"): 0.1}
     own = {(run(5), "a"): 0.6, (run(5), "b"): 0.0, (run(7), "a"): 0.9}

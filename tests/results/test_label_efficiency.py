@@ -153,10 +153,11 @@ def test_gains_are_paired_by_draw_and_judged_with_the_arms_of_a_data_set(monkeyp
     table.main([str(tmp_path / "out")], target)
     lines = (target / "gains.md").read_text().splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert ["A", "LGG", "5", "from scratch", "3", "0.500", *[""] * 5] in cells
+    assert ["A", "LGG", "5", "from scratch", "3", "0.500", *[""] * 6] in cells
     found = next(row for row in cells if row[:4] == ["A", "LGG", "5", "MAE"])
     assert found[4:8] == ["2", "0.650", "+0.1500", "-0.4853 to +0.7853"]
-    assert found[9:] == ["2 of 2", "-2.00"]
+    # A standard error of 0.05; with one degree of freedom 16.3 of them are needed.
+    assert found[8] == "0.817" and found[10:] == ["2 of 2", "-2.00"]
     balance = next(row for row in cells if row[1] == "ACDC" and row[3] == "PCRLv2")
     assert balance[4:7] == ["2", "0.620", "+0.1200"] and balance[-1] == ""
     assert not [row for row in cells if "0.100" in row]
