@@ -2,8 +2,8 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from nnunetv2_pcrl.label_folds.files import (
     Table,
@@ -31,7 +31,8 @@ def folds_with_results(dataset_results: Path, folds: Iterable[int]) -> dict[int,
     return {fold: folders for fold, folders in found.items() if folders}
 
 
-class Removed(NamedTuple):
+@dataclass(frozen=True)
+class Removed:
     """What has become of the label folds.
 
     Attributes:
