@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nnunetv2_pcrl.methods.registry import method_named
@@ -15,7 +15,7 @@ NAMES = {
     901: "Dataset901_DemoCT",
 }
 TUNED_ON, POOL = (4, 103), 190
-CHECKED_ON = (*TUNED_ON, 105, 901)
+CHECKED_ON, IN_3D = (*TUNED_ON, 105, 901), 103
 # Images of a step, and epochs of stage 1, of stage 2 and of the check.
 BATCH, STEPS_PER_EPOCH, EPOCHS, LONG_EPOCHS, CHECK_EPOCHS = 16, 30, 10, 20, 33
 WEIGHTS = (5.0, 1.0, 0.2)
@@ -63,6 +63,7 @@ class Job:
         fold: number.
         settings: sections of the plans file.
         starts_from: name of the pretraining whose weights are taken; empty for none.
+        configuration: of the plans file.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Job:
     fold: int
     settings: dict[str, Any] = field(default_factory=dict)
     starts_from: str = ""
+    configuration: str = "2d"
 
 
 def pretraining(name: str, data: int, method: str, num_epochs: int, **own: Any) -> Job:
@@ -112,8 +114,10 @@ def stage_1() -> list[Job]:
 
 
 def check() -> list[Job]:
-    """The default on four data sets, for 990 steps."""
-    return [named_pretraining("check", data, DEFAULT, CHECK_EPOCHS) for data in CHECKED_ON]
+    """The default on four data sets, for 990 steps, and on one of them in 3D."""
+    jobs = [named_pretraining("check", data, DEFAULT, CHECK_EPOCHS) for data in CHECKED_ON]
+    volumes = named_pretraining("check_3d", IN_3D, DEFAULT, CHECK_EPOCHS)
+    return [*jobs, replace(volumes, configuration="3d_fullres")]
 
 
 def own_settings(name: str) -> dict[str, Any]:

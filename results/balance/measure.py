@@ -3,8 +3,9 @@
     python results/balance/measure.py STAGE -o FOLDER [--jobs N] [--device cuda] [--minutes M]
 
 STAGE is pretrain (stage 1), finetune (stage 2, from pretrainings that are twice as long) or check
-(the default for 990 steps on four data sets). Every finished training leaves FOLDER/<name>.json
-and is not repeated; an interrupted one is begun anew, but for its validation.
+(the default for 990 steps on four data sets, on one of them in 3D too). Every finished training
+leaves FOLDER/<name>.json and is not repeated; an interrupted one is begun anew, but for its
+validation.
 nnU-Net's three folders are set, and the data sets are planned and preprocessed.
 """
 
@@ -27,9 +28,8 @@ from jobs import NAMES, POOL, STAGES, Job
 from nnunetv2.paths import nnUNet_preprocessed
 from shrink_plans import shrink_plans
 
-CONFIGURATION = "2d"
 # Base features, most features, longest side of the patch, and images of a segmentation's step.
-SIZE = (8, 64, 48, 4)
+SIZES = {"2d": (8, 64, 48, 4), "3d_fullres": (8, 64, 32, 2)}
 ITERATIONS_PER_EPOCH = 250
 
 
@@ -41,10 +41,10 @@ def plans_of(job: Job) -> dict:
     plans = {
         **plans,
         "continue_training": False,
-        "configurations": {CONFIGURATION: plans["configurations"][CONFIGURATION]},
+        "configurations": {job.configuration: plans["configurations"][job.configuration]},
     }
     settings = deepcopy(job.settings)
-    return shrink_plans(plans, f"Balance-{job.name}", *SIZE, settings)
+    return shrink_plans(plans, f"Balance-{job.name}", *SIZES[job.configuration], settings)
 
 
 def train(job: Job, folder: Path, device: str) -> dict[str, Any]:
@@ -60,12 +60,12 @@ def train(job: Job, folder: Path, device: str) -> dict[str, Any]:
     plans = plans_of(job)
     if job.starts_from:
         source = json.loads((folder / f"{job.starts_from}.json").read_text(encoding="utf-8"))
-        sections = plans["configurations"][CONFIGURATION]["nnunetv2_pcrl"]
+        sections = plans["configurations"][job.configuration]["nnunetv2_pcrl"]
         weights = Path(source["output_folder"]) / "pretrained_weights.pth"
         sections["finetune"]["weights"] = str(weights)
     trainer = getattr(trainers, job.trainer)(
         plans,
-        CONFIGURATION,
+        job.configuration,
         job.fold,
         json.loads(dataset.read_text(encoding="utf-8")),
         torch.device(device),

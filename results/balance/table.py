@@ -41,8 +41,9 @@ def row_of(result: dict) -> dict[str, str]:
     retrieval = max(v for k, v in found.items() if k.startswith("val_retrieval"))
     common = result["settings"]["pretraining"]
     batch, epochs = common["batch_size"], common["num_epochs"]
+    in_3d = result.get("configuration") == "3d_fullres"
     return {
-        "data set": DATA[result["data"]],
+        "data set": DATA[result["data"]] + (" in 3D" if in_3d else ""),
         "restoration weight": f"{own['restoration_weight']:g}",
         "steps": str(epochs * common["num_iterations_per_epoch"]),
         "optimiser": f"{own['optimizer']} {own['initial_lr']:g}",

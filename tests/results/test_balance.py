@@ -53,7 +53,7 @@ def test_stage_2_starts_from_its_pretrainings_and_pairs_its_arms_by_draw(jobs):
     assert len({job.name for job in found}) == len(found)
     starts = {job.starts_from for job in found if job.starts_from}
     assert starts == {job.name for job in found if "_long" in job.name and not job.starts_from}
-    assert len(jobs.check()) == 4
+    assert [job.configuration for job in jobs.check()] == [*["2d"] * 4, "3d_fullres"]
     longer = [job for job in found if job.name == "103_longer_MAE_seed0"]
     assert longer[0].settings["pretraining"]["num_epochs"] == 120
     # Equal draws share label fold and seed.
@@ -132,7 +132,7 @@ def test_a_fine_tuning_starts_from_the_pretraining_that_its_job_names(
         dataset.add_case("2d", case, smooth_image((1, 2, 20, 20), number))
     splits = [{"train": cases[:3], "val": cases[3:]}] * 6
     (dataset.folder / "splits_final.json").write_text(json.dumps(splits))
-    values = {"nnUNet_preprocessed": str(preprocessed), "SIZE": (4, 8, 16, 4)}
+    values = {"nnUNet_preprocessed": str(preprocessed), "SIZES": {"2d": (4, 8, 16, 4)}}
     for name, value in {**values, "ITERATIONS_PER_EPOCH": 1}.items():
         monkeypatch.setattr(measure, name, value)
     for name, value in {
