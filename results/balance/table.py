@@ -109,7 +109,7 @@ def write_table(patterns: Sequence[str], folder: Path, path: Path) -> list[dict[
 def main(folder: Path, target: Path = HERE) -> None:
     """Reads a folder of results and writes the files of those that are there."""
     write_table(
-        ("*_long_w*.json", "*_longer_w*.json", "*_check_w*.json"), folder, target / "check.csv"
+        ("*_long_w*.json", "*_longer_w*.json", "*_check*_w*.json"), folder, target / "check.csv"
     )
     if rows := write_table(("*_2d_w*.json",), folder, target / "table.csv"):
         draw(rows, target / "balance.svg")
