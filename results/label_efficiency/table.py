@@ -215,7 +215,9 @@ def draw(gains: Gains, path: Path) -> None:
                     continue
                 ax.plot(found, np.full(len(found), place), "o", color=colour, alpha=0.45, ms=3.5)
                 if len(found) > 1:
-                    ax.plot(t_interval(found), [place - 0.12] * 2, color=colour, linewidth=2)
+                    # That of two draws is so long that no other could be read.
+                    if len(found) > 2:
+                        ax.plot(t_interval(found), [place - 0.12] * 2, color=colour, linewidth=2)
                     ax.plot(found.mean(), place - 0.12, "|", color=colour, ms=8)
         ax.axvline(0, color="0.5", linewidth=0.8)
         ax.xaxis.set_major_locator(plt.MaxNLocator(4))
