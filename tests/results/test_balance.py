@@ -78,13 +78,14 @@ def test_the_table_has_a_row_per_training_and_the_part_of_the_gradient(jobs, mon
     assert (tmp_path / "balance.svg").is_file()
     assert [row["data set"] for row in csv.DictReader((tmp_path / "check.csv").open())] == [
         "ACDC",
+        "ACDC in 3D",
         "Hippocampus",
         "Hippocampus and ACDC",
         "chest films",
         "generated CT",
     ]
     lines = (tmp_path / "check.md").read_text().splitlines()
-    assert len(lines) == 2 + 5 and lines[2].startswith("| ACDC | 1 | 990 | sgd 0.01 |")
+    assert len(lines) == 2 + 6 and lines[2].startswith("| ACDC | 1 | 990 | sgd 0.01 |")
 
 
 def test_dice_is_paired_by_draw_and_a_missing_draw_is_left_out(jobs, monkeypatch, tmp_path):
