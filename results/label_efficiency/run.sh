@@ -5,8 +5,8 @@
 #   bash results/label_efficiency/run.sh prepare
 #   bash results/label_efficiency/run.sh STAGE FOLDER [METHOD ...]
 #
-# STAGE: untouched_5, tuned_5, cases_20 (stage A), stage_b and all_labels (with the methods that were best
-# in stage A).
+# STAGE: untouched_5, tuned_5 (stage A), stage_b, cases_20 and all_labels (with PCRLv2 and the methods that
+# were best in stage A).
 # nnU-Net's three folders are set; the data sets lie in nnUNet_raw, and splits_final.json of 101, 103
 # and 105, with patients apart, in nnUNet_preprocessed. FOLDER takes logs and comparisons.
 set -euo pipefail
@@ -31,6 +31,7 @@ prepare() {
         nnUNetv2_pcrl_label_folds -d "$name" --cases 5 20 --folds 0 --repeats 4
         nnUNetv2_pcrl_label_folds -d "$name" --cases 5 --folds 1 --repeats 8
         nnUNetv2_pcrl_label_folds -d "$name" --fractions 1 --folds 1 --repeats 1
+        nnUNetv2_pcrl_label_folds -d "$name" --cases 20 --folds 1 --repeats 4
     done
 }
 
@@ -77,8 +78,8 @@ case $stage in
 prepare) prepare ;;
 untouched_5) train untouched_5 "101 105" 5 0 4 "${arms[@]}" ;;
 tuned_5) train tuned_5 "4 103" 5 0 4 "${arms[@]}" ;;
-cases_20) train cases_20 "4 101 103 105" 20 0 4 "${arms[@]}" ;;
 stage_b) train stage_b "4 101 103 105" 5 1 8 "${methods[@]}" ;;
+cases_20) train cases_20 "4 101 103 105" 20 1 4 "${methods[@]}" ;;
 all_labels)
     for name in $names; do
         train "all_labels/$name" "$name" "$(num_training_cases "$name" 1)" 1 1 "${methods[@]}"

@@ -74,14 +74,19 @@ def test_the_draws_that_are_prepared_are_those_that_are_trained(commands):
         ((5, 20), (0,), 4),
         ((5,), (1,), 8),
         ((), (1,), 1),
+        ((20,), (1,), 4),
     }
-    assert len(folds) == 12
+    assert len(folds) == 16
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "methods", "draws", "num_arms"),
-    [("untouched_5", (), 4, 6), ("cases_20", (), 4, 6), ("stage_b", ("PCRLv2", "MAE"), 8, 3)],
+    [
+        ("untouched_5", (), 4, 6),
+        ("stage_b", ("PCRLv2", "MAE"), 8, 3),
+        ("cases_20", ("PCRLv2", "MAE"), 4, 3),
+    ],
 )
 def test_every_arm_is_trained_on_every_draw_and_compared_with_the_twin(
     stage, methods, draws, num_arms, commands, tmp_path
