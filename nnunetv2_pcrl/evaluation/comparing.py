@@ -27,6 +27,7 @@ from nnunetv2_pcrl.evaluation.convergence import (
 )
 from nnunetv2_pcrl.evaluation.markdown import as_markdown
 from nnunetv2_pcrl.evaluation.measured import Measured
+from nnunetv2_pcrl.evaluation.origin import read_origin
 from nnunetv2_pcrl.evaluation.over_labels import draw_over_labels, over_labels_name
 from nnunetv2_pcrl.evaluation.page import Picture, as_page
 from nnunetv2_pcrl.evaluation.provenance import provenance_remarks
@@ -36,7 +37,6 @@ from nnunetv2_pcrl.evaluation.tables import write_cases, write_comparison
 from nnunetv2_pcrl.evaluation.trainers import short_names
 from nnunetv2_pcrl.evaluation.write_up import WriteUp, write_up
 from nnunetv2_pcrl.experiments.runs import SUMMARY, TrainingRun
-from nnunetv2_pcrl.experiments.states import weights_used
 from nnunetv2_pcrl.monitoring.looks import looks_of, paths_of
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
@@ -104,10 +104,11 @@ def write_comparison_files(
     scores, curves, without_curve = _read(reader, finished, dataset_results, output)
     rows = compare(comparison, scores)
     commands = [comparison.command(run, dataset_results) for run in missing]
-    epochs = {run: len(curve) for run, curve in curves.items() if curve}
-    used = {run: weights_used(run.folder(dataset_results)) for run in finished}
-    weights = {run: path for run, path in used.items() if path}
-    remarks = provenance_remarks(comparison, epochs, weights)
+    origins = {
+        run: read_origin(run.folder(dataset_results), len(curves.get(run, ())) or None)
+        for run in finished
+    }
+    remarks = provenance_remarks(comparison, origins)
     content = write_up(comparison, rows, scores, commands, remarks)
     names = ("comparison.md", "comparison.html", "comparison.csv", "cases.csv")
     markdown, page, table, cases = (output / name for name in names)

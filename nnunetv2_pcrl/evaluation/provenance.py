@@ -1,49 +1,59 @@
-"""What the compared trainings had that others had not: epochs, and images seen before."""
+"""What the compared trainings had that others had not: epochs, devices, and images seen before."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from nnunetv2_pcrl.evaluation.comparison import Comparison
+from nnunetv2_pcrl.evaluation.origin import Origin
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.experiments.seeds import split_seed
 
+Origins = Mapping[TrainingRun, Origin]
 
-def provenance_remarks(
-    comparison: Comparison, epochs: Mapping[TrainingRun, int], weights: Mapping[TrainingRun, Path]
-) -> list[str]:
+
+def provenance_remarks(comparison: Comparison, origins: Origins) -> list[str]:
     """What a reader has to know before he believes in a difference.
 
     Args:
         comparison: what is compared.
-        epochs: of the finished runs, as far as they are known.
-        weights: files that runs started from, of those that say so.
+        origins: of the finished runs.
     """
-    remarks = _on_lengths(comparison, epochs)
+    by_trainer = {
+        trainer: {run: origin for run, origin in origins.items() if _trainer_of(run) == trainer}
+        for trainer in comparison.trainers
+    }
+    remarks = [*_on_lengths(by_trainer), *_on_devices(comparison, origins)]
     of_fold: dict[int | str, int] = {
         fold.fold: fold.of_fold for amount in comparison.amounts for fold in amount.folds
     }
-    for trainer in comparison.trainers:
-        own = {run: path for run, path in weights.items() if _trainer_of(run) == trainer}
-        if not own:
+    for trainer, own in by_trainer.items():
+        files = {run: origin.weights for run, origin in own.items() if origin.weights}
+        if not files:
             continue
-        names = sorted({_name(path, comparison.dataset) for path in own.values()})
+        names = sorted({_name(path, comparison.dataset) for path in files.values()})
         text = f"{trainer} started from {', '.join(names)}"
-        seen = sum(_has_seen(path, run, comparison.dataset, of_fold) for run, path in own.items())
+        seen = sum(_has_seen(path, run, comparison.dataset, of_fold) for run, path in files.items())
         if seen:
             text += (
-                f"; WARNING: in {seen} of {len(own)} runs this pretraining had the images (not the "
-                f"labels) that are validated on"
+                f"; WARNING: in {seen} of {len(files)} runs this pretraining had the images (not "
+                f"the labels) that are validated on"
+            )
+        warnings = Counter(warning for run in files for warning in own[run].warnings)
+        for warning, count in warnings.items():
+            text += (
+                f"; in {count} of {len(files)} runs the report of what was loaded says {warning}"
             )
         remarks.append(text)
     return remarks
 
 
-def _on_lengths(comparison: Comparison, epochs: Mapping[TrainingRun, int]) -> list[str]:
-    lengths = {
-        trainer: sorted({number for run, number in epochs.items() if _trainer_of(run) == trainer})
-        for trainer in comparison.trainers
-        if any(_trainer_of(run) == trainer for run in epochs)
+def _on_lengths(by_trainer: Mapping[str, Origins]) -> list[str]:
+    found = {
+        trainer: sorted({origin.epochs for origin in own.values() if origin.epochs is not None})
+        for trainer, own in by_trainer.items()
     }
+    lengths = {trainer: numbers for trainer, numbers in found.items() if numbers}
     different = set().union(*lengths.values())
     if len(different) < 2:
         return [f"epochs of every training: {number}" for number in different]
@@ -54,6 +64,29 @@ def _on_lengths(comparison: Comparison, epochs: Mapping[TrainingRun, int]) -> li
         f"WARNING: the trainings differ in their numbers of epochs ({listed}), so a difference "
         f"between them may come from that alone"
     ]
+
+
+def _on_devices(comparison: Comparison, origins: Origins) -> list[str]:
+    """Pairs whose difference holds that of two devices besides."""
+    remarks = []
+    for trainer in (name for name in comparison.trainers if name != comparison.twin):
+        pairs: Counter[tuple[str | None, str | None]] = Counter()
+        for amount in comparison.amounts:
+            twins = comparison.runs_with(comparison.twin, amount)
+            for key, run in comparison.runs_with(trainer, amount).items():
+                if key in twins and run in origins and twins[key] in origins:
+                    pairs[origins[run].device, origins[twins[key]].device] += 1
+        apart = {
+            pair: count for pair, count in pairs.items() if None not in pair and len({*pair}) > 1
+        }
+        if apart:
+            listed = ", ".join(f"{count} on {a} and {b}" for (a, b), count in apart.items())
+            remarks.append(
+                f"WARNING: {trainer} and {comparison.twin} were trained on different devices in "
+                f"{sum(apart.values())} of {pairs.total()} pairs ({listed}); their arithmetic "
+                f"is not the same, so these differences hold that of the devices too"
+            )
+    return remarks
 
 
 def _trainer_of(run: TrainingRun) -> str:

@@ -1,9 +1,10 @@
 """What of a grid is done already, by the files in nnU-Net's result folders."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnunetv2_pcrl.experiments.planned_run import PlannedRun
 from nnunetv2_pcrl.experiments.runs import State, TrainingRun
@@ -81,7 +82,14 @@ def _place(weights: Path | None) -> tuple[str, ...] | None:
 
 def weights_used(folder: Path) -> Path | None:
     """The weights that a fine-tuning started from, as its report says; None if there is none."""
+    weights = transfer_report(folder).get("weights")
+    return Path(weights) if isinstance(weights, str) else None
+
+
+def transfer_report(folder: Path) -> Mapping[str, Any]:
+    """What a training noted of the weights that it started from; empty where there is nothing."""
     try:
-        return Path(json.loads((folder / TRANSFER_REPORT).read_text(encoding="utf-8"))["weights"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        report = json.loads((folder / TRANSFER_REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}

@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 from nnunetv2_pcrl.evaluation.amounts import amounts_of
 from nnunetv2_pcrl.evaluation.comparison import Comparison
+from nnunetv2_pcrl.evaluation.origin import Origin, read_origin
 from nnunetv2_pcrl.evaluation.provenance import provenance_remarks
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.label_folds.table import LabelFold
@@ -23,18 +25,47 @@ def weights(fold: int | str, dataset: str = "Dataset998_X") -> Path:
 
 def started_from(*files: Path) -> list[str]:
     runs = [run(OTHER, fold.fold) for fold in FOLDS]
-    return provenance_remarks(COMPARISON, {}, dict(zip(runs, files, strict=False)))
+    origins = {run: Origin(weights=path) for run, path in zip(runs, files, strict=False)}
+    return provenance_remarks(COMPARISON, origins)
 
 
 def test_unequal_budgets_are_warned_about():
     short, long = run(TWIN, 5), run(OTHER, 5)
-    assert provenance_remarks(COMPARISON, {short: 5, long: 5}, {}) == [
+    assert provenance_remarks(COMPARISON, {short: Origin(epochs=5), long: Origin(epochs=5)}) == [
         "epochs of every training: 5"
     ]
-    (remark,) = provenance_remarks(COMPARISON, {short: 5, long: 50}, {})
+    (remark,) = provenance_remarks(COMPARISON, {short: Origin(epochs=5), long: Origin(epochs=50)})
     assert remark.startswith("WARNING")
     assert "(nnUNetTrainer 5; PCRLv2FinetuneTrainer 50)" in remark
-    assert provenance_remarks(COMPARISON, {}, {}) == []
+    assert provenance_remarks(COMPARISON, {}) == []
+
+
+def test_pairs_on_different_devices_are_warned_about():
+    cpu, gpu = Origin(device="cpu"), Origin(device="NVIDIA A100")
+    same = {run(name, fold): gpu for name in (TWIN, OTHER) for fold in (5, 6)}
+    # Of different draws, or nobody knows of what.
+    unpaired = {run(TWIN, 7): cpu, run("WithoutRuns", 5): Origin()}
+    assert provenance_remarks(COMPARISON, same | unpaired) == []
+    (remark,) = provenance_remarks(COMPARISON, same | unpaired | {run(TWIN, 6): cpu})
+    assert remark.startswith(f"WARNING: {OTHER} and {TWIN} were trained on different devices in 1 ")
+    assert "of 2 pairs (1 on NVIDIA A100 and cpu)" in remark
+
+
+def test_what_was_warned_of_at_the_start_of_a_training_is_repeated(tmp_path):
+    assert read_origin(tmp_path, None) == Origin()
+    warning = "WARNING: its pretraining stopped after 16 of 20 epochs"
+    report = {"weights": "w.pth", "remarks": ["It holds: weights", warning]}
+    (tmp_path / "transfer_report.json").write_text(json.dumps(report))
+    (tmp_path / "debug.json").write_text(json.dumps({"device": "cuda:0", "gpu_name": "NVIDIA A"}))
+    origin = read_origin(tmp_path, 5)
+    assert origin == Origin(5, Path("w.pth"), (warning,), "NVIDIA A")
+    # nnU-Net names the machine's GPU whatever it trains on.
+    (tmp_path / "debug.json").write_text(json.dumps({"device": "cpu", "gpu_name": "NVIDIA A"}))
+    assert read_origin(tmp_path, 5).device == "cpu"
+    origins = {run(OTHER, 5): origin, run(OTHER, 6): Origin(weights=Path("w.pth"))}
+    assert provenance_remarks(COMPARISON, origins)[1] == (
+        f"{OTHER} started from w.pth; in 1 of 2 runs the report of what was loaded says {warning}"
+    )
 
 
 def test_weights_of_the_same_fold_or_of_other_data_have_seen_no_validation_image():
