@@ -24,6 +24,7 @@ from nnunetv2_pcrl.evaluation.convergence import (
     convergence_name,
     draw_convergence,
     read_curve,
+    with_pace,
 )
 from nnunetv2_pcrl.evaluation.markdown import as_markdown
 from nnunetv2_pcrl.evaluation.measured import Measured
@@ -102,7 +103,7 @@ def write_comparison_files(
     )
     output.mkdir(parents=True, exist_ok=True)
     scores, curves, without_curve = _read(reader, finished, dataset_results, output)
-    rows = compare(comparison, scores)
+    rows = with_pace(compare(comparison, scores), comparison, curves, first_metric(scores))
     commands = [comparison.command(run, dataset_results) for run in missing]
     origins = {
         run: read_origin(run.folder(dataset_results), len(curves.get(run, ())) or None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from nnunetv2_pcrl.evaluation.amounts import Amount
 from nnunetv2_pcrl.evaluation.efficiency import LabelEfficiency, label_efficiency
 from nnunetv2_pcrl.evaluation.metric import MEAN, Metric, ScoresOfRun
+from nnunetv2_pcrl.evaluation.pace import Pace
 from nnunetv2_pcrl.evaluation.statistics import (
     Difference,
     RunKey,
@@ -98,6 +99,8 @@ class Row:
         efficiency: of the labels (first metric only).
         efficiency_interval: at both ends of the difference's interval over the runs, where there
             is one; the twin's curve is held fixed.
+        pace: when its curve over the epochs reaches the end of the twin's (mean of the first metric
+            only).
     """
 
     trainer: str
@@ -110,6 +113,7 @@ class Row:
     holm_p: float | None = None
     efficiency: LabelEfficiency | None = None
     efficiency_interval: tuple[LabelEfficiency, LabelEfficiency] | None = None
+    pace: Pace | None = None
 
 
 # By run; missing runs are left out.

@@ -1,6 +1,7 @@
 """What nnU-Net logs in every epoch, over training epochs: who learns faster."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nnunetv2_pcrl.evaluation.comparison import Comparison
+from nnunetv2_pcrl.evaluation.comparison import Comparison, Row
 from nnunetv2_pcrl.evaluation.measured import Measured
-from nnunetv2_pcrl.evaluation.metric import Metric
+from nnunetv2_pcrl.evaluation.metric import MEAN, Metric
+from nnunetv2_pcrl.evaluation.pace import pace
 from nnunetv2_pcrl.evaluation.reader import Curve
 from nnunetv2_pcrl.experiments.runs import FINAL_CHECKPOINT, TrainingRun
 from nnunetv2_pcrl.monitoring.looks import Look, add_legend, add_title, legend_height, save, tidy
@@ -46,6 +48,30 @@ def read_curve(folder: Path, curve: Curve, measured: Measured) -> list[float]:
         return [float(value) for value in logged.get(curve.key, [])]
 
     return measured.get("/".join([*folder.parts[-3:], curve.key]), [path], read)
+
+
+def with_pace(
+    rows: Sequence[Row], comparison: Comparison, curves: Curves, metric: Metric
+) -> list[Row]:
+    """Rows with the pace of every trainer beside the twin, over the pairs whose curves are there.
+
+    Args:
+        rows: as `compare` makes them.
+        comparison: that they are of.
+        curves: by run.
+        metric: whose mean gets it.
+    """
+
+    def paced(row: Row) -> Row:
+        if row.trainer == comparison.twin or (row.metric, row.label) != (metric, MEAN):
+            return row
+        twins = comparison.runs_with(comparison.twin, row.amount)
+        runs = comparison.runs_with(row.trainer, row.amount)
+        pairs = [(run, twins[key]) for key, run in runs.items() if key in twins]
+        found = [(curves.get(run, ()), curves.get(twin, ())) for run, twin in pairs]
+        return replace(row, pace=pace(found))
+
+    return [paced(row) for row in rows]
 
 
 def draw_convergence(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from nnunetv2_pcrl.evaluation.metric import Metric
+from nnunetv2_pcrl.evaluation.pace import FEWEST_EPOCHS
 from nnunetv2_pcrl.evaluation.statistics import Difference
 
 
@@ -41,7 +42,7 @@ def result_notes(
 
 
 def difference_notes(
-    metric: Metric, paired: Sequence[Difference], has_cases: bool, num_tests: int
+    metric: Metric, paired: Sequence[Difference], has_cases: bool, num_tests: int, has_pace: bool
 ) -> tuple[str, ...]:
     """Below the differences.
 
@@ -50,6 +51,7 @@ def difference_notes(
         paired: all differences of the table.
         has_cases: whether there are differences of single cases.
         num_tests: over the cases.
+        has_pace: whether there is a column of epochs.
     """
     sign = "positive" if metric.is_more_better else "negative"
     notes = [
@@ -78,6 +80,13 @@ def difference_notes(
         f"twin's curve is held fixed, made to rise, and linear in the logarithm of the number of "
         f"cases; >= and <= where it does not reach that far.",
     ]
+    if has_pace:
+        notes.append(
+            f"epochs to the twin's end: after how many epochs the curve of the figure, averaged "
+            f"over the pairs, is for the first time where the twin's ends; in brackets the runs "
+            f"whose curve gets there. Both as means of {FEWEST_EPOCHS} epochs or a twentieth of "
+            f"the training. An equal that scatters gets there a little before its own end."
+        )
     return tuple(notes)
 
 

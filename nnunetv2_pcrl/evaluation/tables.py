@@ -48,6 +48,8 @@ COMPARISON_COLUMNS = (
     "label_efficiency_low_bound",
     "label_efficiency_high",
     "label_efficiency_high_bound",
+    "epochs_to_twin_end",
+    "runs_that_reach_twin_end",
 )
 
 
@@ -101,11 +103,14 @@ def _comparison_row(row: Row, twin: str) -> list[Any]:
             paired.num_better,
         ]
     if row.efficiency is None:
-        return cells + [None] * 7
-    cells += [row.efficiency.twin_cases, row.efficiency.factor, row.efficiency.bound]
+        cells += [None] * 3
+    else:
+        cells += [row.efficiency.twin_cases, row.efficiency.factor, row.efficiency.bound]
     if row.efficiency_interval is None:
-        return cells + [None] * 4
-    return cells + [value for end in row.efficiency_interval for value in (end.factor, end.bound)]
+        cells += [None] * 4
+    else:
+        cells += [value for end in row.efficiency_interval for value in (end.factor, end.bound)]
+    return cells + ([None] * 2 if row.pace is None else [row.pace.epochs, row.pace.num_reached])
 
 
 def write_cases(path: Path, comparison: Comparison, scores: ScoresOfRuns) -> None:

@@ -152,7 +152,9 @@ def _differences(
     # What exists for all cases of a run together has no differences of cases.
     has_cases = not paired or any(pair.num_cases > 1 for pair in paired)
     header = ["cases", "trainer", *(["over cases", "p", "p (Holm)"] if has_cases else [])]
+    has_pace = any(row.pace for row in found.values())
     header += ["over runs", "detectable", "better in", "label efficiency"]
+    header += ["epochs to the twin's end"] if has_pace else []
     body = []
     for (amount, trainer), row in found.items():
         pair, cells = row.difference, [str(amount), names[trainer]]
@@ -170,6 +172,7 @@ def _differences(
             number_text(pair.detectable, metric),
             f"{pair.num_better} of {pair.num_runs} runs",
             efficiency_text(row),
+            *([str(row.pace or "")] if has_pace else []),
         ]
         body.append(tuple(cells))
     num_tests = sum(row.holm_p is not None for row in found.values())
@@ -177,5 +180,5 @@ def _differences(
         f"Difference to {names[comparison.twin]} (mean {metric.title})",
         tuple(header),
         tuple(body),
-        difference_notes(metric, paired, has_cases, num_tests),
+        difference_notes(metric, paired, has_cases, num_tests, has_pace),
     )

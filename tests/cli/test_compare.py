@@ -108,6 +108,7 @@ def test_the_command_writes_tables_and_figures_of_all_finished_runs(tree, capsys
     # Half way between the twin's curve at 5 (off by 3) and at 10 (off by 1).
     assert float(row["twin_cases_for_same"]) == pytest.approx(50**0.5, abs=1e-3)
     assert float(row["label_efficiency"]) == pytest.approx(2**0.5, abs=1e-4)
+    assert (row["epochs_to_twin_end"], row["runs_that_reach_twin_end"]) == ("3", "2")
     text = (folder / "comparison.md").read_text()
     assert capsys.readouterr().out.startswith(text)
     assert "- runs: 7 of 8 finished; while some are missing" in text
