@@ -27,6 +27,12 @@ def script(page: str, name: str, monkeypatch) -> ModuleType:
     return module
 
 
+def cells_of(path: Path) -> list[list[str]]:
+    """Of a Markdown table, line by line."""
+    lines = path.read_text().splitlines()
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+
+
 def recorders(programs: Path, log: Path, names: Iterable[str]) -> Path:
     """A folder of programs that only write down their names and arguments, a line per call."""
     programs.mkdir()

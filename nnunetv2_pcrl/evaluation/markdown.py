@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from nnunetv2_pcrl.evaluation.write_up import Table, WriteUp
+from nnunetv2_pcrl.evaluation.write_up import WriteUp
 
 WIDTH = 100
 MISSING_TEXT = """\
@@ -25,7 +25,7 @@ def as_markdown(content: WriteUp) -> str:
     # Names and paths are not broken.
     parts.append("\n".join(f"- {fact}" for fact in content.facts))
     for table in content.tables:
-        parts += [f"## {table.title}", _table(table), _list(table.notes)]
+        parts += [f"## {table.title}", markdown_table(table.header, table.body), _list(table.notes)]
     if content.missing:
         commands = "\n".join(content.missing)
         parts.append(MISSING_TEXT.format(count=len(content.missing), commands=commands))
@@ -38,12 +38,13 @@ def _list(notes: Sequence[str]) -> str:
     )
 
 
-def _table(table: Table) -> str:
+def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A table whose columns stand below one another, without a line break at its end."""
     # A label may have any name; a bar would begin another column.
-    header = [cell.replace("|", "\\|") for cell in table.header]
-    widths = [max(map(len, column)) for column in zip(header, *table.body, strict=True)]
+    header = [cell.replace("|", "\\|") for cell in header]
+    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
     rule = ["-" * width for width in widths]
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in (header, rule, *table.body)
+        for row in (header, rule, *body)
     )

@@ -16,6 +16,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
+from nnunetv2_pcrl.evaluation.markdown import markdown_table
 from nnunetv2_pcrl.evaluation.statistics import t_interval
 
 HERE = Path(__file__).resolve().parent
@@ -137,9 +138,8 @@ def main(folder: Path, target: Path = HERE) -> None:
     pairs = [row_of(scores, data, *pair) for data in DATA.values() for pair in PAIRS]
     rows = twins + [row for row in pairs if row is not None]
     columns = ("data set", "arm", "against", "draws", "Dice", "difference", "95 %", "better in")
-    lines = [columns, ("---",) * len(columns), *([row.get(c, "") for c in columns] for row in rows)]
-    text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-    (target / "dice.md").write_text(text, encoding="utf-8")
+    text = markdown_table(columns, [[row.get(c, "") for c in columns] for row in rows])
+    (target / "dice.md").write_text(text + "\n", encoding="utf-8")
     with open(target / "dice.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("data set", "arm", "draw", "Dice"))

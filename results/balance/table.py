@@ -15,6 +15,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
+from nnunetv2_pcrl.evaluation.markdown import markdown_table
+
 HERE = Path(__file__).resolve().parent
 DATA = {
     4: "Hippocampus",
@@ -99,10 +101,8 @@ def write_table(patterns: Sequence[str], folder: Path, path: Path) -> list[dict[
             writer = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-        columns = [*rows[0]]
-        lines = [columns, ["---"] * len(columns), *([*row.values()] for row in rows)]
-        text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-        path.with_suffix(".md").write_text(text, encoding="utf-8")
+        text = markdown_table([*rows[0]], [[*row.values()] for row in rows])
+        path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     return rows
 
 

@@ -150,14 +150,15 @@ def test_gains_are_paired_by_draw_and_judged_with_the_arms_of_a_data_set(monkeyp
         rows.append((twin, 5, draw, "c", "", ""))
     leave_comparison(tmp_path / "out" / "untouched_5" / "Dataset101_LGG", rows)
     leave_comparison(tmp_path / "out" / "untouched_5-epochs_20-draws_1" / "Dataset101_LGG", rows)
+    once = [(twin, 90, 0, "a", 0.8, ""), (ours, 90, 0, "a", 0.85, "")]
+    leave_comparison(tmp_path / "out" / "all_labels" / "Dataset101_LGG", once)
     (target / "probes.csv").write_text(
         "data set,fold,pretraining,seed,probe,retrieval / chance\n"
         "Dataset101_LGG,0,untrained,0,0.5,\nDataset101_LGG,0,untrained,1,0.6,\n"
         "Dataset101_LGG,0,MAE_60epochs,0,0.7,1.50\nDataset101_LGG,0,MAE_60epochs,1,0.6,1.50\n"
     )
     table.main([str(tmp_path / "out")], target)
-    lines = (target / "gains.md").read_text().splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    cells = page_copies.cells_of(target / "gains.md")
     assert ["A", "LGG", "5", "from scratch", "3", "0.500", *[""] * 6] in cells
     found = next(row for row in cells if row[:4] == ["A", "LGG", "5", "MAE"])
     assert found[4:8] == ["2", "0.650", "+0.1500", "-0.4853 to +0.7853"]
@@ -166,15 +167,21 @@ def test_gains_are_paired_by_draw_and_judged_with_the_arms_of_a_data_set(monkeyp
     balance = next(row for row in cells if row[1] == "ACDC" and row[3] == "PCRLv2")
     assert balance[4:7] == ["2", "0.620", "+0.1200"] and balance[-1] == ""
     assert not [row for row in cells if "0.100" in row]
-    assert len((target / "runs.csv").read_text().splitlines()) == 1 + 5
-    lines = (target / "summary.md").read_text().splitlines()
-    assert lines[0] == "| data set | stage | from scratch | MAE | PCRLv2 |"
-    assert lines[3] == "| LGG | A | 0.500 | +0.150 (-0.485 to +0.785), 2 draws |  |"
-    predicted = (target / "predictors.md").read_text()
-    assert "| LGG | 0 | MAE | 0.550 | 0.650 | +0.100 | 1.50 | +0.1500 |" in predicted
-    before = (target / "gains.md").read_text(), (target / "gains.svg").read_bytes()
+    # One draw has no interval.
+    assert ["B", "LGG", "90", "MAE", "1", "0.850", "+0.0500", "", "", "", "1 of 1", ""] in cells
+    assert len((target / "runs.csv").read_text().splitlines()) == 1 + 5 + 2
+    header, _, _, *of_lgg = page_copies.cells_of(target / "summary.md")
+    assert header == ["data set", "stage", "cases", "from scratch", "MAE", "PCRLv2"]
+    assert of_lgg == [
+        ["LGG", "A", "5", "0.500", "+0.150 (-0.485 to +0.785), 2 draws", ""],
+        ["LGG", "B", "90", "0.800", "+0.050, 1 draw", ""],
+    ]
+    predicted = ["LGG", "0", "MAE", "0.550", "0.650", "+0.100", "1.50", "+0.1500"]
+    assert predicted in page_copies.cells_of(target / "predictors.md")
+    names = ("gains.md", "summary.md", "gains.svg", "labels.svg")
+    before = [(target / name).read_bytes() for name in names]
     table.main([], target)
-    assert (target / "gains.md").read_text() == before[0]
+    assert [(target / name).read_bytes() for name in names] == before
 
 
 @pytest.mark.slow

@@ -1,0 +1,87 @@
+"""The figures of this folder."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from gains import TWIN, Gains
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from nnunetv2_pcrl.evaluation.statistics import t_interval
+
+# The same numbers make the same file.
+plt.rcParams["svg.hashsalt"] = "label_efficiency"
+
+
+def draw(gains: Gains, path: Path) -> None:
+    """Differences to the twin with 5 cases: a point per draw, the mean and its interval."""
+    cells = [cell for cell in gains.cells if cell[2] == 5]
+    arms = sorted({arm for cell in cells for arm in gains.arms(cell)})[::-1]
+    data = sorted({cell[1] for cell in cells})
+    figure, axes = plt.subplots(
+        1,
+        len(data),
+        figsize=(2 + 2.6 * len(data), 1.4 + 0.5 * len(arms)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax, name in zip(axes[0], data, strict=True):
+        for cell in (cell for cell in cells if cell[1] == name):
+            is_b = cell[0] == "B"
+            colour, lift = ("#d1603d", -0.2) if is_b else ("#2f6db5", 0.15)
+            for arm in gains.arms(cell):
+                found, place = gains.differences(cell, arm), arms.index(arm) + lift
+                if not len(found):
+                    continue
+                ax.plot(found, np.full(len(found), place), "o", color=colour, alpha=0.45, ms=3.5)
+                if len(found) > 1:
+                    # That of two draws is so long that no other could be read.
+                    if len(found) > 2:
+                        ax.plot(t_interval(found), [place - 0.12] * 2, color=colour, linewidth=2)
+                    ax.plot(found.mean(), place - 0.12, "|", color=colour, ms=8)
+        ax.axvline(0, color="0.5", linewidth=0.8)
+        ax.xaxis.set_major_locator(plt.MaxNLocator(4))
+        ax.set(title=name, xlabel="Dice minus that from scratch", ylim=(-0.6, len(arms) - 0.4))
+    axes[0][0].set_yticks(range(len(arms)), arms)
+    figure.suptitle("5 labelled cases; blue: stage A, orange: stage B; bars: 95 %", fontsize=10)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def draw_over_labels(gains: Gains, path: Path) -> None:
+    """Dice of stage B over the labelled cases: a point per draw, lines through the means."""
+    cells = [cell for cell in gains.cells if cell[0] == "B"]
+    arms = [TWIN, *sorted({arm for cell in cells for arm in gains.arms(cell)})]
+    data = sorted({cell[1] for cell in cells})
+    figure, axes = plt.subplots(
+        1,
+        max(len(data), 1),
+        figsize=(1.5 + 2.6 * len(data), 3.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax, name in zip(axes[0], data, strict=False):
+        own = [cell for cell in cells if cell[1] == name]
+        for number, arm in enumerate(arms):
+            colour = "0.2" if arm == TWIN else f"C{number - 1}"
+            values = [[run.dice for run in gains.runs(cell, arm)] for cell in own]
+            # Beside one another, on an axis of logarithms.
+            places = [cell[2] * 1.07 ** (number - (len(arms) - 1) / 2) for cell in own]
+            known = [(place, found) for place, found in zip(places, values, strict=True) if found]
+            for place, found in known:
+                ax.plot([place] * len(found), found, "o", color=colour, alpha=0.35, ms=3)
+            means = [(place, np.mean(found)) for place, found in known]
+            ax.plot(*zip(*means, strict=True), "-", color=colour, linewidth=1.5, label=arm)
+        ax.set_xscale("log")
+        ticks = [cell[2] for cell in own]
+        ax.set_xticks(ticks, [str(tick) for tick in ticks])
+        ax.minorticks_off()
+        ax.set(title=name, xlabel="labelled cases")
+    axes[0][0].set_ylabel("Dice")
+    if data:
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
