@@ -19,7 +19,9 @@ names="Dataset004_Hippocampus Dataset101_LGGFlair2D Dataset103_ACDC Dataset105_C
 prepare() {
     for name in $names; do
         local of=$nnUNet_preprocessed/$name
-        [ -d "$of/nnUNetPlans_2d" ] || nnUNetv2_plan_and_preprocess -d "$name" -c 2d
+        # nnU-Net takes numbers alone.
+        local number=${name:7:3}
+        [ -d "$of/nnUNetPlans_2d" ] || nnUNetv2_plan_and_preprocess -d $((10#$number)) -c 2d
         [ -f "$of/$plans.json" ] || python scripts/shrink_plans.py "$of/nnUNetPlans.json" \
             --name $plans --base_features 8 --max_features 64 --max_patch 48 --batch_size 4 \
             --settings '{"pretraining": {"num_epochs": 20, "num_iterations_per_epoch": 30,

@@ -68,8 +68,12 @@ def test_every_fourth_slice_and_every_second_patient_is_validated(tmp_path, monk
 
 
 @pytest.mark.slow
-def test_the_draws_that_are_prepared_are_those_that_are_trained(commands):
+def test_the_draws_that_are_prepared_are_those_that_are_trained(commands, tmp_path):
     (folds, _, _) = commands("prepare")
+    calls = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    # nnU-Net's own command takes numbers alone.
+    planned = [words[2] for words in calls if words[0] == "nnUNetv2_plan_and_preprocess"]
+    assert planned == ["4", "101", "103", "105"]
     assert {(tuple(args.cases or ()), tuple(args.folds), args.repeats) for args in folds} == {
         ((5, 20), (0,), 4),
         ((5,), (1,), 8),
