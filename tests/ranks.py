@@ -11,6 +11,10 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+# Autograd starts here, before any test: after torch.compile it would start threads, and could not
+# be used in a forked process.
+torch.ones((), requires_grad=True).backward()
+
 
 def free_port() -> int:
     """A port of this machine that nobody uses."""
