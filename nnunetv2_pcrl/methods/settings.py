@@ -58,7 +58,8 @@ class PretrainingSettings(Settings):
         0,
         ge=0,
         le=2**31 - 1,
-        description="initialisation and every draw: equal seeds give equal runs on the CPU",
+        description="initialisation and every draw: equal seeds give equal runs on a CPU, with as "
+        "many threads",
     )
     min_cases: int = Field(2, ge=1, description="fewest cases to train on")
     views_at_a_time: int | None = Field(

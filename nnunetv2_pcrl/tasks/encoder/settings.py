@@ -75,7 +75,8 @@ class EncoderSettings(Settings):
     seed: int = Field(
         0,
         ge=0,
-        description="initialisation and every draw: equal seeds give equal runs on the CPU",
+        description="initialisation and every draw: equal seeds give equal runs on a CPU, with as "
+        "many threads",
     )
 
     @classmethod
