@@ -42,7 +42,7 @@ def result_notes(
 
 
 def difference_notes(
-    metric: Metric, paired: Sequence[Difference], has_cases: bool, num_tests: int, has_pace: bool
+    metric: Metric, paired: Sequence[Difference], has_cases: bool, num_tests: int
 ) -> tuple[str, ...]:
     """Below the differences.
 
@@ -51,7 +51,6 @@ def difference_notes(
         paired: all differences of the table.
         has_cases: whether there are differences of single cases.
         num_tests: over the cases.
-        has_pace: whether there is a column of epochs.
     """
     sign = "positive" if metric.is_more_better else "negative"
     notes = [
@@ -75,10 +74,22 @@ def difference_notes(
         "detectable: the true difference that so many pairs of runs with their spread tell from 0 "
         "in four of five experiments (t-test at 5 %). To see half of it takes about four times as "
         "many pairs.",
+    ]
+    return tuple(notes)
+
+
+def saving_notes(metric: Metric, has_pace: bool) -> tuple[str, ...]:
+    """Below labels and epochs.
+
+    Args:
+        metric: that is compared.
+        has_pace: whether there is a column of epochs.
+    """
+    notes = [
         f"label efficiency: labelled cases that the twin needs for the same {metric.name}, divided "
         f"by those used, at the difference and at both ends of its interval over the runs. The "
         f"twin's curve is held fixed, made to rise, and linear in the logarithm of the number of "
-        f"cases; >= and <= where it does not reach that far.",
+        f"cases; >= and <= where it does not reach that far."
     ]
     if has_pace:
         notes.append(

@@ -19,7 +19,7 @@ from nnunetv2_pcrl.evaluation.comparison import (
     labels_by_metric,
 )
 from nnunetv2_pcrl.evaluation.metric import ALL_CASES, MEAN, Metric
-from nnunetv2_pcrl.evaluation.notes import difference_notes, result_notes
+from nnunetv2_pcrl.evaluation.notes import difference_notes, result_notes, saving_notes
 from nnunetv2_pcrl.evaluation.trainers import short_names
 from nnunetv2_pcrl.evaluation.verdict import verdicts
 
@@ -54,7 +54,7 @@ class WriteUp:
         title: of the whole.
         verdicts: what came out, one sentence per trainer.
         facts: what was compared, and what to know before believing in a difference.
-        tables: results, differences.
+        tables: results, differences, what they save.
         missing: commands of the runs that are not finished.
     """
 
@@ -87,6 +87,8 @@ def write_up(
     tables = [_results(comparison, by_key, names, scores)]
     if len(comparison.trainers) > 1:
         tables.append(_differences(comparison, by_key, names, metric))
+    if (savings := _savings(comparison, by_key, names, metric)) is not None:
+        tables.append(savings)
     return WriteUp(
         f"{comparison.dataset}, {comparison.configuration}: {metric.name} over number of labels",
         verdicts(comparison, rows, names, metric),
@@ -152,9 +154,7 @@ def _differences(
     # What exists for all cases of a run together has no differences of cases.
     has_cases = not paired or any(pair.num_cases > 1 for pair in paired)
     header = ["cases", "trainer", *(["over cases", "p", "p (Holm)"] if has_cases else [])]
-    has_pace = any(row.pace for row in found.values())
-    header += ["over runs", "detectable", "better in", "label efficiency"]
-    header += ["epochs to the twin's end"] if has_pace else []
+    header += ["over runs", "detectable", "better in"]
     body = []
     for (amount, trainer), row in found.items():
         pair, cells = row.difference, [str(amount), names[trainer]]
@@ -171,8 +171,6 @@ def _differences(
             with_interval(pair.run_mean, pair.run_interval, metric),
             number_text(pair.detectable, metric),
             f"{pair.num_better} of {pair.num_runs} runs",
-            efficiency_text(row),
-            *([str(row.pace or "")] if has_pace else []),
         ]
         body.append(tuple(cells))
     num_tests = sum(row.holm_p is not None for row in found.values())
@@ -180,5 +178,31 @@ def _differences(
         f"Difference to {names[comparison.twin]} (mean {metric.title})",
         tuple(header),
         tuple(body),
-        difference_notes(metric, paired, has_cases, num_tests, has_pace),
+        difference_notes(metric, paired, has_cases, num_tests),
+    )
+
+
+def _savings(
+    comparison: Comparison, rows: Rows, names: Mapping[str, str], metric: Metric
+) -> Table | None:
+    """None where nothing is paired."""
+    paired = [
+        row
+        for amount in comparison.amounts
+        for trainer in comparison.trainers
+        if (row := rows[trainer, amount, metric, MEAN]).difference is not None
+    ]
+    if not paired:
+        return None
+    has_pace = any(row.pace for row in paired)
+    header = ["cases", "trainer", "label efficiency"]
+    body = [[str(row.amount), names[row.trainer], efficiency_text(row)] for row in paired]
+    if has_pace:
+        header.append("epochs to the twin's end")
+        body = [[*cells, str(row.pace or "")] for cells, row in zip(body, paired, strict=True)]
+    return Table(
+        "Labels and epochs saved",
+        tuple(header),
+        tuple(map(tuple, body)),
+        saving_notes(metric, has_pace),
     )

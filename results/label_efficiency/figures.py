@@ -74,7 +74,8 @@ def draw_over_labels(gains: Gains, path: Path) -> None:
             for place, found in known:
                 ax.plot([place] * len(found), found, "o", color=colour, alpha=0.35, ms=3)
             means = [(place, np.mean(found)) for place, found in known]
-            ax.plot(*zip(*means, strict=True), "-", color=colour, linewidth=1.5, label=arm)
+            where, heights = ([pair[index] for pair in means] for index in (0, 1))
+            ax.plot(where, heights, "-", color=colour, linewidth=1.5, label=arm)
         ax.set_xscale("log")
         ticks = [cell[2] for cell in own]
         ax.set_xticks(ticks, [str(tick) for tick in ticks])

@@ -112,6 +112,8 @@ def test_the_command_writes_tables_and_figures_of_all_finished_runs(tree, capsys
     text = (folder / "comparison.md").read_text()
     assert capsys.readouterr().out.startswith(text)
     assert "- runs: 7 of 8 finished; while some are missing" in text
+    assert "\n## Labels and epochs saved\n" in text
+    assert "| 1.41 [1.41, 1.41] " in text and "| 3 of 3 (2 of 2 runs) " in text
     assert "- validation cases: 3\n- epochs of every training: 3\n\n" in text
 
 
