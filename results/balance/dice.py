@@ -19,6 +19,9 @@ from matplotlib.ticker import MaxNLocator
 from nnunetv2_pcrl.evaluation.markdown import markdown_table
 from nnunetv2_pcrl.evaluation.statistics import t_interval
 
+# The same numbers make the same file.
+plt.rcParams["svg.hashsalt"] = "balance"
+
 HERE = Path(__file__).resolve().parent
 DATA = {4: "Hippocampus", 103: "ACDC"}
 TWIN = "twin"

@@ -17,6 +17,9 @@ from matplotlib.lines import Line2D
 
 from nnunetv2_pcrl.evaluation.markdown import markdown_table
 
+# The same numbers make the same file.
+plt.rcParams["svg.hashsalt"] = "balance"
+
 HERE = Path(__file__).resolve().parent
 DATA = {
     4: "Hippocampus",
