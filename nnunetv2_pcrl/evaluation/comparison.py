@@ -61,6 +61,12 @@ class Comparison:
             for key, run in self.runs_of(trainer, fold.fold).items()
         }
 
+    def pairs_with(self, trainer: str, amount: Amount) -> list[tuple[TrainingRun, TrainingRun]]:
+        """Runs of a trainer with a number of labels, each with the twin's of its fold and seed."""
+        twins = self.runs_with(self.twin, amount)
+        runs = self.runs_with(trainer, amount)
+        return [(run, twins[key]) for key, run in runs.items() if key in twins]
+
     def runs(self) -> list[TrainingRun]:
         """All runs, those with the fewest labels first."""
         return [

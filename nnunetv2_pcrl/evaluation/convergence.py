@@ -65,9 +65,7 @@ def with_pace(
     def paced(row: Row) -> Row:
         if row.trainer == comparison.twin or (row.metric, row.label) != (metric, MEAN):
             return row
-        twins = comparison.runs_with(comparison.twin, row.amount)
-        runs = comparison.runs_with(row.trainer, row.amount)
-        pairs = [(run, twins[key]) for key, run in runs.items() if key in twins]
+        pairs = comparison.pairs_with(row.trainer, row.amount)
         found = [(curves.get(run, ()), curves.get(twin, ())) for run, twin in pairs]
         return replace(row, pace=pace(found))
 

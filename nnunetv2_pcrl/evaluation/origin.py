@@ -36,10 +36,11 @@ def read_origin(folder: Path, epochs: int | None) -> Origin:
         folder: of the training.
         epochs: that its curve has, if it has one.
     """
-    remarks = transfer_report(folder).get("remarks")
+    report = transfer_report(folder)
+    remarks = report.get("remarks")
     remarks = remarks if isinstance(remarks, list) else []
     warnings = tuple(str(remark) for remark in remarks if str(remark).startswith("WARNING"))
-    return Origin(epochs, weights_used(folder), warnings, _device(folder))
+    return Origin(epochs, weights_used(report), warnings, _device(folder))
 
 
 def _device(folder: Path) -> str | None:

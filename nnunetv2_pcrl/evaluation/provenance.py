@@ -70,15 +70,13 @@ def _on_devices(comparison: Comparison, origins: Origins) -> list[str]:
     """Pairs whose difference holds that of two devices besides."""
     remarks = []
     for trainer in (name for name in comparison.trainers if name != comparison.twin):
-        pairs: Counter[tuple[str | None, str | None]] = Counter()
-        for amount in comparison.amounts:
-            twins = comparison.runs_with(comparison.twin, amount)
-            for key, run in comparison.runs_with(trainer, amount).items():
-                if key in twins and run in origins and twins[key] in origins:
-                    pairs[origins[run].device, origins[twins[key]].device] += 1
-        apart = {
-            pair: count for pair, count in pairs.items() if None not in pair and len({*pair}) > 1
-        }
+        pairs = Counter(
+            (origins[run].device, origins[twin].device)
+            for amount in comparison.amounts
+            for run, twin in comparison.pairs_with(trainer, amount)
+            if run in origins and twin in origins
+        )
+        apart = {(a, b): n for (a, b), n in pairs.items() if None not in (a, b) and a != b}
         if apart:
             listed = ", ".join(f"{count} on {a} and {b}" for (a, b), count in apart.items())
             remarks.append(

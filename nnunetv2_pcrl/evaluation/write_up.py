@@ -195,14 +195,15 @@ def _savings(
     if not paired:
         return None
     has_pace = any(row.pace for row in paired)
-    header = ["cases", "trainer", "label efficiency"]
-    body = [[str(row.amount), names[row.trainer], efficiency_text(row)] for row in paired]
-    if has_pace:
-        header.append("epochs to the twin's end")
-        body = [[*cells, str(row.pace or "")] for cells, row in zip(body, paired, strict=True)]
+    header = ("cases", "trainer", "label efficiency", "epochs to the twin's end")
+    body = [
+        (str(row.amount), names[row.trainer], efficiency_text(row), str(row.pace or ""))
+        for row in paired
+    ]
+    width = len(header) if has_pace else len(header) - 1
     return Table(
         "Labels and epochs saved",
-        tuple(header),
-        tuple(map(tuple, body)),
+        header[:width],
+        tuple(cells[:width] for cells in body),
         saving_notes(metric, has_pace),
     )

@@ -63,7 +63,7 @@ def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
             continue
         folder, weights_of = planned.run.folder(dataset_results), planned.weights_of
         wanted = None if weights_of is None else weights_file(weights_of, dataset_results)
-        used = weights_used(folder)
+        used = weights_used(transfer_report(folder))
         # The folder of all results may have moved.
         if _place(used) != _place(wanted):
             start = used or f"no weights or others (no {TRANSFER_REPORT})"
@@ -80,9 +80,9 @@ def _place(weights: Path | None) -> tuple[str, ...] | None:
     return None if weights is None else weights.parts[-3:]
 
 
-def weights_used(folder: Path) -> Path | None:
-    """The weights that a fine-tuning started from, as its report says; None if there is none."""
-    weights = transfer_report(folder).get("weights")
+def weights_used(report: Mapping[str, Any]) -> Path | None:
+    """The weights that a fine-tuning started from, as its `transfer_report` says; None if none."""
+    weights = report.get("weights")
     return Path(weights) if isinstance(weights, str) else None
 
 

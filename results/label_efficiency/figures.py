@@ -67,15 +67,15 @@ def draw_over_labels(gains: Gains, path: Path) -> None:
         own = [cell for cell in cells if cell[1] == name]
         for number, arm in enumerate(arms):
             colour = "0.2" if arm == TWIN else f"C{number - 1}"
-            values = [[run.dice for run in gains.runs(cell, arm)] for cell in own]
             # Beside one another, on an axis of logarithms.
-            places = [cell[2] * 1.07 ** (number - (len(arms) - 1) / 2) for cell in own]
-            known = [(place, found) for place, found in zip(places, values, strict=True) if found]
-            for place, found in known:
-                ax.plot([place] * len(found), found, "o", color=colour, alpha=0.35, ms=3)
-            means = [(place, np.mean(found)) for place, found in known]
-            where, heights = ([pair[index] for pair in means] for index in (0, 1))
-            ax.plot(where, heights, "-", color=colour, linewidth=1.5, label=arm)
+            shift = 1.07 ** (number - (len(arms) - 1) / 2)
+            places, means = [], []
+            for cell in own:
+                if found := [run.dice for run in gains.runs(cell, arm)]:
+                    places.append(cell[2] * shift)
+                    means.append(np.mean(found))
+                    ax.plot(places[-1:] * len(found), found, "o", color=colour, alpha=0.35, ms=3)
+            ax.plot(places, means, "-", color=colour, linewidth=1.5, label=arm)
         ax.set_xscale("log")
         ticks = [cell[2] for cell in own]
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
