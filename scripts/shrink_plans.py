@@ -1,7 +1,10 @@
 """Derives small plans from planned ones, for machines without a GPU and for trying things out.
 
 Patch, features and batch become smaller; spacing, normalisation and preprocessed data stay those
-of the original plans, so nothing has to be preprocessed again.
+of the original plans, so nothing has to be preprocessed again. With `--min_spacing` voxels become
+coarser too, so that a small patch sees more of the body; then the new plans are preprocessed:
+
+    nnUNetv2_preprocess -d DATASET -plans_name nnUNetPlansSmall -c 2d
 """
 
 import argparse
@@ -18,6 +21,7 @@ def shrink_plans(
     max_patch: int,
     batch_size: int,
     settings: dict | None = None,
+    min_spacing: float = 0,
 ) -> dict:
     """Plans of another name whose networks are thinner and shallower.
 
@@ -29,6 +33,8 @@ def shrink_plans(
         max_patch: longest side of a patch, in voxels.
         batch_size: of a segmentation training.
         settings: the `"nnunetv2_pcrl"` section to put into every configuration.
+        min_spacing: finest spacing of an axis, in the images' unit (mm); coarser axes stay. Where
+            it changes a configuration, that has a `data_identifier` of its own.
 
     Returns:
         New plans; the given ones are not modified. Configurations that inherit or belong to a
@@ -39,13 +45,28 @@ def shrink_plans(
     # The small network is not the one that another data set's plans ask for.
     small.pop("planned_for", None)
     small["configurations"] = {
-        name: _shrink(configuration, base_features, max_features, max_patch, batch_size, settings)
+        name: configuration
         for name, configuration in small["configurations"].items()
         if "architecture" in configuration and "previous_stage" not in configuration
     }
-    for configuration in small["configurations"].values():
+    for name, configuration in small["configurations"].items():
         configuration.pop("next_stage", None)
+        _coarsen(configuration, min_spacing, f"{plans_name}_{name}")
+        _shrink(configuration, base_features, max_features, max_patch, batch_size, settings)
     return small
+
+
+def _coarsen(configuration: dict, min_spacing: float, data_identifier: str) -> None:
+    """Image and patch keep their extent in millimetres."""
+    planned = configuration["spacing"]
+    spacing = [max(side, min_spacing) for side in planned]
+    if spacing == planned:
+        return
+    configuration |= {"spacing": spacing, "data_identifier": data_identifier}
+    ratios = [old / new for old, new in zip(planned, spacing, strict=True)]
+    for name, rounded in (("median_image_size_in_voxels", float), ("patch_size", round)):
+        sides = zip(configuration[name], ratios, strict=True)
+        configuration[name] = [rounded(side * ratio) for side, ratio in sides]
 
 
 def _shrink(
@@ -55,7 +76,7 @@ def _shrink(
     max_patch: int,
     batch_size: int,
     settings: dict | None,
-) -> dict:
+) -> None:
     kwargs = configuration["architecture"]["arch_kwargs"]
     strides = kwargs["strides"]
     # As many stages as leave four voxels of the longest side at the bottleneck.
@@ -81,7 +102,6 @@ def _shrink(
     configuration["batch_size"] = batch_size
     if settings:
         configuration["nnunetv2_pcrl"] = settings
-    return configuration
 
 
 def main() -> None:
@@ -98,6 +118,9 @@ def main() -> None:
     parser.add_argument(
         "--settings", type=json.loads, default=None, help='e.g. {"pcrlv2": {"batch_size": 8}}'
     )
+    parser.add_argument(
+        "--min_spacing", type=float, default=0, help="finest spacing of an axis, e.g. 4 (mm)"
+    )
     args = parser.parse_args()
     small = shrink_plans(
         json.loads(args.plans.read_text(encoding="utf-8")),
@@ -107,6 +130,7 @@ def main() -> None:
         args.max_patch,
         args.batch_size,
         args.settings,
+        args.min_spacing,
     )
     target = args.plans.with_name(f"{args.name}.json")
     target.write_text(json.dumps(small, indent=4))

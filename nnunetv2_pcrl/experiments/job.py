@@ -29,6 +29,8 @@ from nnunetv2_pcrl.training.folder_lock import ProcessLock
 from nnunetv2_pcrl.training.termination import TerminationNotice
 
 LOCK_NAME = "experiment.lock"
+# How many processes of a training's validation write and score segmentations, to nnU-Net.
+EXPORTERS = "nnUNet_def_n_proc"
 # A pretraining ends after its current step; one on a CPU may last.
 PATIENCE_S = 120.0
 POLL_S = 0.5
@@ -146,6 +148,9 @@ def _environment(training: Training) -> tuple[dict[str, str], list[int]]:
     """Variables of the training beside its command's, and descriptors of its places on GPUs."""
     environment = {"PYTHONUNBUFFERED": "1"}
     options = training.options
+    if options.device == "cpu" and EXPORTERS not in os.environ:
+        # On its one core, eight processes that import nnU-Net would take longer than they save.
+        environment[EXPORTERS] = "1"
     if options.device != "cuda":
         return environment, []
     gpus = visible_gpus()

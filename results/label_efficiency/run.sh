@@ -6,13 +6,17 @@
 #   bash results/label_efficiency/run.sh STAGE FOLDER [METHOD ...]
 #
 # STAGE: untouched_5, tuned_5 (stage A), stage_b, cases_20 and all_labels (with PCRLv2 and the methods that
-# were best in stage A).
+# were best in stage A); prepare_whole, then whole_2d and whole_3d (stage C, where a patch sees the
+# whole image).
 # nnU-Net's three folders are set; the data sets lie in nnUNet_raw, and splits_final.json of 101, 103
 # and 105, with patients apart, in nnUNet_preprocessed. FOLDER takes logs and comparisons.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
-plans=nnUNetPlansFew
+plans=nnUNetPlansFew configuration=2d
+pretraining='{"pretraining": {"num_epochs": 20, "num_iterations_per_epoch": 30,
+    "num_val_iterations_per_epoch": 4, "batch_size": 16, "views_at_a_time": 16, "probe_every": 20,
+    "pictures_every": 0}}'
 twin=PCRLv2FinetuneTrainer_fromScratch
 names="Dataset004_Hippocampus Dataset101_LGGFlair2D Dataset103_ACDC Dataset105_CXRLung2D"
 
@@ -24,17 +28,65 @@ prepare() {
         [ -d "$of/nnUNetPlans_2d" ] || nnUNetv2_plan_and_preprocess -d $((10#$number)) -c 2d
         [ -f "$of/$plans.json" ] || python scripts/shrink_plans.py "$of/nnUNetPlans.json" \
             --name $plans --base_features 8 --max_features 64 --max_patch 48 --batch_size 4 \
-            --settings '{"pretraining": {"num_epochs": 20, "num_iterations_per_epoch": 30,
-              "num_val_iterations_per_epoch": 4, "batch_size": 16, "views_at_a_time": 16,
-              "probe_every": 20, "pictures_every": 0}}'
+            --settings "$pretraining"
     done
     python "$here/splits.py"
+    draw_label_folds
+}
+
+# Their numbers, which are the seeds of trainings, follow from the order.
+draw_label_folds() {
     for name in $names; do
         nnUNetv2_pcrl_label_folds -d "$name" --cases 5 20 --folds 0 --repeats 4
         nnUNetv2_pcrl_label_folds -d "$name" --cases 5 --folds 1 --repeats 8
         nnUNetv2_pcrl_label_folds -d "$name" --fractions 1 --folds 1 --repeats 1
         nnUNetv2_pcrl_label_folds -d "$name" --cases 20 --folds 1 --repeats 4
     done
+}
+
+# prepare_whole: coarser voxels, so that the patch holds the film, the slice, the heart.
+prepare_whole() {
+    plan_whole 101 2d 2 64
+    plan_whole 103 3d_fullres 4 32
+    plan_whole 105 2d 4 64
+    python "$here/splits.py"
+    names="Dataset101_LGGFlair2D Dataset103_ACDC Dataset105_CXRLung2D"
+    draw_label_folds
+}
+
+# plan_whole NUMBER CONFIGURATION SPACING PATCH
+plan_whole() {
+    local of
+    of=$(echo "$nnUNet_raw/Dataset$1"_*)
+    of=$nnUNet_preprocessed/${of##*/}
+    [ -f "$of/nnUNetPlans.json" ] || nnUNetv2_plan_and_preprocess -d "$1" --no_pp -c "$2"
+    [ -f "$of/nnUNetPlansWhole.json" ] || python scripts/shrink_plans.py "$of/nnUNetPlans.json" \
+        --name nnUNetPlansWhole --base_features 8 --max_features 64 --max_patch "$4" --batch_size 2 \
+        --min_spacing "$3" --settings "$pretraining"
+    [ -d "$of/nnUNetPlansWhole_$2" ] ||
+        nnUNetv2_preprocess -d "$1" -plans_name nnUNetPlansWhole -c "$2"
+}
+
+# whole NAME CONFIGURATION DATA_SETS CASES REPEATS METHOD...
+whole() {
+    local name=$1 data=$3 cases=$4 repeats=$5
+    plans=nnUNetPlansWhole configuration=$2
+    shift 5
+    pretrain "$data" "$@"
+    train "$name" "$data" "$cases" 1 "$repeats" "$@"
+}
+
+# pretrain DATA_SETS METHOD...: on fold 1, two at a time, as the experiment would, which waits for each.
+pretrain() {
+    local data=$1 set method
+    shift
+    for method in "$@"; do
+        for set in $data; do
+            printf '%s\n' "$set $configuration 1 -tr ${method}PretrainTrainer_$(epochs_of "$method")epochs"
+        done
+    done | OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive nnUNet_n_proc_DA=0 xargs -P 2 -L 1 \
+        python -m nnunetv2_pcrl.experiments.one_core "$(command -v nnUNetv2_train)" \
+        -device cpu -p "$plans" --c
 }
 
 # Methods whose steps are cheap take more of them: all pretrainings last about as long as each other.
@@ -57,7 +109,7 @@ train() {
     shift 5
     export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive nnUNet_n_proc_DA=0
     # shellcheck disable=SC2086
-    local common=(-d $data -c 2d -p $plans --cases "$cases" --folds "$fold")
+    local common=(-d $data -c $configuration -p $plans --cases $cases --folds "$fold")
     for draws in $(seq "$repeats"); do
         for epochs in 20 60; do
             local trainers=()
@@ -82,6 +134,9 @@ untouched_5) train untouched_5 "101 105" 5 0 4 "${arms[@]}" ;;
 tuned_5) train tuned_5 "4 103" 5 0 4 "${arms[@]}" ;;
 stage_b) train stage_b "4 101 103 105" 5 1 8 "${methods[@]}" ;;
 cases_20) train cases_20 "4 101 103 105" 20 1 4 "${methods[@]}" ;;
+prepare_whole) prepare_whole ;;
+whole_2d) whole whole_2d 2d "101 105" "5 20" 4 PCRLv2 VoCo MAE ;;
+whole_3d) whole whole_3d 3d_fullres 103 5 4 PCRLv2 MAE ;;
 all_labels)
     for name in $names; do
         train "all_labels/$name" "$name" "$(num_training_cases "$name" 1)" 1 1 "${methods[@]}"

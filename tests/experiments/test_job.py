@@ -166,9 +166,18 @@ def environment_of(fake: FakeTraining, tmp_path: Path, **options) -> dict[str, s
     return json.loads((training(fake).folder / "environment.json").read_text())
 
 
-def test_a_training_on_the_cpu_sees_one_core_and_takes_one_thread(fake, tmp_path):
+@pytest.mark.parametrize(("own", "exporters"), [(None, "1"), ("3", "3")])
+def test_a_training_on_the_cpu_sees_one_core_and_exports_in_one_process(
+    own, exporters, fake, tmp_path, monkeypatch
+):
+    if own is None:
+        monkeypatch.delenv("nnUNet_def_n_proc", raising=False)
+    else:
+        monkeypatch.setenv("nnUNet_def_n_proc", own)
     fake.behave(A__5="environment")
-    assert environment_of(fake, tmp_path)["cores"] == 1
+    environment = environment_of(fake, tmp_path)
+    assert environment["cores"] == 1
+    assert environment["nnUNet_def_n_proc"] == exporters
 
 
 def test_of_several_gpus_a_training_gets_a_free_one(fake, tmp_path, monkeypatch):
