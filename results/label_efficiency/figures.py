@@ -11,6 +11,8 @@ from matplotlib import pyplot as plt
 
 from nnunetv2_pcrl.evaluation.statistics import t_interval
 
+# Colour, and height above an arm's line, by the first letter of a stage.
+STAGES = {"A": ("#2f6db5", 0.3), "B": ("#d1603d", 0.06), "C": ("#3b8f4f", -0.18)}
 # The same numbers make the same file.
 plt.rcParams["svg.hashsalt"] = "label_efficiency"
 
@@ -23,15 +25,14 @@ def draw(gains: Gains, path: Path) -> None:
     figure, axes = plt.subplots(
         1,
         len(data),
-        figsize=(2 + 2.6 * len(data), 1.4 + 0.5 * len(arms)),
+        figsize=(2 + 2.6 * len(data), 1.4 + 0.6 * len(arms)),
         sharey=True,
         squeeze=False,
         layout="constrained",
     )
     for ax, name in zip(axes[0], data, strict=True):
         for cell in (cell for cell in cells if cell[1] == name):
-            is_b = cell[0] == "B"
-            colour, lift = ("#d1603d", -0.2) if is_b else ("#2f6db5", 0.15)
+            colour, lift = STAGES[cell[0][0]]
             for arm in gains.arms(cell):
                 found, place = gains.differences(cell, arm), arms.index(arm) + lift
                 if not len(found):
@@ -40,31 +41,39 @@ def draw(gains: Gains, path: Path) -> None:
                 if len(found) > 1:
                     # That of two draws is so long that no other could be read.
                     if len(found) > 2:
-                        ax.plot(t_interval(found), [place - 0.12] * 2, color=colour, linewidth=2)
-                    ax.plot(found.mean(), place - 0.12, "|", color=colour, ms=8)
+                        ax.plot(t_interval(found), [place - 0.1] * 2, color=colour, linewidth=2)
+                    ax.plot(found.mean(), place - 0.1, "|", color=colour, ms=8)
         ax.axvline(0, color="0.5", linewidth=0.8)
         ax.xaxis.set_major_locator(plt.MaxNLocator(4))
         ax.set(title=name, xlabel="Dice minus that from scratch", ylim=(-0.6, len(arms) - 0.4))
     axes[0][0].set_yticks(range(len(arms)), arms)
-    figure.suptitle("5 labelled cases; blue: stage A, orange: stage B; bars: 95 %", fontsize=10)
+    figure.suptitle(
+        "5 labelled cases; stages A blue, B orange, C green (whole images, ACDC in 3D); bars: 95 %",
+        fontsize=10,
+    )
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
 
 def draw_over_labels(gains: Gains, path: Path) -> None:
-    """Dice of stage B over the labelled cases: a point per draw, lines through the means."""
-    cells = [cell for cell in gains.cells if cell[0] == "B"]
+    """Dice of stages B and C over the labelled cases: a point per draw, lines through the means."""
+    cells = [cell for cell in gains.cells if cell[0] in ("B", "C")]
     arms = [TWIN, *sorted({arm for cell in cells for arm in gains.arms(cell)})]
-    data = sorted({cell[1] for cell in cells})
+    panels = sorted({(cell[1], cell[0]) for cell in cells})
+    # One number of cases makes no line.
+    panels = [of for of in panels if sum((cell[1], cell[0]) == of for cell in cells) > 1]
+    columns = 3
     figure, axes = plt.subplots(
-        1,
-        max(len(data), 1),
-        figsize=(1.5 + 2.6 * len(data), 3.4),
+        max(-(-len(panels) // columns), 1),
+        columns,
+        figsize=(9.5, 0.7 + 2.9 * -(-len(panels) // columns)),
         squeeze=False,
         layout="constrained",
     )
-    for ax, name in zip(axes[0], data, strict=False):
-        own = [cell for cell in cells if cell[1] == name]
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (name, stage) in zip(axes.flat, panels, strict=False):
+        own = [cell for cell in cells if (cell[1], cell[0]) == (name, stage)]
         for number, arm in enumerate(arms):
             colour = "0.2" if arm == TWIN else f"C{number - 1}"
             # Beside one another, on an axis of logarithms.
@@ -80,9 +89,10 @@ def draw_over_labels(gains: Gains, path: Path) -> None:
         ticks = [cell[2] for cell in own]
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.minorticks_off()
-        ax.set(title=name, xlabel="labelled cases")
-    axes[0][0].set_ylabel("Dice")
-    if data:
+        ax.set(title=f"{name}, stage {stage}", xlabel="labelled cases")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("Dice")
+    if panels:
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

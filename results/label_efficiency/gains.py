@@ -11,8 +11,16 @@ import numpy as np
 
 TWIN = "from scratch"
 BALANCE = "A (results/balance)"
-# By the name of its folder of `run.sh`: the fold of which it is a part.
-STAGES = {"untouched_5": "A", "tuned_5": "A", "stage_b": "B", "cases_20": "B", "all_labels": "B"}
+# By the name of its folder of `run.sh`: A and B are of a fold each, C has plans of its own.
+STAGES = {
+    "untouched_5": "A",
+    "tuned_5": "A",
+    "stage_b": "B",
+    "cases_20": "B",
+    "all_labels": "B",
+    "whole_2d": "C",
+    "whole_3d": "C",
+}
 BALANCE_ARMS = {
     "twin": TWIN,
     "w1_sgd0.01": "PCRLv2",

@@ -12,6 +12,7 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -34,21 +35,40 @@ NAMES = (
     "Dataset103_ACDC",
     "Dataset105_CXRLung2D",
 )
-PLANS, CONFIGURATION = "nnUNetPlansFew", "2d"
 CASES_TO_FIT, CASES_TO_SCORE = 80, 40
 UNTRAINED, SEEDS = "untrained", (0, 1, 2)
-COLUMNS = ("data set", "fold", "pretraining", "seed", "probe", "retrieval / chance")
+COLUMNS = ("data set", "stage", "pretraining", "seed", "probe", "retrieval / chance")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What a stage has pretrained on a data set."""
+
+    name: str
+    stage: str
+    fold: int
+    plans: str = "nnUNetPlansFew"
+    configuration: str = "2d"
+
+
+STAGES = (
+    *(Pretrained(name, "A", 0) for name in NAMES),
+    *(Pretrained(name, "B", 1) for name in NAMES),
+    *(Pretrained(name, "C", 1, "nnUNetPlansWhole") for name in (NAMES[1], NAMES[3])),
+    Pretrained(NAMES[2], "C", 1, "nnUNetPlansWhole", "3d_fullres"),
+)
 
 
 class FoldProbe:
     """The probe on a fold: crops of its cases, drawn once per seed."""
 
-    def __init__(self, name: str, fold: int):
-        folder = Path(nnUNet_preprocessed) / name
-        plans = PlansManager(str(folder / f"{PLANS}.json"))
-        self._configuration: ConfigurationManager = plans.get_configuration(CONFIGURATION)
+    def __init__(self, of: Pretrained):
+        folder = Path(nnUNet_preprocessed) / of.name
+        plans = PlansManager(str(folder / f"{of.plans}.json"))
+        self._configuration: ConfigurationManager = plans.get_configuration(of.configuration)
         self._facts = plan_facts(plans, self._configuration, 1)
-        self._split = json.loads((folder / "splits_final.json").read_text(encoding="utf-8"))[fold]
+        splits = json.loads((folder / "splits_final.json").read_text(encoding="utf-8"))
+        self._split = splits[of.fold]
         self._data = folder / self._configuration.data_identifier
         labels = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["labels"]
         self._classes = {value: index for index, value in enumerate(sorted(labels.values()))}
@@ -87,10 +107,10 @@ class FoldProbe:
         return self._crops[seed]
 
 
-def pretrainings(name: str, fold: int) -> Iterator[tuple[str, Path]]:
-    """Finished ones of a fold: the method and the file."""
-    pattern = f"*PretrainTrainer_*__{PLANS}__{CONFIGURATION}/fold_{fold}/checkpoint_final.pth"
-    for path in sorted((Path(nnUNet_results) / name).glob(pattern)):
+def pretrainings(of: Pretrained) -> Iterator[tuple[str, Path]]:
+    """Finished ones: the method and the file."""
+    folder = f"*PretrainTrainer_*__{of.plans}__{of.configuration}/fold_{of.fold}"
+    for path in sorted((Path(nnUNet_results) / of.name).glob(f"{folder}/checkpoint_final.pth")):
         trainer = path.parents[1].name.split("__")[0]
         yield trainer.replace("PretrainTrainer", ""), path.with_name("pretrained_weights.pth")
 
@@ -115,20 +135,21 @@ def retrieval(folder: Path) -> str:
     return f"{max(found) * record['settings']['batch_size']:.2f}" if found else ""
 
 
-def measured(name: str, fold: int, done: set[tuple[str, str, str]]) -> Iterator[Sequence]:
+def measured(of: Pretrained, done: set[tuple[str, str, str]]) -> Iterator[Sequence]:
     """Rows of what is not done."""
-    encoders = [(UNTRAINED, None), *pretrainings(name, fold)]
-    encoders = [(of, path) for of, path in encoders if (name, str(fold), of) not in done]
+    encoders = [(UNTRAINED, None), *pretrainings(of)]
+    encoders = [(n, path) for n, path in encoders if (of.name, of.stage, n) not in done]
     if not encoders:
         return
-    of_fold = FoldProbe(name, fold)
-    for of, path in encoders:
+    of_fold = FoldProbe(of)
+    for encoder, path in encoders:
         for seed in SEEDS:
             network = of_fold.network(seed)
             if path is not None:
                 load_encoder(network, path)
             found = retrieval(path.parent) if path is not None else ""
-            yield name, fold, of, seed, f"{of_fold.score(network, seed):.4f}", found
+            score = f"{of_fold.score(network, seed):.4f}"
+            yield of.name, of.stage, encoder, seed, score, found
 
 
 def main(target: Path = HERE) -> None:
@@ -140,11 +161,10 @@ def main(target: Path = HERE) -> None:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))[1:]
     done = {(row[0], row[1], row[2]) for row in rows}
-    for name in NAMES:
-        for fold in (0, 1):
-            for row in measured(name, fold, done):
-                print(*row, flush=True)
-                rows.append([str(value) for value in row])
+    for of in STAGES:
+        for row in measured(of, done):
+            print(*row, flush=True)
+            rows.append([str(value) for value in row])
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *sorted(rows)])
 

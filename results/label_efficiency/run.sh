@@ -67,28 +67,6 @@ plan_whole() {
         nnUNetv2_preprocess -d "$1" -plans_name nnUNetPlansWhole -c "$2"
 }
 
-# whole NAME CONFIGURATION DATA_SETS CASES REPEATS METHOD...
-whole() {
-    local name=$1 data=$3 cases=$4 repeats=$5
-    plans=nnUNetPlansWhole configuration=$2
-    shift 5
-    pretrain "$data" "$@"
-    train "$name" "$data" "$cases" 1 "$repeats" "$@"
-}
-
-# pretrain DATA_SETS METHOD...: on fold 1, two at a time, as the experiment would, which waits for each.
-pretrain() {
-    local data=$1 set method
-    shift
-    for method in "$@"; do
-        for set in $data; do
-            printf '%s\n' "$set $configuration 1 -tr ${method}PretrainTrainer_$(epochs_of "$method")epochs"
-        done
-    done | OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive nnUNet_n_proc_DA=0 xargs -P 2 -L 1 \
-        python -m nnunetv2_pcrl.experiments.one_core "$(command -v nnUNetv2_train)" \
-        -device cpu -p "$plans" --c
-}
-
 # Methods whose steps are cheap take more of them: all pretrainings last about as long as each other.
 epochs_of() {
     case $1 in
@@ -103,7 +81,7 @@ num_training_cases() {
         "$nnUNet_preprocessed/$1/splits_final.json" "$2"
 }
 
-# train NAME DATA_SETS CASES FOLD REPEATS METHOD...: draw by draw, so that a part is a whole with fewer.
+# train NAME DATA_SETS "CASES..." FOLD REPEATS METHOD...: draw by draw, so that a part is a whole with fewer.
 train() {
     local name=$1 data=$2 cases=$3 fold=$4 repeats=$5
     shift 5
@@ -135,8 +113,14 @@ tuned_5) train tuned_5 "4 103" 5 0 4 "${arms[@]}" ;;
 stage_b) train stage_b "4 101 103 105" 5 1 8 "${methods[@]}" ;;
 cases_20) train cases_20 "4 101 103 105" 20 1 4 "${methods[@]}" ;;
 prepare_whole) prepare_whole ;;
-whole_2d) whole whole_2d 2d "101 105" "5 20" 4 PCRLv2 VoCo MAE ;;
-whole_3d) whole whole_3d 3d_fullres 103 5 4 PCRLv2 MAE ;;
+whole_2d)
+    plans=nnUNetPlansWhole
+    train whole_2d "101 105" "5 20" 1 4 PCRLv2 VoCo MAE
+    ;;
+whole_3d)
+    plans=nnUNetPlansWhole configuration=3d_fullres
+    train whole_3d 103 5 1 4 PCRLv2 MAE
+    ;;
 all_labels)
     for name in $names; do
         train "all_labels/$name" "$name" "$(num_training_cases "$name" 1)" 1 1 "${methods[@]}"

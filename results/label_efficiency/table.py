@@ -105,24 +105,23 @@ def predictors(gains: Gains, path: Path) -> str:
     found_images: dict[tuple[str, str, str], str] = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            key = row["data set"].split("_", 1)[1], row["fold"], row["pretraining"].split("_")[0]
+            key = row["data set"].split("_", 1)[1], row["stage"], row["pretraining"].split("_")[0]
             scores[key].append(float(row["probe"]))
             found_images[key] = row["retrieval / chance"]
     rows, probed, gained = [], defaultdict(list), defaultdict(list)
     for cell in (cell for cell in gains.cells if cell[2] == 5 and cell[0] != BALANCE):
-        fold = "1" if cell[0] == "B" else "0"
         for arm in gains.arms(cell):
-            key, found = (cell[1], fold, arm), gains.differences(cell, arm)
+            key, found = (cell[1], cell[0], arm), gains.differences(cell, arm)
             if key not in scores or not len(found):
                 continue
-            before = np.mean(scores[cell[1], fold, "untrained"])
+            before = np.mean(scores[cell[1], cell[0], "untrained"])
             risen = float(np.mean(scores[key]) - before)
             probed[cell].append(risen)
             gained[cell].append(float(found.mean()))
             rows.append(
                 {
                     "data set": cell[1],
-                    "fold": fold,
+                    "stage": cell[0],
                     "pretraining": arm,
                     "probe untrained": f"{before:.3f}",
                     "probe": f"{np.mean(scores[key]):.3f}",

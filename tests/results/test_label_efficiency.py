@@ -32,12 +32,12 @@ PARSERS = {
 def commands(tmp_path, monkeypatch):
     """What a stage would run, as parsed arguments by command."""
     log = tmp_path / "log"
-    names = (*PARSERS, "nnUNetv2_plan_and_preprocess", "python")
+    names = (*PARSERS, "nnUNetv2_plan_and_preprocess", "nnUNetv2_preprocess", "python")
     programs = page_copies.recorders(tmp_path / "programs", log, names)
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
 
     def run(*arguments: str):
-        if arguments[0] != "prepare":
+        if not arguments[0].startswith("prepare"):
             (programs / "python").unlink()
         page_copies.run([str(SCRIPT), *arguments], programs)
         calls = [line.split() for line in log.read_text().splitlines()]
@@ -84,12 +84,33 @@ def test_the_draws_that_are_prepared_are_those_that_are_trained(commands, tmp_pa
 
 
 @pytest.mark.slow
+def test_whole_images_are_preprocessed_with_the_coarser_plans(commands, tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    for name in NAMES:
+        (tmp_path / "raw" / name).mkdir(parents=True)
+    (folds, _, _) = commands("prepare_whole")
+    calls = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    shrunk = [words for words in calls if "scripts/shrink_plans.py" in words]
+    spacings = [words[words.index("--min_spacing") + 1] for words in shrunk]
+    preprocessed = [words[1:] for words in calls if words[0] == "nnUNetv2_preprocess"]
+    assert spacings == ["2", "4", "4"]
+    assert preprocessed == [
+        ["-d", number, "-plans_name", "nnUNetPlansWhole", "-c", configuration]
+        for number, configuration in (("101", "2d"), ("103", "3d_fullres"), ("105", "2d"))
+    ]
+    # The same draws, in the same order, as with the small patches.
+    assert [args.d for args in folds] == [name for name in NAMES[1:] for _ in range(4)]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "methods", "draws", "num_arms"),
     [
         ("untouched_5", (), 4, 6),
         ("stage_b", ("PCRLv2", "MAE"), 8, 3),
         ("cases_20", ("PCRLv2", "MAE"), 4, 3),
+        ("whole_2d", (), 4, 4),
+        ("whole_3d", (), 4, 3),
     ],
 )
 def test_every_arm_is_trained_on_every_draw_and_compared_with_the_twin(
@@ -157,9 +178,10 @@ def test_gains_are_paired_by_draw_and_judged_with_the_arms_of_a_data_set(monkeyp
     once = [(twin, 90, 0, "a", 0.8, ""), (ours, 90, 0, "a", 0.85, "")]
     leave_comparison(tmp_path / "out" / "all_labels" / "Dataset101_LGG", once)
     (target / "probes.csv").write_text(
-        "data set,fold,pretraining,seed,probe,retrieval / chance\n"
-        "Dataset101_LGG,0,untrained,0,0.5,\nDataset101_LGG,0,untrained,1,0.6,\n"
-        "Dataset101_LGG,0,MAE_60epochs,0,0.7,1.50\nDataset101_LGG,0,MAE_60epochs,1,0.6,1.50\n"
+        "data set,stage,pretraining,seed,probe,retrieval / chance\n"
+        "Dataset101_LGG,A,untrained,0,0.5,\nDataset101_LGG,A,untrained,1,0.6,\n"
+        "Dataset101_LGG,A,MAE_60epochs,0,0.7,1.50\nDataset101_LGG,A,MAE_60epochs,1,0.6,1.50\n"
+        "Dataset101_LGG,C,untrained,0,0.1,\nDataset101_LGG,C,MAE_60epochs,0,0.9,\n"
     )
     table.main([str(tmp_path / "out")], target)
     cells = page_copies.cells_of(target / "gains.md")
@@ -180,7 +202,7 @@ def test_gains_are_paired_by_draw_and_judged_with_the_arms_of_a_data_set(monkeyp
         ["LGG", "A", "5", "0.500", "+0.150 (-0.485 to +0.785), 2 draws", ""],
         ["LGG", "B", "90", "0.800", "+0.050, 1 draw", ""],
     ]
-    predicted = ["LGG", "0", "MAE", "0.550", "0.650", "+0.100", "1.50", "+0.1500"]
+    predicted = ["LGG", "A", "MAE", "0.550", "0.650", "+0.100", "1.50", "+0.1500"]
     assert predicted in page_copies.cells_of(target / "predictors.md")
     names = ("gains.md", "summary.md", "gains.svg", "labels.svg")
     before = [(target / name).read_bytes() for name in names]
@@ -193,18 +215,19 @@ def test_an_encoder_is_probed_as_it_was_pretrained(monkeypatch, nnunet_folders, 
     probes = page_copies.script("label_efficiency", "probes", monkeypatch)
     name = "Dataset105_CXRLung2D"
     monkeypatch.setattr(prepared_dataset, "NAME", name)
-    monkeypatch.setattr(probes, "NAMES", (name,))
+    stages = [probes.Pretrained(name, "A", 0), probes.Pretrained(name, "B", 1)]
+    monkeypatch.setattr(probes, "STAGES", stages)
     monkeypatch.setattr(probes, "SEEDS", (0,))
     plan = configuration(2, nnunetv2_pcrl={"pretraining": SHORT})
     dataset = PreparedDataset(nnunet_folders / "nnUNet_preprocessed", {"2d": plan})
-    dataset.plans["plans_name"] = probes.PLANS
+    dataset.plans["plans_name"] = stages[0].plans
     cases = [f"film_{number}" for number in range(6)]
     for number, case in enumerate(cases):
         dataset.add_case("2d", case, smooth_image((1, 1, 40, 40), number))
     (dataset.folder / "splits_final.json").write_text(
         json.dumps([{"train": cases[:4], "val": cases[4:]}] * 2)
     )
-    (dataset.folder / f"{probes.PLANS}.json").write_text(json.dumps(dataset.plans))
+    (dataset.folder / f"{stages[0].plans}.json").write_text(json.dumps(dataset.plans))
     for folder in ("nnUNet_preprocessed", "nnUNet_results"):
         monkeypatch.setattr(probes, folder, str(nnunet_folders / folder))
     trainer = dataset.trainer(trainer_named("SimCLRPretrainTrainer_1epoch"), "2d", fold=0)
@@ -212,14 +235,14 @@ def test_an_encoder_is_probed_as_it_was_pretrained(monkeypatch, nnunet_folders, 
     probes.main(nnunet_folders)
     path = nnunet_folders / "probes.csv"
     rows = list(csv.DictReader(path.open()))
-    assert [(row["fold"], row["pretraining"]) for row in rows] == [
-        ("0", "SimCLR_1epoch"),
-        ("0", "untrained"),
-        ("1", "untrained"),
+    assert [(row["stage"], row["pretraining"]) for row in rows] == [
+        ("A", "SimCLR_1epoch"),
+        ("A", "untrained"),
+        ("B", "untrained"),
     ]
     assert float(rows[0]["retrieval / chance"]) >= 0
     assert all(0 <= float(row["probe"]) <= 1 for row in rows)
-    network = probes.FoldProbe(name, 0).network(0)
+    network = probes.FoldProbe(stages[0]).network(0)
     probes.load_encoder(network, Path(trainer.output_folder) / "pretrained_weights.pth")
     for key, value in trainer.network.backbone.encoder.state_dict().items():
         assert torch.equal(network.encoder.state_dict()[key], value), key

@@ -64,3 +64,20 @@ def test_cascades_and_inherited_configurations_are_left_out():
         "previous_stage": "3d_lowres",
     }
     assert list(shrink_plans(original, "S", 8, 64, 64, 2)["configurations"]) == ["3d_fullres"]
+
+
+def test_coarser_voxels_keep_the_extent_and_are_preprocessed_anew():
+    original = planned(3, [[1, 1, 1], [1, 2, 2], [1, 2, 2], [2, 2, 2]], [10, 160, 160])
+    values = original["configurations"]["3d_fullres"]
+    values |= {"spacing": [10.0, 1.5, 1.5], "median_image_size_in_voxels": [9.0, 160.0, 144.0]}
+    small = shrink_plans(original, "Coarse", 8, 64, 64, 2, min_spacing=4)
+    coarse = small["configurations"]["3d_fullres"]
+    # Thicker slices stay.
+    assert coarse["spacing"] == [10.0, 4, 4]
+    assert coarse["median_image_size_in_voxels"] == [9.0, 60.0, 54.0]
+    # 60 voxels, in halves of halves of halves.
+    assert coarse["patch_size"] == [10, 56, 56]
+    assert coarse["data_identifier"] == "Coarse_3d_fullres"
+    same = shrink_plans(original, "Same", 8, 64, 64, 2, min_spacing=1.5)
+    assert same["configurations"]["3d_fullres"]["data_identifier"] == values["data_identifier"]
+    assert values["spacing"] == [10.0, 1.5, 1.5]
