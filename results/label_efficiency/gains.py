@@ -45,6 +45,11 @@ class Run:
         """Whose arms share draws."""
         return self.stage, self.data, self.cases
 
+    @property
+    def key(self) -> tuple:
+        """What no other run has in common with it."""
+        return self.cell, self.arm, self.draw
+
     def row(self) -> tuple[str, ...]:
         """Of the CSV."""
         numbers = (f"{self.dice:.4f}", "" if math.isnan(self.hd95) else f"{self.hd95:.3f}")
@@ -101,7 +106,7 @@ class Gains:
     """Differences to the twin by cell, arm and draw."""
 
     def __init__(self, runs: Iterable[Run]):
-        self._runs = {(run.cell, run.arm, run.draw): run for run in runs}
+        self._runs = {run.key: run for run in runs}
         self.cells = sorted({cell for cell, _, _ in self._runs})
 
     def arms(self, cell: tuple) -> list[str]:

@@ -119,7 +119,7 @@ whole_2d)
     ;;
 whole_3d)
     plans=nnUNetPlansWhole configuration=3d_fullres
-    train whole_3d 103 5 1 4 PCRLv2 MAE
+    train whole_3d/Dataset103_ACDC 103 5 1 4 PCRLv2 MAE
     ;;
 all_labels)
     for name in $names; do

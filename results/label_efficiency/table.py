@@ -2,9 +2,9 @@
 
     python results/label_efficiency/table.py [FOLDER]
 
-Reads the comparisons that `run.sh` left in FOLDER and writes their runs to runs.csv; without FOLDER
-that file is read. With it, ../balance/dice.csv (Hippocampus and ACDC) and probes.csv, it writes
-gains.md, summary.md, gains.svg, labels.svg and predictors.md.
+Reads the comparisons that `run.sh` left in FOLDER and writes their runs to runs.csv, where other
+runs stay; without FOLDER that file is read alone. With it, ../balance/dice.csv (Hippocampus and
+ACDC) and probes.csv, it writes gains.md, summary.md, gains.svg, labels.svg and predictors.md.
 """
 
 import csv
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from figures import draw, draw_over_labels
-from gains import BALANCE, TWIN, Gains, Run, compared, of_balance, of_file
+from gains import BALANCE, TWIN, Gains, compared, of_balance, of_file
 from scipy import stats
 
 from nnunetv2_pcrl.evaluation.markdown import markdown_table
@@ -143,9 +143,11 @@ def main(arguments: Sequence[str], target: Path = HERE) -> None:
     """Command line."""
     path = target / "runs.csv"
     if arguments:
-        runs = sorted(compared(Path(arguments[0])), key=Run.row)
+        known = {run.key: run for run in of_file(path)} if path.exists() else {}
+        known |= {run.key: run for run in compared(Path(arguments[0]))}
+        rows = sorted(run.row() for run in known.values())
         with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *(run.row() for run in runs)])
+            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
     runs = [*of_file(path), *of_balance(target.parent / "balance" / "dice.csv")]
     gains = Gains(runs)
     (target / "gains.md").write_text(table(GAIN_COLUMNS, [*gain_rows(gains)]), encoding="utf-8")

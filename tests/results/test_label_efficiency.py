@@ -183,6 +183,11 @@ def test_gains_are_paired_by_draw_and_judged_with_the_arms_of_a_data_set(monkeyp
         "Dataset101_LGG,A,MAE_60epochs,0,0.7,1.50\nDataset101_LGG,A,MAE_60epochs,1,0.6,1.50\n"
         "Dataset101_LGG,C,untrained,0,0.1,\nDataset101_LGG,C,MAE_60epochs,0,0.9,\n"
     )
+    # Of an earlier run: the first is measured again, the second stays.
+    (target / "runs.csv").write_text(
+        "stage,data set,cases,arm,draw,Dice,HD95\n"
+        "A,LGG,5,from scratch,0,0.1000,\nC,LGG,5,from scratch,0,0.7000,9.000\n"
+    )
     table.main([str(tmp_path / "out")], target)
     cells = page_copies.cells_of(target / "gains.md")
     assert ["A", "LGG", "5", "from scratch", "3", "0.500", *[""] * 6] in cells
@@ -195,12 +200,14 @@ def test_gains_are_paired_by_draw_and_judged_with_the_arms_of_a_data_set(monkeyp
     assert not [row for row in cells if "0.100" in row]
     # One draw has no interval.
     assert ["B", "LGG", "90", "MAE", "1", "0.850", "+0.0500", "", "", "", "1 of 1", ""] in cells
-    assert len((target / "runs.csv").read_text().splitlines()) == 1 + 5 + 2
+    assert len((target / "runs.csv").read_text().splitlines()) == 1 + 5 + 2 + 1
+    assert ["C", "LGG", "5", "from scratch", "1", "0.700", *[""] * 6] in cells
     header, _, _, *of_lgg = page_copies.cells_of(target / "summary.md")
     assert header == ["data set", "stage", "cases", "from scratch", "MAE", "PCRLv2"]
     assert of_lgg == [
         ["LGG", "A", "5", "0.500", "+0.150 (-0.485 to +0.785), 2 draws", ""],
         ["LGG", "B", "90", "0.800", "+0.050, 1 draw", ""],
+        ["LGG", "C", "5", "0.700", "", ""],
     ]
     predicted = ["LGG", "A", "MAE", "0.550", "0.650", "+0.100", "1.50", "+0.1500"]
     assert predicted in page_copies.cells_of(target / "predictors.md")
