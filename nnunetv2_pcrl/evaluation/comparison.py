@@ -102,6 +102,7 @@ class Row:
         difference: to the twin, where something is paired.
         holm_p: of the test over the cases, adjusted for the number of such tests (mean of the
             first metric only).
+        run_holm_p: the same of the test over the runs.
         efficiency: of the labels (first metric only).
         efficiency_interval: at both ends of the difference's interval over the runs, where there
             is one; the twin's curve is held fixed.
@@ -117,6 +118,7 @@ class Row:
     spread: Spread
     difference: Difference | None = None
     holm_p: float | None = None
+    run_holm_p: float | None = None
     efficiency: LabelEfficiency | None = None
     efficiency_interval: tuple[LabelEfficiency, LabelEfficiency] | None = None
     pace: Pace | None = None
@@ -238,13 +240,20 @@ def _with_efficiency(row: Row, rows: Sequence[Row], twin: str, metric: Metric) -
 
 
 def _with_holm(rows: Sequence[Row], metric: Metric) -> list[Row]:
-    tested = {
-        i: row.difference.p_value
+    found = {
+        i: row.difference
         for i, row in enumerate(rows)
-        if (row.metric, row.label) == (metric, MEAN)
-        and row.difference
-        and not math.isnan(row.difference.p_value)
+        if (row.metric, row.label) == (metric, MEAN) and row.difference
     }
-    adjusted = holm(list(tested.values()))
-    by_row = dict(zip(tested, adjusted, strict=True))
-    return [replace(row, holm_p=by_row.get(i)) for i, row in enumerate(rows)]
+    over_cases = _adjusted({i: pair.p_value for i, pair in found.items()})
+    over_runs = _adjusted({i: pair.run_p_value for i, pair in found.items()})
+    return [
+        replace(row, holm_p=over_cases.get(i), run_holm_p=over_runs.get(i))
+        for i, row in enumerate(rows)
+    ]
+
+
+def _adjusted(p_values: Mapping[int, float]) -> dict[int, float]:
+    """By Holm, for the number of those that are not NaN; others are left out."""
+    tested = {i: value for i, value in p_values.items() if not math.isnan(value)}
+    return dict(zip(tested, holm(list(tested.values())), strict=True))

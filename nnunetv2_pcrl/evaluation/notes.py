@@ -66,10 +66,11 @@ def difference_notes(
             f"too narrow."
         )
     notes += [
-        f"over runs: mean difference, and its 95 % t-interval over the pairs of runs; better in: "
-        f"runs with the {metric.better} {metric.name}. They include the chance of the training and "
-        f"of the choice of labelled cases, but not that of the pretraining, which the runs of a "
-        f"fold share, as they share their validation cases"
+        f"over runs: mean difference, and its 95 % t-interval over the pairs of runs; p (Holm): "
+        f"t-test over them, adjusted for the rows of this table that have one; better in: runs "
+        f"with the {metric.better} {metric.name}. They include the chance of the training and of "
+        f"the choice of labelled cases, but not that of the pretraining, which the runs of a fold "
+        f"share, as they share their validation cases"
         + (": believe what both say, for this pretraining." if has_cases else "."),
         "detectable: the true difference that so many pairs of runs with their spread tell from 0 "
         "in four of five experiments (t-test at 5 %). To see half of it takes about four times as "

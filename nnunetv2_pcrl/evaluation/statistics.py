@@ -52,6 +52,7 @@ class Difference:
         num_cases: pairs of cases.
         run_mean: mean over the runs of their mean difference.
         run_interval: 95 % t-interval over the runs; NaN for a single run.
+        run_p_value: the t-test over the runs, two-sided; NaN for a single run.
         num_runs: pairs of runs.
         num_better: runs in which the trainer is better than its twin.
         num_same_seed: pairs of runs that share a seed, and with it what chance decides.
@@ -63,6 +64,7 @@ class Difference:
     num_cases: int
     run_mean: float
     run_interval: tuple[float, float]
+    run_p_value: float
     num_runs: int
     num_better: int
     num_same_seed: int = 0
@@ -143,6 +145,7 @@ def difference(values: Values, twin: Values, more_is_better: bool = True) -> Dif
         num_cases=len(cases),
         run_mean=float(runs.mean()),
         run_interval=t_interval(runs),
+        run_p_value=t_test(runs),
         num_runs=len(runs),
         num_better=int((runs > 0 if more_is_better else runs < 0).sum()),
         num_same_seed=sum(seed is not None for _, seed in run_means(pairs)),
@@ -195,6 +198,19 @@ def t_interval(values: np.ndarray) -> tuple[float, float]:
         return math.nan, math.nan
     half = _critical_t(len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
+
+
+def t_test(values: np.ndarray) -> float:
+    """Two-sided p of a normal sample's mean being 0; NaN for a single value.
+
+    Values without a spread give 0, or 1 if they are 0.
+    """
+    if len(values) < 2:
+        return math.nan
+    error = values.std(ddof=1) / math.sqrt(len(values))
+    if not error:
+        return 0.0 if values.mean() else 1.0
+    return float(2 * stats.t.sf(abs(values.mean()) / error, len(values) - 1))
 
 
 def detectable_mean(interval: tuple[float, float], number: int) -> float:

@@ -37,6 +37,8 @@ COMPARISON_COLUMNS = (
     "run_difference",
     "run_difference_low",
     "run_difference_high",
+    "run_p",
+    "run_p_holm",
     "run_difference_detectable",
     "paired_runs",
     "same_seed_runs",
@@ -86,7 +88,7 @@ def _comparison_row(row: Row, twin: str) -> list[Any]:
         twin,
     ]
     if row.difference is None:
-        cells += [None] * 13
+        cells += [None] * 15
     else:
         paired = row.difference
         cells += [
@@ -97,6 +99,8 @@ def _comparison_row(row: Row, twin: str) -> list[Any]:
             paired.num_cases,
             paired.run_mean,
             *paired.run_interval,
+            paired.run_p_value,
+            row.run_holm_p,
             paired.detectable,
             paired.num_runs,
             paired.num_same_seed,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from nnunetv2_pcrl.evaluation.comparison import Comparison, Row
 from nnunetv2_pcrl.evaluation.metric import MEAN, Metric
-from nnunetv2_pcrl.evaluation.statistics import Difference
+from nnunetv2_pcrl.evaluation.statistics import CONFIDENCE, Difference
 
 BETTER, WORSE, OPEN, SINGLE = "better", "worse", "open", "single"
 WORDS = {
@@ -21,7 +21,8 @@ def verdicts(
     """One sentence per trainer other than the twin, of those with a paired difference.
 
     Better and worse are said where the interval over the runs and that over the cases (where there
-    is one) are both on one side of zero.
+    is one) are both on one side of zero, and the test over the runs is significant after its
+    adjustment for all trainers and numbers of labels: of many intervals some leave zero by chance.
 
     Args:
         comparison: what is compared.
@@ -34,7 +35,9 @@ def verdicts(
         said: dict[str, list[str]] = {}
         for row in rows:
             if (row.trainer, row.metric, row.label) == (trainer, metric, MEAN) and row.difference:
-                said.setdefault(judged(row.difference, metric), []).append(str(row.amount))
+                said.setdefault(judged(row.difference, metric, row.run_holm_p), []).append(
+                    str(row.amount)
+                )
         if said:
             parts = [
                 WORDS[word].format(amounts=" and ".join(said[word]))
@@ -48,10 +51,18 @@ def verdicts(
     return tuple(sentences)
 
 
-def judged(found: Difference, metric: Metric) -> str:
-    """BETTER, WORSE, OPEN, or SINGLE for one pair of runs, which says nothing of others."""
-    if found.num_runs < 2:
+def judged(found: Difference, metric: Metric, run_holm_p: float | None) -> str:
+    """BETTER, WORSE, OPEN, or SINGLE for one pair of runs, which says nothing of others.
+
+    Args:
+        found: the difference.
+        metric: that it is of.
+        run_holm_p: adjusted p of the test over the runs; None for one pair.
+    """
+    if run_holm_p is None:
         return SINGLE
+    if run_holm_p > 1 - CONFIDENCE:
+        return OPEN
     ends = [*found.run_interval, *(found.case_interval if found.num_cases > 1 else ())]
     if not metric.is_more_better:
         ends = [-end for end in ends]

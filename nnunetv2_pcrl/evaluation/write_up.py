@@ -154,7 +154,7 @@ def _differences(
     # What exists for all cases of a run together has no differences of cases.
     has_cases = not paired or any(pair.num_cases > 1 for pair in paired)
     header = ["cases", "trainer", *(["over cases", "p", "p (Holm)"] if has_cases else [])]
-    header += ["over runs", "detectable", "better in"]
+    header += ["over runs", "p (Holm)", "detectable", "better in"]
     body = []
     for (amount, trainer), row in found.items():
         pair, cells = row.difference, [str(amount), names[trainer]]
@@ -169,6 +169,7 @@ def _differences(
             ]
         cells += [
             with_interval(pair.run_mean, pair.run_interval, metric),
+            p_text(row.run_holm_p),
             number_text(pair.detectable, metric),
             f"{pair.num_better} of {pair.num_runs} runs",
         ]

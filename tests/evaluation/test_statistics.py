@@ -11,6 +11,7 @@ from nnunetv2_pcrl.evaluation.statistics import (
     signed_rank_test,
     spread,
     t_interval,
+    t_test,
 )
 
 NAN, INF = math.nan, math.inf
@@ -147,6 +148,19 @@ def test_the_signed_rank_test_has_the_exact_p_of_a_tiny_sample():
 def test_the_signed_rank_test_of_many_cases_is_scipys():
     values = np.random.default_rng(0).normal(0.2, 1, 60)
     assert signed_rank_test(values) == pytest.approx(stats.wilcoxon(values).pvalue)
+
+
+def test_the_t_test_by_hand_and_at_the_end_of_its_interval():
+    # Mean 0.2, standard error 0.1, one degree of freedom: Cauchy's distribution.
+    assert t_test(np.array([0.1, 0.3])) == pytest.approx(1 - 2 / math.pi * math.atan(2))
+    values = np.array([0.1, 0.25, 0.4, -0.05])
+    low, _ = t_interval(values)
+    assert t_test(values - low) == pytest.approx(0.05)
+
+
+def test_the_t_test_without_a_spread():
+    assert math.isnan(t_test(np.array([0.1])))
+    assert (t_test(np.array([0.5, 0.5])), t_test(np.zeros(2))) == (0, 1)
 
 
 def test_holm_by_hand():
