@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from nnunetv2_pcrl.doctor.findings import Problem, Section, in_gib
-from nnunetv2_pcrl.doctor.variables import WORKERS_VARIABLE
+from nnunetv2_pcrl.settings.environment import WORKERS_VARIABLE
 
 SHARED_MEMORY = Path("/dev/shm")
 # A container gives 64 MiB unless it is told otherwise, less than one batch of 3D images.

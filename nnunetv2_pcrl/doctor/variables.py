@@ -5,13 +5,14 @@ import os
 from nnunetv2_pcrl.doctor.findings import Problem, Section
 from nnunetv2_pcrl.doctor.lookup import other_folders
 from nnunetv2_pcrl.registration import EXTERNAL_TRAINERS_VARIABLE
+from nnunetv2_pcrl.settings.environment import PROCESSES_VARIABLE, WORKERS_VARIABLE
 
 _STARTS = ("nnUNet_", "CUDA_", "NCCL_", "OMP_", "MKL_", "PYTORCH_", "TORCH_", "SLURM_JOB_")
 # Shown elsewhere on the page.
 _ELSEWHERE = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results", EXTERNAL_TRAINERS_VARIABLE)
-WORKERS_VARIABLE, _WEIGHTS_VARIABLE = "nnUNet_n_proc_DA", "nnUNet_pcrl_weights"
+_WEIGHTS_VARIABLE = "nnUNet_pcrl_weights"
 # What nnU-Net reads as a whole number while it is imported.
-_NUMBERS = ("nnUNet_def_n_proc", WORKERS_VARIABLE)
+_NUMBERS = (PROCESSES_VARIABLE, WORKERS_VARIABLE)
 
 
 def examine_variables() -> Section:

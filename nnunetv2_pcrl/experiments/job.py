@@ -24,13 +24,12 @@ from nnunetv2_pcrl.experiments.runs import State
 from nnunetv2_pcrl.experiments.states import Job, check_weights
 from nnunetv2_pcrl.experiments.trainings import Training
 from nnunetv2_pcrl.experiments.workflow import Workflow
+from nnunetv2_pcrl.settings.environment import PROCESSES_VARIABLE
 from nnunetv2_pcrl.training.folder_lock import LOCK_NAME as TRAINING_LOCK
 from nnunetv2_pcrl.training.folder_lock import ProcessLock
 from nnunetv2_pcrl.training.termination import TerminationNotice
 
 LOCK_NAME = "experiment.lock"
-# How many processes of a training's validation write and score segmentations, to nnU-Net.
-EXPORTERS = "nnUNet_def_n_proc"
 # A pretraining ends after its current step; one on a CPU may last.
 PATIENCE_S = 120.0
 POLL_S = 0.5
@@ -148,9 +147,9 @@ def _environment(training: Training) -> tuple[dict[str, str], list[int]]:
     """Variables of the training beside its command's, and descriptors of its places on GPUs."""
     environment = {"PYTHONUNBUFFERED": "1"}
     options = training.options
-    if options.device == "cpu" and EXPORTERS not in os.environ:
+    if options.device == "cpu" and PROCESSES_VARIABLE not in os.environ:
         # On its one core, eight processes that import nnU-Net would take longer than they save.
-        environment[EXPORTERS] = "1"
+        environment[PROCESSES_VARIABLE] = "1"
     if options.device != "cuda":
         return environment, []
     gpus = visible_gpus()

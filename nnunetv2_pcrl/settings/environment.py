@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 # How many workers nnU-Net's trainings have, and how many threads its planning.
 WORKERS_VARIABLE = "nnUNet_n_proc_DA"
+# How many processes nnU-Net's preparation has, and a validation that writes and scores its cases.
+PROCESSES_VARIABLE = "nnUNet_def_n_proc"
 
 
 @contextmanager

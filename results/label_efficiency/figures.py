@@ -1,5 +1,7 @@
 """The figures of this folder."""
 
+import math
+from collections import defaultdict
 from pathlib import Path
 
 import matplotlib
@@ -59,21 +61,24 @@ def draw_over_labels(gains: Gains, path: Path) -> None:
     """Dice of stages B and C over the labelled cases: a point per draw, lines through the means."""
     cells = [cell for cell in gains.cells if cell[0] in ("B", "C")]
     arms = [TWIN, *sorted({arm for cell in cells for arm in gains.arms(cell)})]
-    panels = sorted({(cell[1], cell[0]) for cell in cells})
+    of_panels = defaultdict(list)
+    for cell in cells:
+        of_panels[cell[1], cell[0]].append(cell)
     # One number of cases makes no line.
-    panels = [of for of in panels if sum((cell[1], cell[0]) == of for cell in cells) > 1]
+    panels = sorted(of for of, own in of_panels.items() if len(own) > 1)
     columns = 3
+    rows = max(math.ceil(len(panels) / columns), 1)
     figure, axes = plt.subplots(
-        max(-(-len(panels) // columns), 1),
+        rows,
         columns,
-        figsize=(9.5, 0.7 + 2.9 * -(-len(panels) // columns)),
+        figsize=(9.5, 0.7 + 2.9 * rows),
         squeeze=False,
         layout="constrained",
     )
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
     for ax, (name, stage) in zip(axes.flat, panels, strict=False):
-        own = [cell for cell in cells if (cell[1], cell[0]) == (name, stage)]
+        own = of_panels[name, stage]
         for number, arm in enumerate(arms):
             colour = "0.2" if arm == TWIN else f"C{number - 1}"
             # Beside one another, on an axis of logarithms.

@@ -46,25 +46,23 @@ draw_label_folds() {
 
 # prepare_whole: coarser voxels, so that the patch holds the film, the slice, the heart.
 prepare_whole() {
-    plan_whole 101 2d 2 64
-    plan_whole 103 3d_fullres 4 32
-    plan_whole 105 2d 4 64
+    plan_whole Dataset101_LGGFlair2D 2d 2 64
+    plan_whole Dataset103_ACDC 3d_fullres 4 32
+    plan_whole Dataset105_CXRLung2D 2d 4 64
     python "$here/splits.py"
     names="Dataset101_LGGFlair2D Dataset103_ACDC Dataset105_CXRLung2D"
     draw_label_folds
 }
 
-# plan_whole NUMBER CONFIGURATION SPACING PATCH
+# plan_whole NAME CONFIGURATION SPACING PATCH
 plan_whole() {
-    local of
-    of=$(echo "$nnUNet_raw/Dataset$1"_*)
-    of=$nnUNet_preprocessed/${of##*/}
-    [ -f "$of/nnUNetPlans.json" ] || nnUNetv2_plan_and_preprocess -d "$1" --no_pp -c "$2"
+    local of=$nnUNet_preprocessed/$1 number=${1:7:3}
+    [ -f "$of/nnUNetPlans.json" ] || nnUNetv2_plan_and_preprocess -d $((10#$number)) --no_pp -c "$2"
     [ -f "$of/nnUNetPlansWhole.json" ] || python scripts/shrink_plans.py "$of/nnUNetPlans.json" \
         --name nnUNetPlansWhole --base_features 8 --max_features 64 --max_patch "$4" --batch_size 2 \
         --min_spacing "$3" --settings "$pretraining"
     [ -d "$of/nnUNetPlansWhole_$2" ] ||
-        nnUNetv2_preprocess -d "$1" -plans_name nnUNetPlansWhole -c "$2"
+        nnUNetv2_preprocess -d $((10#$number)) -plans_name nnUNetPlansWhole -c "$2"
 }
 
 # Methods whose steps are cheap take more of them: all pretrainings last about as long as each other.

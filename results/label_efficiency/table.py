@@ -19,7 +19,7 @@ from gains import BALANCE, TWIN, Gains, compared, of_balance, of_file
 from scipy import stats
 
 from nnunetv2_pcrl.evaluation.markdown import markdown_table
-from nnunetv2_pcrl.evaluation.statistics import detectable_mean, holm, t_interval
+from nnunetv2_pcrl.evaluation.statistics import detectable_mean, holm, t_interval, t_test
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = ("stage", "data set", "cases", "arm", "draw", "Dice", "HD95")
@@ -49,7 +49,7 @@ def gain_rows(gains: Gains) -> Iterator[dict[str, str]]:
         found = {arm: gains.differences(cell, arm) for arm in gains.arms(cell)}
         # One draw has no spread.
         tested = [arm for arm, values in found.items() if len(values) > 1]
-        p_values = holm([float(stats.ttest_1samp(found[arm], 0).pvalue) for arm in tested])
+        p_values = holm([t_test(found[arm]) for arm in tested])
         adjusted = dict(zip(tested, p_values, strict=True))
         for arm in (arm for arm, values in found.items() if len(values)):
             row = {**head, "arm": arm, **gain_of(gains, cell, arm)}

@@ -84,10 +84,7 @@ def test_the_draws_that_are_prepared_are_those_that_are_trained(commands, tmp_pa
 
 
 @pytest.mark.slow
-def test_whole_images_are_preprocessed_with_the_coarser_plans(commands, tmp_path, monkeypatch):
-    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
-    for name in NAMES:
-        (tmp_path / "raw" / name).mkdir(parents=True)
+def test_whole_images_are_preprocessed_with_the_coarser_plans(commands, tmp_path):
     (folds, _, _) = commands("prepare_whole")
     calls = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
     shrunk = [words for words in calls if "scripts/shrink_plans.py" in words]
