@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "": {"methods", "tasks", "training"},
     "nnunet_ext": set(),
-    "doctor": set(),
+    "doctor": {"settings"},
     "cli": {
         "doctor",
         "evaluation",
