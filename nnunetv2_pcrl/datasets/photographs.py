@@ -4,6 +4,7 @@ from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
+import SimpleITK
 from tifffile import TiffFile, TiffFileError
 
 from nnunetv2_pcrl.datasets.headers import Header
@@ -13,6 +14,10 @@ from nnunetv2_pcrl.weights.atomic import replaced_atomically
 _COLOURS = 3
 # With transparency behind.
 _TRANSPARENT = {2: 1, 4: 3}
+# nnU-Net's distance between the slices of a photograph, which has one.
+_SLICE_DISTANCE = 999.0
+# RAS, to which nnU-Net's reorienting reader brings volumes: no reader turns them.
+_UNTURNED = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def read_photograph_header(path: Path) -> Header:
@@ -80,6 +85,18 @@ def with_colours(array: np.ndarray, count: int) -> np.ndarray:
             raise ValueError("it is a colour image; take its colours by --channels R G B")
         return array if array.ndim == 2 else np.ascontiguousarray(array[..., 0])
     return array if array.ndim == 3 else np.repeat(array[..., None], count, axis=2)
+
+
+def as_volume(plane: np.ndarray) -> SimpleITK.Image:
+    """A volume of one slice, which nnU-Net's readers of volumes read as it reads the photograph.
+
+    Args:
+        plane: pixels [H, W].
+    """
+    image = SimpleITK.GetImageFromArray(plane[None].astype(np.float32))
+    image.SetSpacing((1.0, 1.0, _SLICE_DISTANCE))
+    image.SetDirection(_UNTURNED)
+    return image
 
 
 def may_have_label_values(path: Path, header: Header) -> bool:

@@ -3,8 +3,10 @@
 import os
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import SimpleITK
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import (
@@ -16,9 +18,11 @@ from nnunetv2_pcrl.datasets.case_names import MAX_LENGTH, case_name, check_case_
 from nnunetv2_pcrl.datasets.headers import Header, read_header
 from nnunetv2_pcrl.datasets.image_files import is_photograph
 from nnunetv2_pcrl.datasets.orientation import mixture, orientation_of, oriented
+from nnunetv2_pcrl.datasets.photographs import as_volume, read_photograph, with_colours
 from nnunetv2_pcrl.datasets.placing import write_once
 from nnunetv2_pcrl.datasets.raw import (
     DATASET_JSON,
+    NATURAL_READER,
     REORIENTING_READER,
     ManifestRow,
     check_may_write,
@@ -55,6 +59,8 @@ def pool_datasets(
 ) -> Pool:
     """Writes dataset.json and a manifest that name the images of several raw data sets.
 
+    Photographs among volumes, such as slices stored as PNG, are written as volumes of one slice.
+
     Args:
         datasets: numbers or names.
         target: folder of the new raw data set, beside the others.
@@ -64,8 +70,8 @@ def pool_datasets(
             leaves all as they are.
 
     Raises:
-        ValueError: if the data sets differ in channels, normalisation or file format, or if the
-            target is somebody else's.
+        ValueError: if the data sets differ in channels, normalisation or in what reads their
+            volumes, or if the target is somebody else's.
     """
     folders = list(dict.fromkeys(find_raw_folder(dataset) for dataset in datasets))
     if target in folders:
@@ -73,8 +79,7 @@ def pool_datasets(
     check_may_write(target, MAKER)
     pooled = [read_raw_dataset(folder, include_test_images) for folder in folders]
     _check_channels(pooled, channels)
-    readers = {raw.name: _reader(raw) for raw in pooled}
-    _check_equal("nnU-Net reader", readers)
+    reader, ending = _common_reader(pooled)
     named: dict[str, list[str]] = {}
     for raw in pooled:
         taken = {name.lower() for name in named}
@@ -88,25 +93,27 @@ def pool_datasets(
     for name, images in tqdm(named.items(), desc="Images", disable=None):
         header = headers[name]
         code = orientation_of(header) if header else ""
-        turns = bool(orientation and code and code != orientation)
         try:
-            cases[name] = [
-                _turned(image, target / f"imagesTr/{name}_{c:04d}.nii.gz", orientation)
-                if turns
-                else os.path.relpath(image, target)
-                for c, image in enumerate(images)
-            ]
-            note = f"turned from {code} to {orientation}" if turns else ""
+            if reader != NATURAL_READER and is_photograph(Path(images[0])):
+                paths = _written_as_volumes(images, pooled[0].num_channels, target, name)
+                note = "written as a volume of one slice"
+            elif orientation and code and code != orientation:
+                paths = [
+                    _turned(image, _written_path(target, name, channel), orientation)
+                    for channel, image in enumerate(images)
+                ]
+                note = f"turned from {code} to {orientation}"
+            else:
+                paths, note = [Path(image) for image in images], ""
+            cases[name] = [os.path.relpath(path, target) for path in paths]
             rows.append(ManifestRow(name, images[0], note))
         except (ValueError, RuntimeError) as error:
-            cases.pop(name, None)
             failed[images[0]] = " ".join(str(error).split())
     names = channels or list(pooled[0].dataset_json["channel_names"].values())
-    ending = pooled[0].dataset_json["file_ending"]
-    content = unlabelled_json(names, ending, readers[pooled[0].name], cases, MAKER)
+    content = unlabelled_json(names, ending, reader, cases, MAKER)
     write_json(target / DATASET_JSON, content)
     write_manifest(target, [*rows, *(ManifestRow("", path, why) for path, why in failed.items())])
-    is_reoriented = readers[pooled[0].name] == REORIENTING_READER or orientation
+    is_reoriented = reader == REORIENTING_READER or orientation
     mixed = "" if is_reoriented else mixture(header for header in headers.values() if header)
     return Pool(len(cases), mixed, failed)
 
@@ -130,12 +137,42 @@ def _header(image: str) -> Header | None:
         return None
 
 
-def _turned(image: str, path: Path, orientation: str) -> str:
-    """Writes an image in another orientation; its path below the data set."""
+def _written_path(target: Path, name: str, channel: int) -> Path:
+    return target / f"imagesTr/{name}_{channel:04d}.nii.gz"
+
+
+def _stamp(image: str, done: str) -> str:
+    """What an image is made of, and how; it changes when the file does."""
     stat = os.stat(image)
-    stamp = f"{image} {stat.st_size} {stat.st_mtime_ns} {orientation}"
+    return f"{image} {stat.st_size} {stat.st_mtime_ns} {done}"
+
+
+def _turned(image: str, path: Path, orientation: str) -> Path:
+    """Writes an image in another orientation."""
+    stamp = _stamp(image, orientation)
     write_once(path, stamp, lambda: oriented(SimpleITK.ReadImage(image), orientation))
-    return path.relative_to(path.parent.parent).as_posix()
+    return path
+
+
+def _written_as_volumes(
+    images: Sequence[str], num_channels: int, target: Path, name: str
+) -> list[Path]:
+    """Writes photographs as volumes: a file per channel, of which one photograph may hold three.
+
+    Raises:
+        ValueError: if they have other channels.
+    """
+    in_one = num_channels if len(images) == 1 else 1
+    if in_one * len(images) != num_channels or in_one not in (1, 3):
+        raise ValueError(f"{len(images)} photographs cannot hold {num_channels} channels")
+    paths = []
+    for image in images:
+        colours = with_colours(read_photograph(Path(image)), in_one)
+        for plane in [colours] if in_one == 1 else np.moveaxis(colours, -1, 0):
+            path = _written_path(target, name, len(paths))
+            write_once(path, _stamp(image, f"channel {len(paths)}"), partial(as_volume, plane))
+            paths.append(path)
+    return paths
 
 
 def _check_channels(pooled: Sequence[RawDataset], channels: Sequence[str] | None) -> None:
@@ -155,6 +192,16 @@ def _check_channels(pooled: Sequence[RawDataset], channels: Sequence[str] | None
         for raw in pooled
     }
     _check_equal("normalisation (say it for all by --channels, e.g. zscore)", schemes)
+
+
+def _common_reader(pooled: Sequence[RawDataset]) -> tuple[str, str]:
+    """nnU-Net's reader of all volumes, and the ending of files of the first that it reads."""
+    readers = {raw.name: _reader(raw) for raw in pooled}
+    of_volumes = {name: reader for name, reader in readers.items() if reader != NATURAL_READER}
+    _check_equal("nnU-Net reader", of_volumes)
+    reader = next(iter(of_volumes.values()), NATURAL_READER)
+    first = next(raw for raw in pooled if readers[raw.name] == reader)
+    return reader, first.dataset_json["file_ending"]
 
 
 def _reader(raw: RawDataset) -> str:

@@ -5,10 +5,14 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK
+from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
+from nnunetv2.imageio.nibabel_reader_writer import NibabelIO
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
 from raw_images import ct_array, mr_array, write_dataset, write_image
 
 from nnunetv2_pcrl.cli.plan_and_preprocess import main as plan_and_preprocess
 from nnunetv2_pcrl.cli.pool import main
+from nnunetv2_pcrl.datasets.photographs import write_photograph
 from nnunetv2_pcrl.preparation.raw_cases import read_raw_dataset
 
 
@@ -108,3 +112,88 @@ def test_mixed_orientations_are_said_and_made_one_on_request(raw, capsys):
     made = SimpleITK.ReadImage(cases["002_a"][0])
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(made), array)
     assert cases["001_a"] == [str(raw / "Dataset001_One" / "imagesTr" / "a_0000.nii.gz")]
+
+
+def write_photographs(raw, name: str, images: dict, channels=("zscore",)) -> None:
+    """A data set of PNG images: arrays [H, W] or [H, W, 3] of 8 bits, one per channel."""
+    folder = write_dataset(raw, name, {}, channels, file_ending=".png")
+    for identifier, arrays in images.items():
+        for channel, array in enumerate(arrays):
+            write_photograph(array, folder / f"imagesTr/{identifier}_{channel:04d}.png")
+
+
+def photograph(seed: int = 0, size=(24, 20)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(1, 255, size, dtype=np.uint8)
+
+
+READERS = (SimpleITKIO, SimpleITKIOWithReorient, NibabelIO)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [[photograph()], [photograph(1), photograph(2)], [photograph(3, (24, 20, 3))]],
+    ids=["grey", "two_files", "colours"],
+)
+def test_photographs_among_volumes_are_read_as_they_were(nnunet_folders, images):
+    raw = nnunet_folders / "nnUNet_raw"
+    num_channels = 3 if images[0].ndim == 3 else len(images)
+    channels = ("zscore",) * num_channels
+    write_dataset(raw, "Dataset001_MR", {"a": [mr_array()] * num_channels}, channels)
+    write_photographs(raw, "Dataset002_Slices", {"s": images}, channels)
+    for order in ("12", "21"):
+        main(["-d", *order, "-o", "90", "--name", "Pool"])
+        pool = read_raw_dataset(raw / "Dataset090_Pool")
+        assert pool.dataset_json["overwrite_image_reader_writer"] == "SimpleITKIO"
+        assert pool.dataset_json["file_ending"] == ".nii.gz"
+        assert pool.cases["001_a"] == read_raw_dataset(raw / "Dataset001_MR").cases["a"]
+        assert len(pool.cases["002_s"]) == num_channels
+    slices = read_raw_dataset(raw / "Dataset002_Slices").cases["s"]
+    wanted, properties = NaturalImage2DIO().read_images(slices)
+    for reader in READERS:
+        found, of_volume = reader().read_images(pool.cases["002_s"])
+        np.testing.assert_array_equal(found, wanted)
+        assert tuple(of_volume["spacing"]) == properties["spacing"]
+
+
+def test_slices_and_volumes_are_prepared_in_2d_together(nnunet_folders):
+    raw = nnunet_folders / "nnUNet_raw"
+    write_dataset(raw, "Dataset001_MR", {"a": [mr_array()], "b": [mr_array(1)]}, ("T1",))
+    write_photographs(raw, "Dataset002_Slices", {c: [photograph(i)] for i, c in enumerate("st")})
+    main(["-d", "1", "2", "-o", "90", "--name", "Pool", "--orient", "RAS"])
+    plan_and_preprocess(["-d", "90", "-c", "2d", "-np", "1"])
+    data = nnunet_folders / "nnUNet_preprocessed" / "Dataset090_Pool" / "nnUNetPlans_unlabelled_2d"
+    assert {p.stem for p in data.glob("*.pkl")} == {"001_a", "001_b", "002_s", "002_t"}
+
+
+def test_photographs_alone_stay_where_they_are(nnunet_folders):
+    raw = nnunet_folders / "nnUNet_raw"
+    for number in (1, 2):
+        write_photographs(raw, f"Dataset00{number}_Slices", {"s": [photograph()]})
+    run()
+    pool = read_raw_dataset(raw / "Dataset090_Pool")
+    assert pool.dataset_json["overwrite_image_reader_writer"] == "NaturalImage2DIO"
+    assert pool.cases["001_s"] == [str(raw / "Dataset001_Slices/imagesTr/s_0000.png")]
+
+
+def test_photographs_that_hold_other_channels_are_named(nnunet_folders, capsys):
+    raw = nnunet_folders / "nnUNet_raw"
+    write_dataset(raw, "Dataset001_MR", {"a": [mr_array()] * 2}, ("T1", "T2"))
+    write_photographs(raw, "Dataset002_Slices", {"s": [photograph()]}, ("T1", "T2"))
+    with pytest.raises(SystemExit):
+        run()
+    assert "s_0000.png: 1 photographs cannot hold 2 channels" in capsys.readouterr().out
+    assert [*read_raw_dataset(raw / "Dataset090_Pool").cases] == ["001_a"]
+
+
+def test_volumes_that_different_readers_read_are_refused(raw):
+    write_dataset(
+        raw,
+        "Dataset003_Nib",
+        {"a": [ct_array()]},
+        ("CT",),
+        overwrite_image_reader_writer="NibabelIO",
+    )
+    with pytest.raises(
+        SystemExit, match="reader: Dataset001_One: SimpleITKIO, Dataset003_Nib: Nib"
+    ):
+        main(["-d", "1", "3", "-o", "90", "--name", "Pool"])
