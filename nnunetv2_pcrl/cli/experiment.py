@@ -76,6 +76,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="pretrain on the images of all cases, those that are validated on too (default: on "
         "the training cases of the fold)",
     )
+    add(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="what all pretrained trainers start from, e.g. the pretraining of a pool (default: "
+        "each is pretrained on its own data set)",
+    )
     add("-device", default="cuda", choices=("cuda", "cpu", "mps"))
     add("-num_gpus", type=_positive, default=1, help="GPUs of one training")
     add("--jobs", **positive, help="trainings at a time (default: 1, or what the profile says)")
@@ -133,6 +140,7 @@ def _planned(args: argparse.Namespace) -> tuple[list[ExperimentRequest], list["E
             pretrain_epochs=args.pretrain_epochs,
             seeds=_seeds(args.seeds),
             transductive=args.transductive,
+            weights=args.weights and args.weights.expanduser().absolute(),
             device=args.device,
             num_gpus=args.num_gpus,
         )

@@ -33,6 +33,8 @@ def provenance_remarks(comparison: Comparison, origins: Origins) -> list[str]:
             continue
         names = sorted({_name(path, comparison.dataset) for path in files.values()})
         text = f"{trainer} started from {', '.join(names)}"
+        if not all(_is_of(comparison.dataset, path) for path in files.values()):
+            text += "; whether it had images that are validated on is not known"
         seen = sum(_has_seen(path, run, comparison.dataset, of_fold) for run, path in files.items())
         if seen:
             text += (

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_pcrl.experiments.states import Job, State, weights_file
+from nnunetv2_pcrl.experiments.states import Job, State, start_of
 from nnunetv2_pcrl.weights.file_names import WEIGHTS_VARIABLE
 
 TRAIN_COMMAND = "nnUNetv2_train"
@@ -47,7 +47,7 @@ class Command:
 
 def command_of(job: Job, options: TrainingOptions) -> Command:
     """nnU-Net's own command for what is left of a training."""
-    run, weights_of = job.planned.run, job.planned.weights_of
+    run, weights = job.planned.run, start_of(job.planned, options.dataset_results)
     arguments = [TRAIN_COMMAND, options.dataset_results.name, run.configuration, str(run.fold)]
     arguments += ["-tr", run.trainer, "-p", run.plans, "-device", options.device]
     if options.num_gpus != 1:
@@ -56,6 +56,6 @@ def command_of(job: Job, options: TrainingOptions) -> Command:
         arguments.append(job.state.value)
     environment = {}
     # A training that goes on loads its checkpoint.
-    if weights_of is not None and job.state is State.MISSING:
-        environment[WEIGHTS_VARIABLE] = str(weights_file(weights_of, options.dataset_results))
+    if weights is not None and job.state is State.MISSING:
+        environment[WEIGHTS_VARIABLE] = str(weights)
     return Command(tuple(arguments), environment)

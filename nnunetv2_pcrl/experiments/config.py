@@ -77,6 +77,8 @@ def _as_plain(planned: PlannedRun) -> dict[str, Any]:
     plain = {name: getattr(run, name) for name in ("trainer", "plans", "configuration", "fold")}
     if start is not None:
         plain["weights_of"] = {"trainer": start.trainer, "fold": start.fold}
+    if planned.weights is not None:
+        plain["weights"] = str(planned.weights)
     if part is not None:
         plain["label_fold"] = part.as_plain()
     return plain
@@ -93,7 +95,16 @@ def _planned(plain: Mapping[str, Any]) -> PlannedRun:
         run(plain["trainer"], plain["fold"]),
         start and run(start["trainer"], start["fold"]),
         part and label_fold_of(part),
+        _given_weights(plain.get("weights")),
     )
+
+
+def _given_weights(path: Any) -> Path | None:
+    if path is None:
+        return None
+    if not isinstance(path, str) or not Path(path).is_absolute():
+        raise ValueError(f"weights {path!r} are no absolute path")
+    return Path(path)
 
 
 def _plain(name: str) -> str:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 
 from nnunetv2_pcrl.experiments.planned_run import PlannedRun
 from nnunetv2_pcrl.experiments.runs import TrainingRun
@@ -86,6 +87,7 @@ def build_grid(
     plans: str,
     configuration: str,
     seed_by_fold: bool = False,
+    weights: Path | None = None,
 ) -> tuple[PlannedRun, ...]:
     """All trainings of the experiment; a pretraining comes right before the first that needs it.
 
@@ -94,16 +96,18 @@ def build_grid(
         label_folds: on each of which all of them train.
         plans, configuration: as in the names of result folders.
         seed_by_fold: whether trainers that take a seed get the number of the label fold.
+        weights: file that pretrained trainers start from; None gives each its own pretraining.
     """
     grid: dict[PlannedRun, None] = {}
     for part, trainer in product(label_folds, trainers):
         weights_of = None
-        if trainer.pretraining is not None:
+        if trainer.pretraining is not None and weights is None:
             # The ordinary fold validates on the same cases as the label fold.
             fold = "all" if trainer.transductive else part.of_fold
             weights_of = TrainingRun(trainer.pretraining, plans, configuration, fold)
             grid.setdefault(PlannedRun(weights_of))
         name = trainer.name_with(part.fold) if seed_by_fold else trainer.name
         run = TrainingRun(name, plans, configuration, part.fold)
-        grid.setdefault(PlannedRun(run, weights_of, part))
+        given = weights if trainer.pretraining is not None else None
+        grid.setdefault(PlannedRun(run, weights_of, part, given))
     return tuple(grid)

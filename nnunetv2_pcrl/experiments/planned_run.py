@@ -1,6 +1,7 @@
 """A training of the grid: on which labels, and from which weights."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.label_folds.table import LabelFold
@@ -14,11 +15,13 @@ class PlannedRun:
         run: the training.
         weights_of: the pretraining whose weights it starts from; None if from none.
         label_fold: what it trains on; None for a pretraining.
+        weights: the file that a person gave it to start from, in place of a pretraining.
     """
 
     run: TrainingRun
     weights_of: TrainingRun | None = None
     label_fold: LabelFold | None = None
+    weights: Path | None = None
 
     @property
     def is_pretraining(self) -> bool:

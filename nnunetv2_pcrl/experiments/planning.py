@@ -17,6 +17,7 @@ from nnunetv2_pcrl.label_folds.results import check_unchanged
 from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
 from nnunetv2_pcrl.settings.plans_file import TASK_SECTIONS, read_section
 from nnunetv2_pcrl.weights.entries import resolved_configuration
+from nnunetv2_pcrl.weights.sources import read_source
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def plan_experiment(
             pretraining lie where this experiment's would.
     """
     configuration, plans_name = request.configuration, request.plans_name
+    if request.weights is not None:
+        _check_given_weights(request)
     sections = _read_sections(preprocessed / f"{plans_name}.json", configuration)
     trainers = planned_trainers(
         request.trainers,
@@ -69,15 +72,22 @@ def plan_experiment(
         request.num_repeats,
     )
     by_fold = request.seeds is None
-    grid = build_grid(trainers, label_folds, plans_name, configuration, by_fold)
+    grid = build_grid(trainers, label_folds, plans_name, configuration, by_fold, request.weights)
     check_weights(grid, dataset_results)
     size = (
         f"{preprocessed.name}, {configuration}, {plans_name}: trainers {len(trainers)} x label "
         f"folds {len(label_folds)}, pretrainings {sum(run.is_pretraining for run in grid)}"
     )
     options = TrainingOptions(dataset_results, request.device, request.num_gpus)
-    remarks = (size, *remarks_before(trainers, sections))
+    remarks = (size, *remarks_before(trainers, sections, request.weights))
     return Experiment(trainers, DatasetGrid(options, grid), remarks)
+
+
+def _check_given_weights(request: ExperimentRequest) -> None:
+    if request.pretrain_epochs is not None or request.transductive:
+        option = "transductive" if request.transductive else "pretrain_epochs"
+        raise ValueError(f"--weights leaves nothing to pretrain: leave it or --{option} out.")
+    read_source(request.weights)
 
 
 def _read_sections(plans_file: Path, configuration_name: str) -> dict[str, dict[str, Any]]:

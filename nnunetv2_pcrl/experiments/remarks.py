@@ -1,6 +1,7 @@
 """What a person should know before an experiment starts."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nnunetv2_pcrl.experiments.trainers import Trainer
@@ -8,19 +9,26 @@ from nnunetv2_pcrl.weights.file_names import WEIGHTS_VARIABLE
 
 
 def remarks_before(
-    trainers: Sequence[Trainer], sections: Mapping[str, Mapping[str, Any]]
+    trainers: Sequence[Trainer],
+    sections: Mapping[str, Mapping[str, Any]],
+    weights: Path | None = None,
 ) -> list[str]:
     """What pretraining sees, and what would make a comparison doubtful.
 
     Args:
         trainers: of the experiment.
         sections: of the tasks in the plans file, by name.
+        weights: file that pretrained trainers start from; None if each has its own pretraining.
     """
     remarks = []
     pretrained = [trainer for trainer in trainers if trainer.pretraining is not None]
-    if any(not trainer.transductive for trainer in pretrained):
+    if weights is not None:
+        names = ", ".join(trainer.name for trainer in pretrained) or "no trainer"
+        remarks.append(f"Nothing is pretrained: {names} starts from {weights}.")
+    own = pretrained if weights is None else []
+    if any(not trainer.transductive for trainer in own):
         remarks.append("Pretraining uses the training cases of the fold only, without labels.")
-    if any(trainer.transductive for trainer in pretrained):
+    if any(trainer.transductive for trainer in own):
         remarks.append(
             "Transductive: pretraining of *_transductive uses the images of all cases, those that "
             "are validated on too, without labels."
@@ -35,7 +43,7 @@ def remarks_before(
     if pretrained and named:
         remarks.append(
             f"The plans name the weights {', '.join(named)}: they are not used here, because "
-            f"{WEIGHTS_VARIABLE} with this experiment's own weights comes before them."
+            f"{WEIGHTS_VARIABLE} with this experiment's weights comes before them."
         )
     if len({trainer.num_epochs for trainer in trainers}) > 1:
         lengths = ", ".join(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class ExperimentRequest:
         seeds: of every trainer that takes one; none leaves the names as they are, and None gives
             each label fold a seed of its own, its number, which all trainers share.
         transductive: pretrain on the images of all cases, not of the fold only.
+        weights: file that all pretrained trainers start from; None pretrains for each.
         device: cuda, cpu or mps.
         num_gpus: of one training.
     """
@@ -36,5 +38,6 @@ class ExperimentRequest:
     pretrain_epochs: int | None = None
     seeds: Sequence[int] | None = None
     transductive: bool = False
+    weights: Path | None = None
     device: str = "cuda"
     num_gpus: int = 1

@@ -34,6 +34,13 @@ def weights_file(pretraining: TrainingRun, dataset_results: Path) -> Path:
     return pretraining.folder(dataset_results) / WEIGHTS_FILE
 
 
+def start_of(planned: PlannedRun, dataset_results: Path) -> Path | None:
+    """The weights that a training starts from; None if from none."""
+    if planned.weights_of is not None:
+        return weights_file(planned.weights_of, dataset_results)
+    return planned.weights
+
+
 def jobs_left(grid: Sequence[PlannedRun], dataset_results: Path) -> list[Job]:
     """What is not finished, in the order of the grid.
 
@@ -61,8 +68,8 @@ def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
     for planned in grid:
         if planned.is_pretraining or state_of(planned, dataset_results) is State.MISSING:
             continue
-        folder, weights_of = planned.run.folder(dataset_results), planned.weights_of
-        wanted = None if weights_of is None else weights_file(weights_of, dataset_results)
+        folder = planned.run.folder(dataset_results)
+        wanted = start_of(planned, dataset_results)
         used = weights_used(transfer_report(folder))
         # The folder of all results may have moved.
         if _place(used) != _place(wanted):
@@ -76,8 +83,8 @@ def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
 
 
 def _place(weights: Path | None) -> tuple[str, ...] | None:
-    """Trainer, fold and name of a file in nnUNet_results."""
-    return None if weights is None else weights.parts[-3:]
+    """Data set, trainer, fold and name of a file in nnUNet_results."""
+    return None if weights is None else weights.parts[-4:]
 
 
 def weights_used(report: Mapping[str, Any]) -> Path | None:

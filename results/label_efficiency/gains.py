@@ -20,6 +20,7 @@ STAGES = {
     "all_labels": "B",
     "whole_2d": "C",
     "whole_3d": "C",
+    "pool": "pool",
 }
 BALANCE_ARMS = {
     "twin": TWIN,

@@ -7,7 +7,7 @@
 #
 # STAGE: untouched_5, tuned_5 (stage A), stage_b, cases_20 and all_labels (with PCRLv2 and the methods that
 # were best in stage A); prepare_whole, then whole_2d and whole_3d (stage C, where a patch sees the
-# whole image).
+# whole image); prepare, prepare_pool, then pool (pretrained on the images of all MR sets).
 # nnU-Net's three folders are set; the data sets lie in nnUNet_raw, and splits_final.json of 101, 103
 # and 105, with patients apart, in nnUNet_preprocessed. FOLDER takes logs and comparisons.
 set -euo pipefail
@@ -18,7 +18,8 @@ pretraining='{"pretraining": {"num_epochs": 20, "num_iterations_per_epoch": 30,
     "num_val_iterations_per_epoch": 4, "batch_size": 16, "views_at_a_time": 16, "probe_every": 20,
     "pictures_every": 0}}'
 twin=PCRLv2FinetuneTrainer_fromScratch
-names="Dataset004_Hippocampus Dataset101_LGGFlair2D Dataset103_ACDC Dataset105_CXRLung2D"
+mr_names="Dataset004_Hippocampus Dataset101_LGGFlair2D Dataset103_ACDC"
+names="$mr_names Dataset105_CXRLung2D"
 
 prepare() {
     for name in $names; do
@@ -26,12 +27,16 @@ prepare() {
         # nnU-Net takes numbers alone.
         local number=${name:7:3}
         [ -d "$of/nnUNetPlans_2d" ] || nnUNetv2_plan_and_preprocess -d $((10#$number)) -c 2d
-        [ -f "$of/$plans.json" ] || python scripts/shrink_plans.py "$of/nnUNetPlans.json" \
-            --name $plans --base_features 8 --max_features 64 --max_patch 48 --batch_size 4 \
-            --settings "$pretraining"
+        [ -f "$of/$plans.json" ] || few "$of/nnUNetPlans.json" $plans
     done
     python "$here/splits.py"
     draw_label_folds
+}
+
+# few PLANS_FILE NAME: few features and a small patch.
+few() {
+    python scripts/shrink_plans.py "$1" --name "$2" --base_features 8 --max_features 64 \
+        --max_patch 48 --batch_size 4 --settings "$pretraining"
 }
 
 # Their numbers, which are the seeds of trainings, follow from the order.
@@ -42,6 +47,19 @@ draw_label_folds() {
         nnUNetv2_pcrl_label_folds -d "$name" --fractions 1 --folds 1 --repeats 1
         nnUNetv2_pcrl_label_folds -d "$name" --cases 20 --folds 1 --repeats 4
     done
+}
+
+# prepare_pool: a data set of all MR images, and plans by another name, because results from other weights
+# cannot lie in the same folders.
+prepare_pool() {
+    local pool=$nnUNet_preprocessed/Dataset190_MRPool
+    nnUNetv2_pcrl_pool -d 4 101 103 -o 190 --name MRPool --channels zscore
+    nnUNetv2_pcrl_plan_and_preprocess -d 190 -c 2d
+    few "$pool/nnUNetPlans_unlabelled.json" nnUNetPlansPool
+    for name in $mr_names; do
+        few "$nnUNet_preprocessed/$name/nnUNetPlans.json" nnUNetPlansPool
+    done
+    python "$here/splits.py"
 }
 
 # prepare_whole: coarser voxels, so that the patch holds the film, the slice, the heart.
@@ -83,7 +101,6 @@ num_training_cases() {
 train() {
     local name=$1 data=$2 cases=$3 fold=$4 repeats=$5
     shift 5
-    export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive nnUNet_n_proc_DA=0
     # shellcheck disable=SC2086
     local common=(-d $data -c $configuration -p $plans --cases $cases --folds "$fold")
     for draws in $(seq "$repeats"); do
@@ -102,8 +119,31 @@ train() {
     done
 }
 
+# pool METHOD...: pretrained on the images of all MR sets, fine-tuned on each.
+pool() {
+    export nnUNet_def_n_proc=1
+    local draws=(-d 4 101 103 -c $configuration -p $plans --cases 5 --folds 0 --repeats 4)
+    local train_command trainers=($twin)
+    train_command=$(command -v nnUNetv2_train)
+    for method in "$@"; do
+        local pretrainer=${method}PretrainTrainer_$(epochs_of "$method")epochs
+        local of=$nnUNet_results/Dataset190_MRPool/${pretrainer}__${plans}__$configuration/fold_0
+        [ -f "$of/pretrained_weights.pth" ] ||
+            python -P -m nnunetv2_pcrl.experiments.one_core "$train_command" \
+                Dataset190_MRPool $configuration 0 -tr "$pretrainer" -p $plans -device cpu --c
+        nnUNetv2_pcrl_experiment "${draws[@]}" -device cpu --jobs 2 --budget 10 \
+            --weights "$of/pretrained_weights.pth" -o "$folder/pool-$method" \
+            --trainers "${trainers[@]}" "${method}FinetuneTrainer"
+        trainers=()
+    done
+    nnUNetv2_pcrl_compare "${draws[@]}" --twin ${twin}_10epochs -o "$folder/pool"
+}
+
 stage=$1 folder=${2:-} methods=("${@:3}")
 arms=(PCRLv2 SimCLR MAE ModelsGenesis VoCo)
+export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+# Planning counts these workers as its threads, and so needs some.
+case $stage in prepare*) ;; *) export nnUNet_n_proc_DA=0 ;; esac
 case $stage in
 prepare) prepare ;;
 untouched_5) train untouched_5 "101 105" 5 0 4 "${arms[@]}" ;;
@@ -117,7 +157,12 @@ whole_2d)
     ;;
 whole_3d)
     plans=nnUNetPlansWhole configuration=3d_fullres
-    train whole_3d/Dataset103_ACDC 103 5 1 4 PCRLv2 MAE
+    train whole_3d/Dataset103_ACDC 103 5 1 4 PCRLv2 VoCo MAE
+    ;;
+prepare_pool) prepare_pool ;;
+pool)
+    plans=nnUNetPlansPool
+    pool PCRLv2 MAE
     ;;
 all_labels)
     for name in $names; do

@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 from fake_experiment import prepare
 from fake_training import DATASET, FakeTraining
+from planned_networks import planned_network
 
 from nnunetv2_pcrl.cli.experiment import main
 from nnunetv2_pcrl.experiments import running
@@ -126,6 +128,25 @@ def test_weights_that_the_plans_name_give_way_and_this_is_said(fake, nnunet_fold
     printed = capsys.readouterr()
     assert "The plans name the weights /some/file.pth: they are not used" in printed.err
     assert "/some/file.pth" not in printed.out
+
+
+def test_given_weights_take_the_place_of_pretrainings(fake, tmp_path, capsys):
+    weights = tmp_path / "of a pool.pth"
+    torch.save({"network_weights": planned_network().state_dict()}, weights)
+    show("--weights", str(weights), "--repeats", "1")
+    printed = capsys.readouterr()
+    scratch, tuned = printed.out.splitlines()
+    assert scratch.startswith("nnUNetv2_train") and "-tr nnUNetTrainer_5epochs" in scratch
+    assert tuned.startswith(f"nnUNet_pcrl_weights='{weights}' nnUNetv2_train {DATASET} 2d 5")
+    assert f"PCRLv2FinetuneTrainer_5epochs starts from {weights}" in printed.err
+    assert "of the fold only" not in printed.err
+    for option in (["--transductive"], ["--pretrain_epochs", "5"]):
+        with pytest.raises(
+            SystemExit, match=f"leaves nothing to pretrain: leave it or {option[0]}"
+        ):
+            show("--weights", str(weights), *option)
+    with pytest.raises(SystemExit, match="nothing.pth"):
+        show("--weights", str(tmp_path / "nothing.pth"))
 
 
 def test_trainers_of_different_length_get_a_warning(fake, capsys):

@@ -14,6 +14,8 @@ TWIN, OTHER = "nnUNetTrainer", "PCRLv2FinetuneTrainer"
 TRAINERS = (TWIN, OTHER, "WithoutRuns")
 COMPARISON = Comparison("Dataset998_X", "P", "2d", TRAINERS, TWIN, amounts_of(FOLDS))
 
+UNKNOWN = "whether it had images that are validated on is not known"
+
 
 def run(trainer: str, fold: int) -> TrainingRun:
     return TrainingRun(trainer, "P", "2d", fold)
@@ -64,19 +66,20 @@ def test_what_was_warned_of_at_the_start_of_a_training_is_repeated(tmp_path):
     assert read_origin(tmp_path, 5).device == "cpu"
     origins = {run(OTHER, 5): origin, run(OTHER, 6): Origin(weights=Path("w.pth"))}
     assert provenance_remarks(COMPARISON, origins)[1] == (
-        f"{OTHER} started from w.pth; in 1 of 2 runs the report of what was loaded says {warning}"
+        f"{OTHER} started from w.pth; {UNKNOWN}; in 1 of 2 runs the report of what was loaded says "
+        f"{warning}"
     )
 
 
-def test_weights_of_the_same_fold_or_of_other_data_have_seen_no_validation_image():
+def test_weights_of_the_same_fold_have_seen_no_validation_image_and_of_others_it_is_unknown():
     (remark,) = started_from(weights(0), weights(0), weights(1))
     assert remark == f"{OTHER} started from Pretrain__P__2d/fold_0, Pretrain__P__2d/fold_1"
     # Fold 6 is a part of fold 0.
     assert "WARNING" not in started_from(weights(6), weights(5), weights(7))[0]
     elsewhere = weights("all", "Dataset007_Y")
     (remark,) = started_from(elsewhere)
-    assert remark == f"{OTHER} started from {elsewhere}"
-    assert started_from(Path("w.pth")) == [f"{OTHER} started from w.pth"]
+    assert remark == f"{OTHER} started from {elsewhere}; {UNKNOWN}"
+    assert started_from(Path("w.pth")) == [f"{OTHER} started from w.pth; {UNKNOWN}"]
 
 
 def test_weights_that_have_seen_validation_images_are_warned_about():

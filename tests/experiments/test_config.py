@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fake_training import planned, pretraining
@@ -9,7 +11,8 @@ from nnunetv2_pcrl.experiments.trainings import DatasetGrid
 
 
 def grids(results, *names: str) -> list[DatasetGrid]:
-    runs = (pretraining("all"), planned("A", 5), planned("B", 6, pretraining("all").run))
+    given = replace(planned("C", 5), weights=Path("/weights/pool.pth"))
+    runs = (pretraining("all"), planned("A", 5), planned("B", 6, pretraining("all").run), given)
     return [DatasetGrid(TrainingOptions(results / name, "cpu", 2), runs) for name in names]
 
 
@@ -44,6 +47,8 @@ def test_a_name_that_snakemake_or_a_shell_would_take_for_something_else_is_refus
         lambda content: content["data_sets"][0]["trainings"][1].update(fold="$(reboot)"),
         lambda content: content["data_sets"][0]["trainings"][1].update(label_fold={"fold": 1}),
         lambda content: content["data_sets"][0]["trainings"][2].update(weights_of=["A", 1]),
+        lambda content: content["data_sets"][0]["trainings"][3].update(weights="pool.pth"),
+        lambda content: content["data_sets"][0]["trainings"][3].update(weights=["/pool.pth"]),
         lambda content: content.pop("data_sets"),
     ],
 )

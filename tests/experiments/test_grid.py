@@ -76,6 +76,15 @@ def test_each_fold_has_one_pretraining_right_before_the_first_that_needs_it():
     ]
 
 
+def test_given_weights_take_the_place_of_every_pretraining(tmp_path):
+    weights = tmp_path / "pool.pth"
+    grid = build_grid((SCRATCH, PRETRAINED), TABLE[:2], "nnUNetPlans", "2d", weights=weights)
+    assert [(run.run.trainer, run.weights, run.weights_of) for run in grid] == [
+        ("nnUNetTrainer", None, None),
+        ("PCRLv2FinetuneTrainer", weights, None),
+    ] * 2
+
+
 def test_a_transductive_trainer_has_one_pretraining_on_all_images():
     grid = build_grid((TRANSDUCTIVE,), TABLE, "nnUNetPlans", "2d")
     assert [run.run.fold for run in grid if run.is_pretraining] == ["all"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from fake_training import planned, pretraining, write_files, write_report
 
@@ -49,14 +51,28 @@ def test_a_pretraining_that_nobody_has_to_load_any_more_is_not_left(tmp_path):
 def test_results_that_started_from_other_weights_are_refused(tmp_path):
     run = planned("B", 5, pretraining().run)
     folder = write_files(tmp_path, run, [FINAL, SUMMARY])
-    for results in (tmp_path, tmp_path / "before it was moved"):
+    for results in (tmp_path, tmp_path / "before it was moved" / tmp_path.name):
         write_report(folder, pretraining().run.folder(results) / WEIGHTS)
+        check_weights([run], tmp_path)
+    other = tmp_path.with_name("Dataset002_Other")
+    write_report(folder, pretraining().run.folder(other) / WEIGHTS)
+    with pytest.raises(ValueError, match=f"started from .*002_Other/.*fold_0/{WEIGHTS}, and this"):
         check_weights([run], tmp_path)
     write_report(folder, pretraining("all").run.folder(tmp_path) / WEIGHTS)
     with pytest.raises(ValueError, match=f"fold_5 started from .*fold_all/{WEIGHTS}, and this.*-p"):
         check_weights([run], tmp_path)
     # A new start loads anew.
     (folder / FINAL).unlink()
+    check_weights([run], tmp_path)
+
+
+def test_results_that_started_from_the_given_weights_are_taken(tmp_path):
+    weights = tmp_path / "pool" / WEIGHTS
+    run = replace(planned("B", 5), weights=weights)
+    folder = write_files(tmp_path, run, [FINAL, SUMMARY])
+    with pytest.raises(ValueError, match="experiment would start it from .*/pool/"):
+        check_weights([run], tmp_path)
+    write_report(folder, weights)
     check_weights([run], tmp_path)
 
 
