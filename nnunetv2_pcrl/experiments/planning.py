@@ -50,8 +50,7 @@ def plan_experiment(
             pretraining lie where this experiment's would.
     """
     configuration, plans_name = request.configuration, request.plans_name
-    if request.weights is not None:
-        _check_given_weights(request)
+    _check_given_weights(request)
     sections = _read_sections(preprocessed / f"{plans_name}.json", configuration)
     trainers = planned_trainers(
         request.trainers,
@@ -84,6 +83,8 @@ def plan_experiment(
 
 
 def _check_given_weights(request: ExperimentRequest) -> None:
+    if request.weights is None:
+        return
     if request.pretrain_epochs is not None or request.transductive:
         option = "transductive" if request.transductive else "pretrain_epochs"
         raise ValueError(f"--weights leaves nothing to pretrain: leave it or --{option} out.")

@@ -165,7 +165,7 @@ def _written_as_volumes(
     in_one = num_channels if len(images) == 1 else 1
     if in_one * len(images) != num_channels or in_one not in (1, 3):
         raise ValueError(f"{len(images)} photographs cannot hold {num_channels} channels")
-    paths = []
+    paths: list[Path] = []
     for image in images:
         colours = with_colours(read_photograph(Path(image)), in_one)
         for plane in [colours] if in_one == 1 else np.moveaxis(colours, -1, 0):
