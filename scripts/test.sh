@@ -24,4 +24,4 @@ if [ -n "${COVERAGE:-}" ]; then
 fi
 # Two processes; a file stays together, because its tests share what takes long to prepare, and
 # the end-to-end tests, which take longest, come first.
-exec python -m pytest -n 2 --dist loadfile --no-loadscope-reorder ${coverage[@]+"${coverage[@]}"} "$@"
+exec python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 ${coverage[@]+"${coverage[@]}"} "$@"
