@@ -1,6 +1,7 @@
 """nnUNetv2_pcrl_experiment: trainers x numbers of labels x data sets, through Snakemake."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,7 +141,7 @@ def _planned(args: argparse.Namespace) -> tuple[list[ExperimentRequest], list["E
             pretrain_epochs=args.pretrain_epochs,
             seeds=_seeds(args.seeds),
             transductive=args.transductive,
-            weights=args.weights and args.weights.expanduser().absolute(),
+            weights=args.weights and Path(os.path.abspath(args.weights.expanduser())),
             device=args.device,
             num_gpus=args.num_gpus,
         )

@@ -32,7 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         orientation = check_orientation(args.orient) if args.orient else ""
         pool = pool_datasets(args.d, target, args.include_test_images, args.channels, orientation)
         print(f"{target} names {pool.num_cases} cases. Prepare it with")
-        print(f"  nnUNetv2_pcrl_plan_and_preprocess -d {args.o}")
+        in_2d = " -c 2d" if pool.num_photographs else ""
+        print(f"  nnUNetv2_pcrl_plan_and_preprocess -d {args.o}{in_2d}")
+        if in_2d:
+            print(
+                f"{pool.num_photographs} photographs were written as volumes of one slice: "
+                f"together with volumes they are pretrained on in 2D."
+            )
         if pool.orientations:
             print(
                 f"The volumes are of several orientations ({pool.orientations}); --orient LPS "

@@ -1,5 +1,6 @@
 """Plans an experiment: checks everything that can be checked before the first training."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from nnunetv2_pcrl.datasets.raw import read_json
 from nnunetv2_pcrl.experiments.commands import TrainingOptions
 from nnunetv2_pcrl.experiments.grid import build_grid, choose_label_folds
-from nnunetv2_pcrl.experiments.remarks import remarks_before
+from nnunetv2_pcrl.experiments.remarks import remarks_before, remarks_on_given_weights
 from nnunetv2_pcrl.experiments.request import ExperimentRequest
 from nnunetv2_pcrl.experiments.states import check_weights
 from nnunetv2_pcrl.experiments.trainers import Trainer, planned_trainers
@@ -17,7 +18,7 @@ from nnunetv2_pcrl.label_folds.results import check_unchanged
 from nnunetv2_pcrl.methods.registry import METHOD_SECTIONS
 from nnunetv2_pcrl.settings.plans_file import TASK_SECTIONS, read_section
 from nnunetv2_pcrl.weights.entries import resolved_configuration
-from nnunetv2_pcrl.weights.sources import read_source
+from nnunetv2_pcrl.weights.sources import PretrainedSource, read_source
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def plan_experiment(
             pretraining lie where this experiment's would.
     """
     configuration, plans_name = request.configuration, request.plans_name
-    _check_given_weights(request)
-    sections = _read_sections(preprocessed / f"{plans_name}.json", configuration)
+    source = _given_source(request)
+    values = _read_configuration(preprocessed / f"{plans_name}.json", configuration)
+    sections = {name: read_section(values, name, METHOD_SECTIONS) for name in TASK_SECTIONS}
     trainers = planned_trainers(
         request.trainers,
         sections,
@@ -79,20 +81,23 @@ def plan_experiment(
     )
     options = TrainingOptions(dataset_results, request.device, request.num_gpus)
     remarks = (size, *remarks_before(trainers, sections, request.weights))
+    if source is not None:
+        schemes = values["normalization_schemes"]
+        remarks += (*remarks_on_given_weights(trainers, source, preprocessed.name, schemes),)
     return Experiment(trainers, DatasetGrid(options, grid), remarks)
 
 
-def _check_given_weights(request: ExperimentRequest) -> None:
+def _given_source(request: ExperimentRequest) -> PretrainedSource | None:
     if request.weights is None:
-        return
+        return None
     if request.pretrain_epochs is not None or request.transductive:
         option = "transductive" if request.transductive else "pretrain_epochs"
         raise ValueError(f"--weights leaves nothing to pretrain: leave it or --{option} out.")
-    read_source(request.weights)
+    return read_source(request.weights)
 
 
-def _read_sections(plans_file: Path, configuration_name: str) -> dict[str, dict[str, Any]]:
-    """The settings of the tasks in the configuration, by section."""
+def _read_configuration(plans_file: Path, configuration_name: str) -> Mapping[str, Any]:
+    """A configuration of the plans, with what it inherits."""
     if not plans_file.is_file():
         raise ValueError(
             f"There is no {plans_file}: plan and preprocess the data set with "
@@ -116,4 +121,4 @@ def _read_sections(plans_file: Path, configuration_name: str) -> dict[str, dict[
             f"{configuration_name} needs predictions of {configuration['previous_stage']} for all "
             f"cases, which label folds do not give. Choose another configuration."
         )
-    return {name: read_section(configuration, name, METHOD_SECTIONS) for name in TASK_SECTIONS}
+    return configuration

@@ -6,6 +6,8 @@ from typing import Any
 
 from nnunetv2_pcrl.experiments.trainers import Trainer
 from nnunetv2_pcrl.weights.file_names import WEIGHTS_VARIABLE
+from nnunetv2_pcrl.weights.remarks import remarks_on
+from nnunetv2_pcrl.weights.sources import PretrainedSource
 
 
 def remarks_before(
@@ -53,5 +55,29 @@ def remarks_before(
         remarks.append(
             f"WARNING: the trainers differ in length ({lengths}), so a difference between them may "
             f"come from that alone. --budget EPOCHS gives all the same."
+        )
+    return remarks
+
+
+def remarks_on_given_weights(
+    trainers: Sequence[Trainer],
+    source: PretrainedSource,
+    dataset_name: str,
+    normalization: Sequence[str],
+) -> list[str]:
+    """What is odd about the weights, and where a trainer's name says something else than they.
+
+    Args:
+        trainers: of the experiment.
+        source: the weights that those start from which are pretrained.
+        dataset_name: of the data set.
+        normalization: nnU-Net's scheme per input channel.
+    """
+    remarks = remarks_on(source, dataset_name, normalization)
+    others = [trainer.name for trainer in trainers if trainer.method not in (None, source.method)]
+    if source.method is not None and others:
+        remarks.append(
+            f"WARNING: {', '.join(others)} starts from weights of {source.method}: its name says "
+            f"another method."
         )
     return remarks

@@ -71,8 +71,7 @@ def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
         folder = planned.run.folder(dataset_results)
         wanted = start_of(planned, dataset_results)
         used = weights_used(transfer_report(folder))
-        # The folder of all results may have moved.
-        if _place(used) != _place(wanted):
+        if not _are_the_same(used, wanted):
             start = used or f"no weights or others (no {TRANSFER_REPORT})"
             raise ValueError(
                 f"{folder} started from {start}, and this experiment would start it from "
@@ -80,6 +79,13 @@ def check_weights(grid: Sequence[PlannedRun], dataset_results: Path) -> None:
                 f"earlier ones away, or run the experiment with a copy of the plans under another "
                 f"name (-p)."
             )
+
+
+def _are_the_same(used: Path | None, wanted: Path | None) -> bool:
+    """Whether it is one file, where both are there; the folder of all results may have moved."""
+    if used is not None and wanted is not None and used.is_file() and wanted.is_file():
+        return used.samefile(wanted)
+    return _place(used) == _place(wanted)
 
 
 def _place(weights: Path | None) -> tuple[str, ...] | None:

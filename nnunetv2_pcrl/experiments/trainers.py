@@ -48,6 +48,11 @@ class Trainer:
         return with_seed(self.name, seed) if self.takes_seed else self.name
 
     @property
+    def method(self) -> str | None:
+        """Of its pretraining; None if it starts from scratch."""
+        return None if self.pretraining is None else self.pretraining.split("PretrainTrainer")[0]
+
+    @property
     def num_epochs(self) -> int | None:
         """As its name says; None for the trainer's own default."""
         match = _LENGTH.search(self.name)

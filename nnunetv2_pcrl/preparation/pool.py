@@ -1,14 +1,13 @@
 """Pools raw data sets into one for pretraining, by reference."""
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import SimpleITK
-from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import (
     get_normalization_scheme,
 )
@@ -18,7 +17,12 @@ from nnunetv2_pcrl.datasets.case_names import MAX_LENGTH, case_name, check_case_
 from nnunetv2_pcrl.datasets.headers import Header, read_header
 from nnunetv2_pcrl.datasets.image_files import is_photograph
 from nnunetv2_pcrl.datasets.orientation import mixture, orientation_of, oriented
-from nnunetv2_pcrl.datasets.photographs import as_volume, read_photograph, with_colours
+from nnunetv2_pcrl.datasets.photographs import (
+    as_volume,
+    read_photograph,
+    read_photograph_header,
+    with_colours,
+)
 from nnunetv2_pcrl.datasets.placing import write_once
 from nnunetv2_pcrl.datasets.raw import (
     DATASET_JSON,
@@ -31,6 +35,7 @@ from nnunetv2_pcrl.datasets.raw import (
     write_manifest,
 )
 from nnunetv2_pcrl.preparation.raw_cases import RawDataset, find_raw_folder, read_raw_dataset
+from nnunetv2_pcrl.preparation.reader import find_reader
 
 MAKER = "nnUNetv2_pcrl_pool"
 
@@ -41,11 +46,13 @@ class Pool:
 
     Attributes:
         num_cases: in the new data set.
+        num_photographs: cases of them that were written as volumes of one slice.
         orientations: counts as text, if the volumes point in several directions; empty otherwise.
         failed: why images could not be turned.
     """
 
     num_cases: int
+    num_photographs: int
     orientations: str
     failed: dict[str, str]
 
@@ -79,22 +86,28 @@ def pool_datasets(
     check_may_write(target, MAKER)
     pooled = [read_raw_dataset(folder, include_test_images) for folder in folders]
     _check_channels(pooled, channels)
-    reader, ending = _common_reader(pooled)
+    readers = {raw.name: _reader(raw) for raw in pooled}
+    reader = _common_reader(readers)
+    ending = next(raw.dataset_json["file_ending"] for raw in pooled if readers[raw.name] == reader)
     named: dict[str, list[str]] = {}
+    photographs: set[str] = set()
     for raw in pooled:
         taken = {name.lower() for name in named}
         for identifier, images in raw.cases.items():
             name = _pooled_name(f"{raw.name[7:10]}_{identifier}", taken)
             taken.add(name.lower())
             named[name] = images
+            if readers[raw.name] != reader:
+                photographs.add(name)
     headers = {name: _header(images[0]) for name, images in named.items()}
     target.mkdir(exist_ok=True)
-    cases, rows, failed = {}, [], {}
+    cases, rows = {}, []
+    failed = {path: why for raw in pooled for path, why in raw.nameless.items()}
     for name, images in tqdm(named.items(), desc="Images", disable=None):
         header = headers[name]
         code = orientation_of(header) if header else ""
         try:
-            if reader != NATURAL_READER and is_photograph(Path(images[0])):
+            if name in photographs:
                 paths = _written_as_volumes(images, pooled[0].num_channels, target, name)
                 note = "written as a volume of one slice"
             elif orientation and code and code != orientation:
@@ -115,7 +128,7 @@ def pool_datasets(
     write_manifest(target, [*rows, *(ManifestRow("", path, why) for path, why in failed.items())])
     is_reoriented = reader == REORIENTING_READER or orientation
     mixed = "" if is_reoriented else mixture(header for header in headers.values() if header)
-    return Pool(len(cases), mixed, failed)
+    return Pool(len(cases), len(photographs & cases.keys()), mixed, failed)
 
 
 def _pooled_name(name: str, taken: Container[str]) -> str:
@@ -160,13 +173,14 @@ def _written_as_volumes(
     """Writes photographs as volumes: a file per channel, of which one photograph may hold three.
 
     Raises:
-        ValueError: if they have other channels.
+        ValueError: if they have other channels, or are stacks.
     """
     in_one = num_channels if len(images) == 1 else 1
     if in_one * len(images) != num_channels or in_one not in (1, 3):
         raise ValueError(f"{len(images)} photographs cannot hold {num_channels} channels")
     paths: list[Path] = []
     for image in images:
+        read_photograph_header(Path(image))
         colours = with_colours(read_photograph(Path(image)), in_one)
         for plane in [colours] if in_one == 1 else np.moveaxis(colours, -1, 0):
             path = _written_path(target, name, len(paths))
@@ -194,21 +208,17 @@ def _check_channels(pooled: Sequence[RawDataset], channels: Sequence[str] | None
     _check_equal("normalisation (say it for all by --channels, e.g. zscore)", schemes)
 
 
-def _common_reader(pooled: Sequence[RawDataset]) -> tuple[str, str]:
-    """nnU-Net's reader of all volumes, and the ending of files of the first that it reads."""
-    readers = {raw.name: _reader(raw) for raw in pooled}
+def _common_reader(readers: Mapping[str, str]) -> str:
+    """nnU-Net's reader of all volumes, or of photographs where there are no others."""
     of_volumes = {name: reader for name, reader in readers.items() if reader != NATURAL_READER}
     _check_equal("nnU-Net reader", of_volumes)
-    reader = next(iter(of_volumes.values()), NATURAL_READER)
-    first = next(raw for raw in pooled if readers[raw.name] == reader)
-    return reader, first.dataset_json["file_ending"]
+    return next(iter(of_volumes.values()), NATURAL_READER)
 
 
 def _reader(raw: RawDataset) -> str:
-    """nnU-Net's reader by the data set's own dataset.json; images are not opened."""
     try:
-        return determine_reader_writer_from_dataset_json(raw.dataset_json, verbose=False).__name__
-    except RuntimeError as error:
+        return find_reader(raw.dataset_json, raw.cases)
+    except ValueError as error:
         raise ValueError(f"{raw.name}: {error}") from error
 
 

@@ -20,7 +20,7 @@ from nnunetv2_pcrl.preparation.image_fingerprint import combine_measurements, me
 from nnunetv2_pcrl.preparation.preparation_settings import PreparationSettings
 from nnunetv2_pcrl.preparation.raw_cases import RawDataset, find_raw_folder, read_raw_dataset
 from nnunetv2_pcrl.preparation.reader import find_reader
-from nnunetv2_pcrl.preparation.unlabelled_plans import default_plans_name, plan, plan_after
+from nnunetv2_pcrl.preparation.unlabelled_plans import default_plans_name, num_2d, plan, plan_after
 from nnunetv2_pcrl.preparation.unlabelled_preprocessing import preprocess_cases
 from nnunetv2_pcrl.settings.plans_file import PRETRAINING, SECTIONS
 from nnunetv2_pcrl.weights.plain_names import plain_name
@@ -97,9 +97,11 @@ def prepare(dataset: int | str, settings: PreparationSettings) -> Preparation:
     planned = read_json(plans_file)["configurations"]
     configurations = [name for name in settings.configurations if name in planned]
     if not configurations:
+        flat = num_2d(fingerprint)
+        reason = f": {flat} of {len(usable)} images are 2D" if flat else ""
         raise ValueError(
             f"{plans_file} has none of the configurations {', '.join(settings.configurations)}; "
-            f"it has {', '.join(planned)}."
+            f"it has {', '.join(planned)}{reason}."
         )
     for name in configurations:
         failed |= preprocess_cases(usable, plans_file, name, measurements, settings.num_processes)

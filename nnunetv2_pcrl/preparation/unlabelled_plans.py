@@ -26,6 +26,9 @@ from nnunetv2_pcrl.preparation.target_normalization import target_intensities, t
 from nnunetv2_pcrl.settings.environment import WORKERS_VARIABLE, environment_with
 from nnunetv2_pcrl.weights.planned_for import PLANNED_FOR, planned_for
 
+# Of a volume's distance between slices to its pixels.
+_LARGEST_RATIO = 900
+
 
 def find_planner(name: str) -> type[ExperimentPlanner]:
     """nnU-Net's planner of that name, e.g. ExperimentPlanner or nnUNetPlannerResEncM.
@@ -73,7 +76,8 @@ def plan(
         num_training: number of images; None counts those of the fingerprint.
 
     Returns:
-        Plain Python, without the cascade, which needs segmentations.
+        Plain Python, without the cascade, which needs segmentations, and in 2D alone where some
+        images are 2D: in 3D they would become stacks of copies.
     """
     planner_class = find_planner(planner_name)
     asked = _for_planner(dataset_json, fingerprint, reader)
@@ -85,6 +89,8 @@ def plan(
             plans = planner.plan_experiment()
     recursive_fix_for_json_export(plans)
     plans = _without_cascade(json.loads(json.dumps(plans)))
+    if num_2d(fingerprint):
+        _keep_2d(plans)
     _name_data_folders(plans, plans_name)
     return {**plans, PLANNED_FOR: {"dataset_name": dataset_name, "plans_name": plans_name}}
 
@@ -121,16 +127,12 @@ def plan_after(
         own = planner.determine_normalization_scheme_and_whether_mask_is_used_for_norm()
     plans = _without_cascade(deepcopy(dict(target)))
     shapes = fingerprint["shapes_after_crop"]
-    if all(shape[0] == 1 for shape in shapes):
-        plans["configurations"] = {
-            name: values
-            for name, values in plans["configurations"].items()
-            if _num_axes(plans["configurations"], name) == 2
-        }
+    if num_2d(fingerprint) or all(shape[0] == 1 for shape in shapes):
+        _keep_2d(plans)
         if not plans["configurations"]:
             raise ValueError(
-                f"The images of {dataset_name} are 2D, and the plans of {target['dataset_name']} "
-                f"have no 2D configuration."
+                f"Images of {dataset_name} are 2D, and the plans of {target['dataset_name']} have "
+                f"no 2D configuration."
             )
     for values in plans["configurations"].values():
         # A configuration that inherits holds its differences only.
@@ -153,6 +155,24 @@ def plan_after(
         PLANNED_FOR: planned_for(target),
     }
     return json.loads(json.dumps(plans))
+
+
+def num_2d(fingerprint: Mapping[str, Any]) -> int:
+    """Images that nnU-Net's readers call 2D: their one slice is 999 pixels from the next."""
+    geometries = zip(fingerprint["shapes_after_crop"], fingerprint["spacings"], strict=True)
+    return sum(
+        shape[0] == 1 and spacing[0] > _LARGEST_RATIO * max(spacing[1:])
+        for shape, spacing in geometries
+    )
+
+
+def _keep_2d(plans: dict[str, Any]) -> None:
+    configurations = plans["configurations"]
+    plans["configurations"] = {
+        name: values
+        for name, values in configurations.items()
+        if _num_axes(configurations, name) == 2
+    }
 
 
 def _num_axes(configurations: Mapping[str, Any], name: str) -> int:

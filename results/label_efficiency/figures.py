@@ -13,8 +13,13 @@ from matplotlib import pyplot as plt
 
 from nnunetv2_pcrl.evaluation.statistics import t_interval
 
-# Colour, and height above an arm's line, by the first letter of a stage.
-STAGES = {"A": ("#2f6db5", 0.3), "B": ("#d1603d", 0.06), "C": ("#3b8f4f", -0.18)}
+# Colour, and height above an arm's line, by stage.
+STAGES = {
+    "A": ("#2f6db5", 0.33),
+    "B": ("#d1603d", 0.13),
+    "C": ("#3b8f4f", -0.07),
+    "pool": ("#8a5fb0", -0.27),
+}
 # The same numbers make the same file.
 plt.rcParams["svg.hashsalt"] = "label_efficiency"
 
@@ -34,7 +39,7 @@ def draw(gains: Gains, path: Path) -> None:
     )
     for ax, name in zip(axes[0], data, strict=True):
         for cell in (cell for cell in cells if cell[1] == name):
-            colour, lift = STAGES[cell[0][0]]
+            colour, lift = STAGES[cell[0].split()[0]]
             for arm in gains.arms(cell):
                 found, place = gains.differences(cell, arm), arms.index(arm) + lift
                 if not len(found):
@@ -50,7 +55,8 @@ def draw(gains: Gains, path: Path) -> None:
         ax.set(title=name, xlabel="Dice minus that from scratch", ylim=(-0.6, len(arms) - 0.4))
     axes[0][0].set_yticks(range(len(arms)), arms)
     figure.suptitle(
-        "5 labelled cases; stages A blue, B orange, C green (whole images, ACDC in 3D); bars: 95 %",
+        "5 labelled cases; stages A blue, B orange, C green (whole images, ACDC in 3D), pool "
+        "violet; bars: 95 %",
         fontsize=10,
     )
     figure.savefig(path, metadata={"Date": None})

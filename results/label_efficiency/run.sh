@@ -128,7 +128,7 @@ pool() {
     for method in "$@"; do
         local pretrainer=${method}PretrainTrainer_$(epochs_of "$method")epochs
         local of=$nnUNet_results/Dataset190_MRPool/${pretrainer}__${plans}__$configuration/fold_0
-        [ -f "$of/pretrained_weights.pth" ] ||
+        [ -f "$of/checkpoint_final.pth" ] ||
             python -P -m nnunetv2_pcrl.experiments.one_core "$train_command" \
                 Dataset190_MRPool $configuration 0 -tr "$pretrainer" -p $plans -device cpu --c
         nnUNetv2_pcrl_experiment "${draws[@]}" -device cpu --jobs 2 --budget 10 \

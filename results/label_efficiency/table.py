@@ -85,7 +85,12 @@ def summary(gains: Gains) -> str:
     rows = []
     for cell in sorted(gains.cells, key=lambda cell: (cell[1], cell[0], cell[2])):
         twin = np.mean([run.dice for run in gains.runs(cell, TWIN)])
-        row = {"data set": cell[1], "stage": cell[0][0], "cases": str(cell[2]), TWIN: f"{twin:.3f}"}
+        row = {
+            "data set": cell[1],
+            "stage": cell[0].split()[0],
+            "cases": str(cell[2]),
+            TWIN: f"{twin:.3f}",
+        }
         row |= {arm: gain_text(gains.differences(cell, arm)) for arm in arms}
         rows.append(row)
     return table(("data set", "stage", "cases", TWIN, *arms), rows)

@@ -132,7 +132,8 @@ def test_weights_that_the_plans_name_give_way_and_this_is_said(fake, nnunet_fold
 
 def test_given_weights_take_the_place_of_pretrainings(fake, tmp_path, capsys):
     weights = tmp_path / "of a pool.pth"
-    torch.save({"network_weights": planned_network().state_dict()}, weights)
+    content = {"method": "MAE", "nnunet_plans": {}, "epochs_done": 3, "num_epochs": 20}
+    torch.save({**content, "network_weights": planned_network().state_dict()}, weights)
     show("--weights", str(weights), "--repeats", "1")
     printed = capsys.readouterr()
     scratch, tuned = printed.out.splitlines()
@@ -140,6 +141,8 @@ def test_given_weights_take_the_place_of_pretrainings(fake, tmp_path, capsys):
     assert tuned.startswith(f"nnUNet_pcrl_weights='{weights}' nnUNetv2_train {DATASET} 2d 5")
     assert f"PCRLv2FinetuneTrainer_5epochs starts from {weights}" in printed.err
     assert "of the fold only" not in printed.err
+    assert "WARNING: its pretraining stopped after 3 of 20 epochs" in printed.err
+    assert "WARNING: PCRLv2FinetuneTrainer_5epochs starts from weights of MAE: its" in printed.err
     for option in (["--transductive"], ["--pretrain_epochs", "5"]):
         with pytest.raises(
             SystemExit, match=f"leaves nothing to pretrain: leave it or {option[0]}"

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK
+import tifffile
 from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
@@ -155,14 +156,19 @@ def test_photographs_among_volumes_are_read_as_they_were(nnunet_folders, images)
         assert tuple(of_volume["spacing"]) == properties["spacing"]
 
 
-def test_slices_and_volumes_are_prepared_in_2d_together(nnunet_folders):
+def test_slices_and_volumes_are_prepared_in_2d_together(nnunet_folders, capsys):
     raw = nnunet_folders / "nnUNet_raw"
     write_dataset(raw, "Dataset001_MR", {"a": [mr_array()], "b": [mr_array(1)]}, ("T1",))
     write_photographs(raw, "Dataset002_Slices", {c: [photograph(i)] for i, c in enumerate("st")})
     main(["-d", "1", "2", "-o", "90", "--name", "Pool", "--orient", "RAS"])
+    assert "plan_and_preprocess -d 90 -c 2d\n2 photographs were" in capsys.readouterr().out
     plan_and_preprocess(["-d", "90", "-c", "2d", "-np", "1"])
     data = nnunet_folders / "nnUNet_preprocessed" / "Dataset090_Pool" / "nnUNetPlans_unlabelled_2d"
     assert {p.stem for p in data.glob("*.pkl")} == {"001_a", "001_b", "002_s", "002_t"}
+    plans = data.parent / "nnUNetPlans_unlabelled.json"
+    assert [*json.loads(plans.read_text())["configurations"]] == ["2d"]
+    with pytest.raises(SystemExit, match="none of the configurations 3d_.*: 2 of 4 images are 2D"):
+        plan_and_preprocess(["-d", "90", "-c", "3d_fullres", "-np", "1"])
 
 
 def test_photographs_alone_stay_where_they_are(nnunet_folders):
@@ -197,3 +203,18 @@ def test_volumes_that_different_readers_read_are_refused(raw):
         SystemExit, match="reader: Dataset001_One: SimpleITKIO, Dataset003_Nib: Nib"
     ):
         main(["-d", "1", "3", "-o", "90", "--name", "Pool"])
+
+
+def test_stacks_stored_as_tiff_are_volumes_to_a_pool_too(nnunet_folders, capsys):
+    raw = nnunet_folders / "nnUNet_raw"
+    for number in (1, 2):
+        folder = write_dataset(raw, f"Dataset00{number}_Stacks", {}, file_ending=".tif")
+        (folder / "imagesTr").mkdir()
+        tifffile.imwrite(folder / "imagesTr" / "a_0000.tif", mr_array(number))
+        (folder / "imagesTr" / "b.tif").touch()
+    with pytest.raises(SystemExit):
+        run()
+    assert "b.tif: its name is not of the form CASE_0000.tif" in capsys.readouterr().out
+    pool = read_raw_dataset(raw / "Dataset090_Pool")
+    assert pool.dataset_json["overwrite_image_reader_writer"] == "Tiff3DIO"
+    assert set(pool.cases) == {"001_a", "002_a"}

@@ -67,13 +67,22 @@ def test_results_that_started_from_other_weights_are_refused(tmp_path):
 
 
 def test_results_that_started_from_the_given_weights_are_taken(tmp_path):
-    weights = tmp_path / "pool" / WEIGHTS
+    weights = tmp_path / "pool" / "PCRLv2PretrainTrainer" / "fold_0" / WEIGHTS
     run = replace(planned("B", 5), weights=weights)
     folder = write_files(tmp_path, run, [FINAL, SUMMARY])
     with pytest.raises(ValueError, match="experiment would start it from .*/pool/"):
         check_weights([run], tmp_path)
     write_report(folder, weights)
     check_weights([run], tmp_path)
+    # Of equal names, as each nnUNet_results has them, but not the same file.
+    other = tmp_path / "elsewhere" / weights.relative_to(tmp_path.parent)
+    for path in (weights, other):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    check_weights([run], tmp_path)
+    write_report(folder, other)
+    with pytest.raises(ValueError, match="started from .*/elsewhere/.*, and this"):
+        check_weights([run], tmp_path)
 
 
 def test_results_from_scratch_and_from_weights_are_not_mixed(tmp_path):
