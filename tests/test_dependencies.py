@@ -187,8 +187,8 @@ def test_every_package_that_is_imported_is_declared():
     lines += configuration["options.extras_require"]["completion"].split()
     declared = {re.split(r"[<>=!~\[]", line)[0].replace("-", "_").lower() for line in lines}
     imported = {package for path in MODULES for package in external_packages(path)}
-    # scikit-learn is imported under another name.
-    names = {"sklearn": "scikit_learn"}
+    # Imported under other names.
+    names = {"sklearn": "scikit_learn", "PIL": "pillow"}
     assert {names.get(package, package).lower() for package in imported} <= declared
 
 

@@ -15,12 +15,13 @@ from nnunetv2_pcrl.datasets.folder_cases import Case, FolderRequest
 from nnunetv2_pcrl.datasets.image_files import ending_of, under_a_lower_case_ending
 from nnunetv2_pcrl.datasets.orientation import orientation_of, oriented
 from nnunetv2_pcrl.datasets.photographs import (
+    note_in_photograph,
     num_colours,
     read_photograph,
     with_colours,
     write_photograph,
 )
-from nnunetv2_pcrl.datasets.placing import can_move, place, write_once
+from nnunetv2_pcrl.datasets.placing import can_move, note_of_stamp, place, write_once
 from nnunetv2_pcrl.datasets.raw import NATURAL_READER
 from nnunetv2_pcrl.datasets.survey import Source
 
@@ -87,10 +88,10 @@ def _bring_photograph(
     if num_colours(source.header) == source.header.num_components == wanted:
         return [_bring_file(case, source, channel, target, request)], []
     name = f"imagesTr/{case.identifier}_{channel:04d}.png"
-    written, path = target / name, source.path
-    if not (written.is_file() and written.stat().st_mtime_ns >= path.stat().st_mtime_ns):
+    written, note = target / name, note_of_stamp(str((_stamp(source), wanted)))
+    if written.is_symlink() or note_in_photograph(written) != note:
         _unlink(written)
-        write_photograph(with_colours(read_photograph(path), wanted), written)
+        write_photograph(with_colours(read_photograph(source.path), wanted), written, note)
     return [name], ["made grey" if wanted == 1 else f"stored with {wanted} colours"]
 
 

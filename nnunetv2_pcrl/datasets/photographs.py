@@ -5,13 +5,15 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 import SimpleITK
+from PIL.PngImagePlugin import PngInfo
 from tifffile import TiffFile, TiffFileError
 
 from nnunetv2_pcrl.datasets.headers import Header
 from nnunetv2_pcrl.datasets.label_like import MAX_VALUES, are_label_values
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
-_COLOURS = 3
+# Keyword of a PNG text.
+_NOTE = "Comment"
 # With transparency behind.
 _TRANSPARENT = {2: 1, 4: 3}
 # nnU-Net's distance between the slices of a photograph, which has one.
@@ -67,11 +69,21 @@ def is_grey(array: np.ndarray) -> bool:
     return array.ndim == 2 or bool((array == array[..., :1]).all())
 
 
-def write_photograph(array: np.ndarray, path: Path) -> None:
-    """Writes a PNG image, never half."""
+def write_photograph(array: np.ndarray, path: Path, note: str = "") -> None:
+    """Writes a PNG image, never half, with a note in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    text = PngInfo()
+    text.add_text(_NOTE, note)
     with replaced_atomically(path) as temporary:
-        imageio.imwrite(temporary, array, plugin="pillow", extension=".png")
+        imageio.imwrite(temporary, array, plugin="pillow", extension=".png", pnginfo=text)
+
+
+def note_in_photograph(path: Path) -> str:
+    """The note that `write_photograph` left; empty if there is none, or no such image."""
+    try:
+        return str(imageio.immeta(path, plugin="pillow").get(_NOTE, ""))
+    except (OSError, ValueError, SyntaxError):
+        return ""
 
 
 def with_colours(array: np.ndarray, count: int) -> np.ndarray:

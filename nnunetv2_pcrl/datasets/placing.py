@@ -79,12 +79,17 @@ def write_once(path: Path, stamp: str, make: Callable[[], SimpleITK.Image]) -> N
         stamp: says what the image was made of; its digest is kept in the file.
         make: makes the image.
     """
-    note = f"nnunetv2_pcrl {hashlib.sha256(stamp.encode()).hexdigest()[:_DIGEST_LENGTH]}"
+    note = note_of_stamp(stamp)
     if path.is_file() and not path.is_symlink() and _note_of(path) == note:
         return
     image = make()
     image.SetMetaData(_NOTE, note)
     write_image(image, path)
+
+
+def note_of_stamp(stamp: str) -> str:
+    """What is written into a file to know later what it was made of."""
+    return f"nnunetv2_pcrl {hashlib.sha256(stamp.encode()).hexdigest()[:_DIGEST_LENGTH]}"
 
 
 def _note_of(path: Path) -> str:

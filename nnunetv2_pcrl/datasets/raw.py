@@ -150,6 +150,15 @@ def unlabelled_json(
     }
 
 
+def is_beside(preprocessed: Path, name: str) -> bool:
+    """Whether `find_beside` finds the table."""
+    try:
+        find_beside(preprocessed, name)
+    except ValueError:
+        return False
+    return True
+
+
 def read_any_json(path: Path) -> Any:
     """Content of a JSON file that a person may have written.
 

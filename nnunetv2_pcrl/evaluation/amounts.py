@@ -34,19 +34,20 @@ def amounts_of(folds: Iterable[LabelFold]) -> tuple[Amount, ...]:
 
     Sizes that differ by no more than a tenth are one amount, unless an ordinary fold has both.
     """
-    groups: list[list[LabelFold]] = []
+    of_sizes: dict[int, list[LabelFold]] = {}
     for fold in sorted(folds, key=lambda f: (f.num_cases, f.fold)):
-        if groups and _belongs(fold, groups[-1]):
-            groups[-1].append(fold)
+        of_sizes.setdefault(fold.num_cases, []).append(fold)
+    groups: list[list[LabelFold]] = []
+    for of_size in of_sizes.values():
+        if groups and _belong(of_size, groups[-1]):
+            groups[-1] += of_size
         else:
-            groups.append([fold])
+            groups.append(of_size)
     return tuple(Amount(tuple(group)) for group in groups)
 
 
-def _belongs(fold: LabelFold, group: Sequence[LabelFold]) -> bool:
-    smallest = group[0].num_cases
-    if fold.num_cases > MOST_DIFFERENCE * smallest:
-        return False
-    return all(
-        other.num_cases == fold.num_cases for other in group if other.of_fold == fold.of_fold
-    )
+def _belong(of_size: Sequence[LabelFold], group: Sequence[LabelFold]) -> bool:
+    """Whether label folds of one size are of a group of smaller ones."""
+    ordinary = [{fold.of_fold for fold in folds} for folds in (of_size, group)]
+    is_near = of_size[0].num_cases <= MOST_DIFFERENCE * group[0].num_cases
+    return is_near and not set.intersection(*ordinary)

@@ -31,7 +31,7 @@ from nnunetv2_pcrl.evaluation.measured import Measured
 from nnunetv2_pcrl.evaluation.origin import read_origin
 from nnunetv2_pcrl.evaluation.over_labels import draw_over_labels, over_labels_name
 from nnunetv2_pcrl.evaluation.page import Picture, as_page
-from nnunetv2_pcrl.evaluation.provenance import provenance_remarks
+from nnunetv2_pcrl.evaluation.provenance import provenance_remarks, weights_for
 from nnunetv2_pcrl.evaluation.reader import SummaryReader
 from nnunetv2_pcrl.evaluation.readers import reader_of
 from nnunetv2_pcrl.evaluation.tables import write_cases, write_comparison
@@ -104,11 +104,14 @@ def write_comparison_files(
     output.mkdir(parents=True, exist_ok=True)
     scores, curves, without_curve = _read(reader, finished, dataset_results, output)
     rows = with_pace(compare(comparison, scores), comparison, curves, first_metric(scores))
-    commands = [comparison.command(run, dataset_results) for run in missing]
     origins = {
         run: read_origin(run.folder(dataset_results), len(curves.get(run, ())) or None)
         for run in finished
     }
+    commands = [
+        comparison.command(run, dataset_results, weights_for(run, comparison, origins))
+        for run in missing
+    ]
     remarks = provenance_remarks(comparison, origins)
     content = write_up(comparison, rows, scores, commands, remarks)
     names = ("comparison.md", "comparison.html", "comparison.csv", "cases.csv")

@@ -4,6 +4,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from nnunetv2_pcrl.evaluation.amounts import Amount
@@ -19,7 +20,8 @@ from nnunetv2_pcrl.evaluation.statistics import (
     holm,
     spread,
 )
-from nnunetv2_pcrl.experiments.runs import TrainingRun
+from nnunetv2_pcrl.experiments.runs import State, TrainingRun
+from nnunetv2_pcrl.weights.file_names import WEIGHTS_VARIABLE
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,18 @@ class Comparison:
         }
 
     def pairs_with(self, trainer: str, amount: Amount) -> list[tuple[TrainingRun, TrainingRun]]:
-        """Runs of a trainer with a number of labels, each with the twin's of its fold and seed."""
-        twins = self.runs_with(self.twin, amount)
-        runs = self.runs_with(trainer, amount)
-        return [(run, twins[key]) for key, run in runs.items() if key in twins]
+        """Runs of a trainer with a number of labels, each with the twin's of its fold and seed.
+
+        On a label fold where one side has no seeds all runs of both sides are paired.
+        """
+        pairs = []
+        for fold in amount.folds:
+            runs, twins = (self.runs_of(name, fold.fold) for name in (trainer, self.twin))
+            shared = runs.keys() & twins.keys()
+            if not shared and (fold.fold, None) in runs.keys() | twins.keys():
+                pairs += list(product(runs.values(), twins.values()))
+            pairs += [(run, twins[key]) for key, run in runs.items() if key in shared]
+        return pairs
 
     def runs(self) -> list[TrainingRun]:
         """All runs, those with the fewest labels first."""
@@ -81,11 +91,20 @@ class Comparison:
         """Runs that are not trained and validated."""
         return [run for run in self.runs() if not run.is_validated(dataset_results)]
 
-    def command(self, run: TrainingRun, dataset_results: Path) -> str:
-        """What to type for the rest of a run; without its flag nnU-Net would begin it anew."""
+    def command(self, run: TrainingRun, dataset_results: Path, weights: Path | None = None) -> str:
+        """What to type for the rest of a run; without its flag nnU-Net would begin it anew.
+
+        Args:
+            run: that is not finished.
+            dataset_results: the data set's folder in nnUNet_results.
+            weights: that it starts from, if it has not begun.
+        """
         words = ["nnUNetv2_train", self.dataset, run.configuration, str(run.fold)]
         command = shlex.join([*words, "-tr", run.trainer, "-p", run.plans])
-        return f"{command} {run.state(dataset_results).value or ''}".strip()
+        state = run.state(dataset_results)
+        if weights is not None and state is State.MISSING:
+            command = f"{WEIGHTS_VARIABLE}={shlex.quote(str(weights))} {command}"
+        return f"{command} {state.value or ''}".strip()
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,9 @@ def provenance_remarks(comparison: Comparison, origins: Origins) -> list[str]:
         comparison: what is compared.
         origins: of the finished runs.
     """
-    by_trainer = {
-        trainer: {run: origin for run, origin in origins.items() if _trainer_of(run) == trainer}
-        for trainer in comparison.trainers
-    }
+    by_trainer = {trainer: _of_trainer(trainer, origins) for trainer in comparison.trainers}
     remarks = [*_on_lengths(by_trainer), *_on_devices(comparison, origins)]
-    of_fold: dict[int | str, int] = {
-        fold.fold: fold.of_fold for amount in comparison.amounts for fold in amount.folds
-    }
+    of_fold = _ordinary_folds(comparison)
     for trainer, own in by_trainer.items():
         files = {run: origin.weights for run, origin in own.items() if origin.weights}
         if not files:
@@ -48,6 +43,40 @@ def provenance_remarks(comparison: Comparison, origins: Origins) -> list[str]:
             )
         remarks.append(text)
     return remarks
+
+
+def weights_for(run: TrainingRun, comparison: Comparison, origins: Origins) -> Path | None:
+    """The weights that a run would have to start from to belong to its trainer's finished ones.
+
+    Those of another data set are for all folds, those of the data set itself for one of them.
+
+    Args:
+        run: that is not finished.
+        comparison: what is compared.
+        origins: of the finished runs.
+
+    Returns:
+        None where the finished runs do not say, or say several.
+    """
+    of_fold = _ordinary_folds(comparison)
+    found = {
+        origin.weights
+        for other, origin in _of_trainer(_trainer_of(run), origins).items()
+        if origin.weights is not None
+        and (
+            of_fold[other.fold] == of_fold[run.fold]
+            or not _is_of(comparison.dataset, origin.weights)
+        )
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def _of_trainer(trainer: str, origins: Origins) -> Origins:
+    return {run: origin for run, origin in origins.items() if _trainer_of(run) == trainer}
+
+
+def _ordinary_folds(comparison: Comparison) -> dict[int | str, int]:
+    return {fold.fold: fold.of_fold for amount in comparison.amounts for fold in amount.folds}
 
 
 def _on_lengths(by_trainer: Mapping[str, Origins]) -> list[str]:

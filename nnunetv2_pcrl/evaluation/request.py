@@ -6,6 +6,7 @@ from pathlib import Path
 from nnunetv2_pcrl.evaluation.amounts import Amount, amounts_of
 from nnunetv2_pcrl.evaluation.comparison import Comparison
 from nnunetv2_pcrl.evaluation.trainers import choose_twin, seeded_runs, trainers_with_results
+from nnunetv2_pcrl.experiments.data_set_tasks import task_of, trainers_for
 from nnunetv2_pcrl.experiments.seeds import split_seed
 from nnunetv2_pcrl.label_folds.table import (
     TABLE_NAME,
@@ -33,8 +34,10 @@ def find_comparison(
         dataset_results: its folder in nnUNet_results.
         plans: name.
         configuration: name.
-        trainers: class names, whose seeds do not count; None for all that have results.
-        twin: the one to compare with; None chooses one that starts from scratch.
+        trainers: class names, whose seeds do not count; None for all of one task that have
+            results.
+        twin: the one to compare with; None chooses one that starts from scratch, and so does one of
+            another task than the results that are found.
         cases: numbers of labelled cases; None for all.
         of_folds: ordinary folds; None for all.
         num_repeats: the first so many repeats; None for all.
@@ -51,7 +54,11 @@ def find_comparison(
     amounts = _chosen(amounts_of(_asked_for(table, of_folds, num_repeats)), cases)
     folds = tuple(fold for amount in amounts for fold in amount.folds)
     names = [split_seed(name)[0] for name in trainers or ()]
-    names = names or trainers_with_results(dataset_results, plans, configuration, folds)
+    if not names:
+        found = trainers_with_results(dataset_results, plans, configuration, folds)
+        names = _of_one_task(found, twin, preprocessed)
+        # That of another data set, where several are compared.
+        twin = twin if names and twin and task_of(twin) == task_of(names[0]) else None
     if not names:
         raise ValueError(
             f"No trainer has finished one of the {len(folds)} label folds "
@@ -64,6 +71,12 @@ def find_comparison(
     each = tuple(dict.fromkeys([twin, *names]))
     seeded = seeded_runs(dataset_results, plans, configuration, each, folds)
     return Comparison(preprocessed.name, plans, configuration, each, twin, amounts, seeded)
+
+
+def _of_one_task(found: Sequence[str], twin: str | None, preprocessed: Path) -> list[str]:
+    """Trainers of the twin's task, or of the data set's where there are none of that."""
+    same = [name for name in found if twin and task_of(name) == task_of(twin)]
+    return same or trainers_for(found, preprocessed)
 
 
 def _asked_for(
@@ -91,4 +104,9 @@ def _chosen(amounts: Sequence[Amount], cases: Sequence[int] | None) -> tuple[Amo
             f"There are no label folds with {', '.join(map(str, sorted(unknown)))} cases, only "
             f"with {', '.join(map(str, amounts))}."
         )
-    return tuple(amount for amount in amounts if sizes[amount] & set(cases))
+    wanted = set(cases)
+    return tuple(
+        Amount(tuple(fold for fold in amount.folds if fold.num_cases in wanted))
+        for amount in amounts
+        if sizes[amount] & wanted
+    )

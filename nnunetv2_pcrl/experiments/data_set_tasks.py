@@ -3,31 +3,37 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunetv2_pcrl.datasets.classes import find_classes
+from nnunetv2_pcrl.datasets.candidates import CANDIDATES
+from nnunetv2_pcrl.datasets.classes import CLASSES_FILE
+from nnunetv2_pcrl.datasets.raw import is_beside
 
-_OF_CLASSES = "ClassificationTrainer"
+SEGMENTATION, CLASSIFICATION, NODULES = "segmentation", "classification", "nodules"
+
+
+def task_of(trainer: str) -> str:
+    """What a trainer learns, by its name."""
+    if "NoduleTrainer" in trainer:
+        return NODULES
+    return CLASSIFICATION if "ClassificationTrainer" in trainer else SEGMENTATION
 
 
 def trainers_for(names: Sequence[str], preprocessed: Path) -> list[str]:
-    """The trainers that a data set takes, where trainers of both tasks are named.
+    """The trainers that a data set takes, where trainers of several tasks are named.
 
-    A data set with a classes.csv takes those of classification, any other those of segmentation.
+    A data set with a candidates.csv takes those of nodules, one with a classes.csv those of
+    classification, any other those of segmentation, as far as there are such among them.
 
     Args:
         names: of trainers.
         preprocessed: folder of the data set in nnUNet_preprocessed.
     """
-    of_classes = [name for name in names if _OF_CLASSES in name]
-    if len(of_classes) in (0, len(names)):
+    tasks = {name: task_of(name) for name in names}
+    named = set(tasks.values())
+    if len(named) < 2:
         return list(names)
-    if _has_classes(preprocessed):
-        return of_classes
-    return [name for name in names if name not in of_classes]
-
-
-def _has_classes(preprocessed: Path) -> bool:
-    try:
-        find_classes(preprocessed)
-    except ValueError:
-        return False
-    return True
+    suited = SEGMENTATION
+    if CLASSIFICATION in named and is_beside(preprocessed, CLASSES_FILE):
+        suited = CLASSIFICATION
+    if NODULES in named and is_beside(preprocessed, CANDIDATES):
+        suited = NODULES
+    return [name for name, task in tasks.items() if task == suited]

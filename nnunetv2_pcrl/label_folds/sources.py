@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnunetv2_pcrl.datasets.candidates import CANDIDATES, read_candidates, scan_classes
 from nnunetv2_pcrl.datasets.classes import CLASSES_FILE, ClassTable, find_classes, read_classes
-from nnunetv2_pcrl.datasets.raw import DATASET_JSON, find_beside, read_json
+from nnunetv2_pcrl.datasets.raw import DATASET_JSON, is_beside, read_json
 from nnunetv2_pcrl.label_folds.class_folds import class_labels, patient_folds, stratified_order
 from nnunetv2_pcrl.label_folds.presence import labels_by_case
 from nnunetv2_pcrl.label_folds.splits import SPLITS_NAME, Split, make_splits
@@ -119,19 +119,11 @@ def label_source(preprocessed: Path, by_classes: bool, num_threads: int) -> Labe
         if any(value != 0 for value in values):
             return segmentations
     there = sorted({path.stem for path in preprocessed.glob("*/*.pkl")})
-    has_candidates = _is_beside(preprocessed, CANDIDATES)
-    if has_candidates and not _is_beside(preprocessed, CLASSES_FILE):
+    has_candidates = is_beside(preprocessed, CANDIDATES)
+    if has_candidates and not is_beside(preprocessed, CLASSES_FILE):
         return Classes(scan_classes(read_candidates(preprocessed), there), "Nodule")
-    if not (by_classes or _is_beside(preprocessed, CLASSES_FILE)):
+    if not (by_classes or is_beside(preprocessed, CLASSES_FILE)):
         return segmentations
     table = read_classes(find_classes(preprocessed)).known()
     known = set(table.identifiers)
     return Classes(table.of([case for case in there if case in known]))
-
-
-def _is_beside(preprocessed: Path, name: str) -> bool:
-    try:
-        find_beside(preprocessed, name)
-    except ValueError:
-        return False
-    return True

@@ -204,6 +204,18 @@ def test_the_command_of_a_missing_run_does_not_begin_anew_what_is_there(tree):
     assert commands == [f"5 {command} --val", f"6 {command} --c", f"7 {command}", f"8 {command}"]
 
 
+def test_the_command_of_a_missing_run_names_the_weights_of_the_others(tree, tmp_path):
+    weights = tmp_path / "of a pool" / "Dataset190_Pool" / "P__2d" / "fold_0" / "weights.pth"
+    for fold in (5, 6, 7):
+        report = tree.folder(PRETRAINED, fold) / "transfer_report.json"
+        report.write_text(json.dumps({"weights": str(weights), "remarks": []}))
+    compare("--no_surface")
+    text = (tree.results / "comparison_3d_fullres_nnUNetPlans" / "comparison.md").read_text()
+    start = f"nnUNet_pcrl_weights='{weights}' nnUNetv2_train"
+    assert f"{start} {NAME} 3d_fullres 8 -tr {PRETRAINED} -p nnUNetPlans\n```" in text
+    assert f"started from {weights}; whether it had" in " ".join(text.split())
+
+
 @pytest.mark.slow
 def test_cases_have_a_row_each_and_single_runs_are_told_apart(tree, tmp_path):
     output = tmp_path / "elsewhere"
@@ -236,6 +248,18 @@ def test_label_folds_that_are_not_asked_for_are_not_missing(tree, capsys):
         compare("--folds", "0", "3")
     with pytest.raises(SystemExit, match="--repeats 0 leaves no label folds"):
         compare("--repeats", "0")
+
+
+def test_label_folds_of_other_sizes_are_not_those_that_are_asked_for(tree, capsys):
+    table = tree.preprocessed / "label_folds.json"
+    content = json.loads(table.read_text())
+    # A tenth more than 10, of another ordinary fold: one amount, unless sizes are asked for.
+    content["label_folds"][3] |= {"num_cases": 11, "of_fold": 1}
+    table.write_text(json.dumps(content))
+    compare("--no_surface", "--cases", "10")
+    assert "runs: 2 of 2 finished" in capsys.readouterr().out
+    compare("--no_surface", "--cases", "10", "11")
+    assert "| 10-11 |" in capsys.readouterr().out
 
 
 def test_what_was_looked_for_is_said_where_nothing_is_found(tree):

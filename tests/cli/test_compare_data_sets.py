@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,28 @@ def test_every_data_set_has_all_files_of_its_own_and_all_numbers_are_in_one(root
 def test_named_trainers_are_looked_for_on_the_data_sets_of_their_task(root, tmp_path):
     compare(root, "--trainers", SCRATCH, TUNED, TWIN, OWN, "-o", str(tmp_path / "all"))
     assert [row[1] for row in table(tmp_path / "all")[2:]] == ["Dice", "AUROC", "Dice"]
+
+
+def test_a_twin_counts_where_its_task_is_learned(root, tmp_path):
+    compare(root, "--twin", SCRATCH, "-o", str(tmp_path / "all"))
+    header, _, *rows = table(tmp_path / "all")
+    assert f"{TWIN} (twin)" in header and f"{SCRATCH} (twin)" in header
+    assert [row[1] for row in rows] == ["Dice", "AUROC", "Dice"]
+
+
+def test_results_of_two_tasks_on_a_data_set_are_two_comparisons(root, tmp_path, capsys):
+    """By its tables the task of a data set is classification; a twin names the other."""
+    shutil.copytree(
+        root / "nnUNet_results" / CLASSIFIED, root / "nnUNet_results" / NAME, dirs_exist_ok=True
+    )
+    shutil.copy(
+        root / "nnUNet_preprocessed" / CLASSIFIED / "classes.csv",
+        root / "nnUNet_preprocessed" / NAME,
+    )
+    for more, found, other in (([], OWN, TUNED), (["--twin", SCRATCH], TUNED, OWN)):
+        main(["-d", "998", "-c", "3d_fullres", "--no_surface", "-o", str(tmp_path / found), *more])
+        text = (tmp_path / found / "comparison.md").read_text()
+        assert found in text and other not in text
 
 
 def test_a_data_set_without_results_is_said_and_the_others_are_compared(root, capsys):

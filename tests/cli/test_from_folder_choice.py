@@ -201,6 +201,34 @@ def test_grey_photographs_go_among_coloured_ones(images, target):
     np.testing.assert_array_equal(io.imread(found["grey"][0]), np.dstack([GREY] * 3))
 
 
+def test_what_photographs_are_stored_as_follows_the_call_and_the_images(images, target):
+    """Whatever the times of the files, which copies and archives keep."""
+    stored = images / "a.png"
+
+    def save(array: np.ndarray) -> None:
+        io.imsave(stored, np.repeat(array[..., None], 3, axis=2))
+        os.utime(stored, (1e9, 1e9))
+
+    def found() -> tuple[np.ndarray, int]:
+        (path,) = read_raw_dataset(target).cases["a"]
+        return io.imread(path), os.stat(path).st_mtime_ns
+
+    io.imsave(images / "b.png", GREY)
+    save(GREY)
+    run(images)
+    before = found()
+    np.testing.assert_array_equal(before[0], GREY)
+    run(images)
+    assert found()[1] == before[1]
+    save(GREY[::-1])
+    run(images)
+    np.testing.assert_array_equal(found()[0], GREY[::-1])
+    run(images, "--channels", "R", "G", "B")
+    assert found()[0].shape == (*GREY.shape, 3)
+    run(images)
+    np.testing.assert_array_equal(found()[0], GREY[::-1])
+
+
 def test_a_drawing_of_few_colours_is_a_segmentation(images, target):
     io.imsave(images / "film.png", GREY)
     io.imsave(images / "lungs.png", (GREY > 99).astype(np.uint8) * 255, check_contrast=False)

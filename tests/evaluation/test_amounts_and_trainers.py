@@ -28,6 +28,13 @@ def test_sizes_that_one_fold_has_both_of_are_not_one():
     assert [str(amount) for amount in amounts] == ["20", "21"]
 
 
+def test_label_folds_of_one_size_stay_together_whatever_their_numbers():
+    folds = [label_fold(5, 0, 20), label_fold(6, 1, 20), label_fold(7, 2, 21), label_fold(8, 1, 21)]
+    amounts = amounts_of(folds)
+    assert [str(amount) for amount in amounts] == ["20", "21"]
+    assert [[fold.fold for fold in amount.folds] for amount in amounts] == [[5, 6], [7, 8]]
+
+
 def test_the_twin_is_the_one_whose_name_says_from_scratch():
     names = ["PCRLv2FinetuneTrainer", "nnUNetTrainer_5epochs", "PCRLv2FinetuneTrainer_fromScratch"]
     assert choose_twin(names) == names[2]

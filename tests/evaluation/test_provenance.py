@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from nnunetv2_pcrl.evaluation.amounts import amounts_of
 from nnunetv2_pcrl.evaluation.comparison import Comparison
 from nnunetv2_pcrl.evaluation.origin import Origin, read_origin
-from nnunetv2_pcrl.evaluation.provenance import provenance_remarks
+from nnunetv2_pcrl.evaluation.provenance import provenance_remarks, weights_for
 from nnunetv2_pcrl.experiments.runs import TrainingRun
 from nnunetv2_pcrl.label_folds.table import LabelFold
 
@@ -69,6 +70,37 @@ def test_what_was_warned_of_at_the_start_of_a_training_is_repeated(tmp_path):
         f"{OTHER} started from w.pth; {UNKNOWN}; in 1 of 2 runs the report of what was loaded says "
         f"{warning}"
     )
+
+
+def test_a_missing_run_starts_from_what_the_finished_ones_of_its_trainer_started_from():
+    own, pool = weights(0), weights(0, "Dataset190_Pool")
+    finished = {run(OTHER, 5): Origin(weights=own), run(TWIN, 6): Origin()}
+    assert weights_for(run(OTHER, 6), COMPARISON, finished) == own
+    # That of fold 0 is not for fold 1.
+    assert weights_for(run(OTHER, 7), COMPARISON, finished) is None
+    assert weights_for(run(TWIN, 7), COMPARISON, finished) is None
+    finished = {run(OTHER, 5): Origin(weights=pool)}
+    assert weights_for(run(OTHER, 7), COMPARISON, finished) == pool
+    finished[run(OTHER, 6)] = Origin(weights=weights(1, "Dataset190_Pool"))
+    assert weights_for(run(OTHER, 7), COMPARISON, finished) is None
+
+
+def test_a_twin_without_seeds_is_paired_with_every_seed():
+    seeded = {(OTHER, 5): {0: f"{OTHER}_seed0", 1: f"{OTHER}_seed1"}}
+    comparison = replace(COMPARISON, seeded=seeded)
+    (amount,) = amounts_of(FOLDS[:1])
+    pairs = comparison.pairs_with(OTHER, amount)
+    assert [(own.trainer, twin.trainer) for own, twin in pairs] == [
+        (f"{OTHER}_seed0", TWIN),
+        (f"{OTHER}_seed1", TWIN),
+    ]
+    gpu, cpu = Origin(device="NVIDIA A"), Origin(device="cpu")
+    origins = {pairs[0][0]: cpu, pairs[1][0]: cpu, pairs[0][1]: gpu}
+    (remark,) = provenance_remarks(comparison, origins)
+    assert "different devices in 2 of 2 pairs (2 on cpu and NVIDIA A)" in remark
+    # Seeds that differ are no pair.
+    others = {**seeded, (TWIN, 5): {2: f"{TWIN}_seed2"}}
+    assert replace(COMPARISON, seeded=others).pairs_with(OTHER, amount) == []
 
 
 def test_weights_of_the_same_fold_have_seen_no_validation_image_and_of_others_it_is_unknown():
