@@ -27,7 +27,8 @@ RUNNING = (
         "gradient norm",
         (Line("train_gradient_norm", "mean of the steps", 0),),
         from_zero=True,
-        text="Length of the gradient of all parameters; sudden peaks mean an unstable training.",
+        text="Length of the gradient of all parameters; sudden peaks mean an unstable training. "
+        "nnU-Net's segmentation clips it at 12, and shows it clipped.",
         axis="norm",
     ),
     Chart(

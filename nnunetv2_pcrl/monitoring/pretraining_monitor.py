@@ -27,7 +27,12 @@ from nnunetv2_pcrl.monitoring.pace import Pace
 from nnunetv2_pcrl.monitoring.panels import PanelRow, write_panels
 from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME, draw_pictures
 from nnunetv2_pcrl.monitoring.probe import Backbone, ProbeScore, probe
-from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_both, num_cases_of
+from nnunetv2_pcrl.monitoring.probe_crops import (
+    PROBE_SEED,
+    LabelledCrop,
+    draw_both,
+    num_cases_of,
+)
 from nnunetv2_pcrl.monitoring.progress_figure import draw_progress
 from nnunetv2_pcrl.monitoring.record import write_record
 from nnunetv2_pcrl.monitoring.vocabulary import Pictures, Shown
@@ -193,7 +198,7 @@ class PretrainingMonitor:
             index,
             run.patch_size,
             run.total_stride,
-            run.settings.seed,
+            PROBE_SEED,
         )
         self._record.setdefault("probe", {}).update(
             classes=[name for value, name in run.classes.items() if value != 0],

@@ -14,8 +14,13 @@ from nnunetv2_pcrl.views.seeding import integer, seeded_generator
 CASES_TO_FIT, CASES_TO_SCORE = 8, 4
 # Where many cases are without any label, as slices are, so many are looked at for each one wanted.
 CASES_LOOKED_AT = 10
-VOXELS_PER_CLASS_AND_CASE = 60
+# Of a case with more classes so many, drawn among them, have a crop.
+MOST_CROPS_PER_CASE = 4
+# Of a class in a crop, and of all classes in it.
+VOXELS_PER_CLASS, MOST_VOXELS_PER_CROP = 60, 1200
 PROBE_STREAM = 5
+# Runs of all seeds are probed on the same cases, crops and voxels.
+PROBE_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def draw_crops(
     seed: int,
     num_cases: int,
 ) -> list[LabelledCrop]:
-    """Crops about labelled voxels: per case one for every class that it has.
+    """Crops about labelled voxels: per case one for every class that it has, but not for many.
 
     Args:
         folder: preprocessed data of the configuration.
@@ -98,7 +103,7 @@ def draw_crops(
             below 0, which nnU-Net takes for background.
         size: voxels per axis of a crop; less where the image is smaller.
         stride: total stride of the network, of which the size of a crop is a multiple.
-        seed: of the run.
+        seed: of what is drawn.
         num_cases: how many cases to take crops of.
 
     Returns:
@@ -115,17 +120,25 @@ def draw_crops(
         except UnusableCaseError:
             continue
         generator = seeded_generator(seed, PROBE_STREAM, number)
-        for value in classes:
-            if value == 0:
-                continue
+        for value in _classes_with_crops(values, classes, generator):
             places = (values == value).nonzero()
-            if len(places) == 0:
-                continue
             centre = places[integer(0, len(places) - 1, generator)].tolist()
             crop = _crop_about(centre, image, values, classes, size, stride, generator)
             if crop is not None:
                 crops.append(crop)
     return crops
+
+
+def _classes_with_crops(
+    values: Tensor, classes: Mapping[int, int], generator: torch.Generator
+) -> list[int]:
+    """Foreground values of an image, so many that a crop of each is no work to speak of."""
+    there = set(values.unique().tolist())
+    found = [value for value in classes if value != 0 and value in there]
+    if len(found) <= MOST_CROPS_PER_CASE:
+        return found
+    drawn = torch.randperm(len(found), generator=generator)[:MOST_CROPS_PER_CASE]
+    return [found[index] for index in sorted(drawn.tolist())]
 
 
 def num_cases_of(crops: Sequence[LabelledCrop]) -> int:
@@ -159,10 +172,15 @@ def _crop_about(
     ]
     box = Box(tuple(start), tuple(sizes))
     inner = values[box.slices]
+    there = set(inner.unique().tolist())
     voxels, labels = [], []
+    num_there = sum(value in there for value in classes)
+    most = min(VOXELS_PER_CLASS, MOST_VOXELS_PER_CROP // max(num_there, 1))
     for value, index in classes.items():
+        if value not in there:
+            continue
         places = (inner == value).nonzero()
-        chosen = torch.randperm(len(places), generator=generator)[:VOXELS_PER_CLASS_AND_CASE]
+        chosen = torch.randperm(len(places), generator=generator)[:most]
         voxels.append(places[chosen])
         labels.append(torch.full((len(chosen),), index))
     region, places = image.read(box), torch.cat(voxels)

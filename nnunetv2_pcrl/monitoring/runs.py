@@ -63,8 +63,13 @@ class RecordedRun:
 
     @property
     def likeness(self) -> tuple:
-        """Runs of equal likeness log the same numbers about the same images."""
-        return (self.record["method"], *self.data)
+        """Runs of equal likeness log the same numbers about the same images.
+
+        Other views or another number of negatives are other numbers; other weights of terms make
+        another loss of the same terms.
+        """
+        defining = self.record.get("defining", {})
+        return (self.record["method"], *self.data, str(sorted(defining.items())))
 
     @property
     def loss(self) -> tuple:

@@ -121,9 +121,17 @@ class _Step:
     joint: JointBatch
 
     def is_held_by(self, micro_batch: MicroBatch) -> bool:
-        """True if the views of every pass are no more than a micro-batch."""
-        views = [each.of(self.batch) for each in self.objective.passes]
-        return all(v.shape[0] * v.shape[1] <= micro_batch.views_of(v.shape[2:]) for v in views)
+        """True if the views of every pass are no more than a micro-batch, nor those of all passes
+        together that learn: their graphs would be held at the same time.
+        """
+        learning = 0.0
+        for each in self.objective.passes:
+            views = each.of(self.batch)
+            part = views.shape[0] * views.shape[1] / micro_batch.views_of(views.shape[2:])
+            learning += part if self._learns(each) else 0.0
+            if max(part, learning) > 1:
+                return False
+        return True
 
     def at_once(self, micro_batch: MicroBatch | None) -> Numbers:
         """All numbers, with every view passed once."""

@@ -14,6 +14,7 @@ from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.progress_bar import EpochBar
 from nnunetv2_pcrl.monitoring.vocabulary import Series
+from nnunetv2_pcrl.training.broken_steps import BrokenSteps
 from nnunetv2_pcrl.training.forecast import Forecast
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.training.long_run import LongRun
@@ -72,7 +73,7 @@ class Learner(LongRun, ABC):
         self._epoch_outputs: list[dict[str, float]] = []
         self._termination = TerminationNotice()
         self._train_epoch_began = 0.0
-        self._consecutive_skipped_steps = 0
+        self._broken_steps = BrokenSteps()
         self._reported_cases: dict[str, str] = {}
         self.guard = Guard(self.print_to_log_file)
         self._bar = EpochBar("", 0, 0, is_wanted=False)

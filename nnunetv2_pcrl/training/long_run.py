@@ -5,15 +5,18 @@ does not wait for ranks that hang.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunetv2_pcrl.training.folder_lock import ProcessLock, take_folder
 from nnunetv2_pcrl.training.rank_watch import RankWatch
 from nnunetv2_pcrl.training.writing_errors import is_error_of_writing, why_not_written
+
+_Part = TypeVar("_Part")
 
 GO_ON = "; then go on with --c"
 
@@ -84,6 +87,13 @@ class LongRun(nnUNetTrainer):
         """Tells the other ranks that this one has come so far."""
         if self._watch is not None:
             self._watch.begin_step(name)
+
+    def _marked(self, parts: Iterable[_Part]) -> Iterator[_Part]:
+        """The parts of a long step: the other ranks see that this one goes on."""
+        for part in parts:
+            if self._watch is not None:
+                self._watch.mark()
+            yield part
 
     def _say_from_any_rank(self, text: str) -> None:
         print(text, flush=True)

@@ -8,6 +8,7 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 import nnunetv2_pcrl
+from nnunetv2_pcrl.methods.settings import PretrainingSettings
 from nnunetv2_pcrl.monitoring.guard import Guard
 from nnunetv2_pcrl.monitoring.pictures_figure import PICTURES_NAME
 from nnunetv2_pcrl.monitoring.pretraining_monitor import MonitoredRun
@@ -137,6 +138,7 @@ def monitored_run(trainer: nnUNetTrainer, guard: Guard) -> MonitoredRun:
                 **data_of(trainer),
             },
             "settings": settings.as_plain(),
+            "defining": _defining(settings),
             "num_epochs": settings.num_epochs,
             "pictures": {PICTURES_NAME: "What is learned"},
             "usage": how_to_fine_tune(
@@ -148,3 +150,17 @@ def monitored_run(trainer: nnUNetTrainer, guard: Guard) -> MonitoredRun:
             "citations": citation_texts(citations_with(method.about.citations)),
         },
     )
+
+
+def _defining(settings: PretrainingSettings) -> dict[str, Any]:
+    """Settings without which the numbers of a run cannot be compared with those of another.
+
+    The method's own, but for the weights of terms, which are logged one by one; and the images of a
+    step, among which contrasts tell.
+    """
+    common = PretrainingSettings.names() - {"batch_size"}
+    return {
+        name: value
+        for name, value in settings.as_plain().items()
+        if name not in common and not name.endswith("_weight")
+    }

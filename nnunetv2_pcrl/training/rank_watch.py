@@ -76,9 +76,11 @@ class RankWatch:
         self._step_began = time.monotonic()
         self._longest_step_s = 0.0
         self._ticks_in_step = 0
-        # What others have last told, and how many ticks ago.
-        self._told = dict.fromkeys(self._others, "0 0")
+        self._num_marks = 0
+        # What others have last told, how many ticks ago, and how long ago they last came further.
+        self._told = dict.fromkeys(self._others, "0 0 0")
         self._silent_ticks = dict.fromkeys(self._others, 0)
+        self._idle_ticks = dict.fromkeys(self._others, 0)
 
     @classmethod
     def of_this_process(cls, say: Callable[[str], None]) -> "RankWatch | None":
@@ -105,13 +107,18 @@ class RankWatch:
         self._step, self._step_began, self._ticks_in_step = name, now, 0
         self._num_steps += 1
 
+    def mark(self) -> None:
+        """This rank has done a part of a long step, and is not waiting."""
+        self._ticks_in_step = 0
+        self._num_marks += 1
+
     def _talk(self) -> None:
         """Tells the others how far this rank is, and listens to them."""
         ticks = 0
         while True:
             ticks += 1
             try:
-                self._store.set(str(self._rank), f"{self._num_steps} {ticks}")
+                self._store.set(str(self._rank), f"{self._num_steps} {self._num_marks} {ticks}")
                 for other in self._others:
                     # To ask for what is not there yet would keep the store busy for everybody.
                     if self._store.check([str(other)]):
@@ -123,9 +130,11 @@ class RankWatch:
                 return
 
     def _hear(self, other: int, told: str) -> None:
-        if told != self._told[other]:
-            self._told[other] = told
+        before, self._told[other] = self._told[other], told
+        if told != before:
             self._silent_ticks[other] = 0
+        if told.split()[:2] != before.split()[:2]:
+            self._idle_ticks[other] = 0
 
     def _judge(self) -> None:
         """Ends this process when it has waited too long."""
@@ -133,6 +142,7 @@ class RankWatch:
             self._ticks_in_step += 1
             for other in self._others:
                 self._silent_ticks[other] += 1
+                self._idle_ticks[other] += 1
             if self._num_steps and self._ticks_in_step >= TICKS_PER_WAIT:
                 reason = self._reason()
                 if reason is not None and not self._stopped.is_set():
@@ -148,7 +158,8 @@ class RankWatch:
         """Why the training does not go on; None while it may only be slow."""
         silent = [o for o in self._others if self._silent_ticks[o] > TICKS_PER_WAIT // 2]
         steps = {other: int(told.split()[0]) for other, told in self._told.items()}
-        behind = [other for other in self._others if steps[other] < self._num_steps]
+        working = {o for o in self._others if self._idle_ticks[o] < TICKS_PER_WAIT}
+        behind = [o for o in self._others if steps[o] < self._num_steps and o not in working]
         if len(silent) == len(self._others) > 1:
             return "has waited in vain: the place where the ranks meet does not answer (rank 0)"
         if silent:
@@ -160,6 +171,8 @@ class RankWatch:
             return f"has waited for {_ranks(behind)}, which {_does(behind)} not begin this step"
         if any(count > self._num_steps for count in steps.values()):
             return "does not go on, and the others wait for it"
+        if working:
+            return None
         waited_s = self._ticks_in_step * self._tick_s
         if not self._longest_step_s or waited_s < LONGEST_STEPS * self._longest_step_s:
             return None

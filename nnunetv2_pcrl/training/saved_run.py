@@ -32,7 +32,8 @@ class SavedRun(Learner):
         """
         self._save(filename, is_epoch_finished=True)
 
-    def _save(self, filename: str, is_epoch_finished: bool) -> None:
+    def _save(self, filename: str, is_epoch_finished: bool) -> bool:
+        """Whether it is written, or not for this process to write."""
         is_last = Path(filename).name == "checkpoint_final.pth"
         try:
             with self._explained_writing(filename, GO_ON if is_last else ""):
@@ -41,9 +42,11 @@ class SavedRun(Learner):
             if is_last:
                 raise
             self.print_to_log_file(f"WARNING: {error}")
+            return False
         except RuntimeError:
             self._write_checkpoint(filename, is_epoch_finished)
             raise
+        return True
 
     def _write_checkpoint(self, filename: str, is_epoch_finished: bool) -> None:
         if self.local_rank != 0:
@@ -86,6 +89,6 @@ class SavedRun(Learner):
         as_set = self.make_optimizer().param_groups
         for group, wanted in zip(self.optimizer.param_groups, as_set, strict=True):
             group.update({k: v for k, v in wanted.items() if k not in ("params", "lr")})
-        self._begin_epoch_with(stored["epoch_outputs"])
+        self._begin_epoch_with(list(stored["epoch_outputs"]))
         for change in changes_of(stored["settings"], self.settings.as_plain()):
             self.print_to_log_file(f"WARNING: {change}; going on with it")

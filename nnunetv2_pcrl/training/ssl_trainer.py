@@ -190,10 +190,14 @@ class SSLTrainer(SteppedRun):
         self._fill_log(self.current_epoch + 1)
         val_loss = self.logger.get_value("val_losses", step=-1)
         # nnU-Net stores the best value under this name in its checkpoints.
-        is_best = math.isfinite(val_loss) and (self._best_ema is None or val_loss < self._best_ema)
+        best = self._best_ema
+        is_best = math.isfinite(val_loss) and (best is None or val_loss < best)
         if is_best:
             self._best_ema = val_loss
-            self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_best.pth"))
+            file = os.path.join(self.output_folder, "checkpoint_best.pth")
+            if not self._save(file, is_epoch_finished=True):
+                # Another epoch may still be better than the one that is on the disk.
+                self._best_ema, is_best = best, False
         self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_latest.pth"))
         self.print_epoch()
         if is_best:

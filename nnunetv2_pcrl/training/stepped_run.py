@@ -14,8 +14,6 @@ from nnunetv2_pcrl.training.saved_run import SavedRun
 from nnunetv2_pcrl.training.update import update
 from nnunetv2_pcrl.views.seeding import seeded_generator
 
-MAX_CONSECUTIVE_SKIPPED_STEPS = 10
-
 
 class SteppedRun(SavedRun):
     """One step after the other: it can be skipped, and the training can end after it."""
@@ -54,16 +52,20 @@ class SteppedRun(SavedRun):
         broken = "" if math.isfinite(numbers["loss"]) else "loss"
         if not broken:
             norm = update(self.network, self.optimizer, self.grad_scaler, self.joint_batch)
-            numbers["gradient_norm"] = float(norm)
-            # A scaler looks after gradients itself, by scaling the next ones less.
-            if scaler is None and not math.isfinite(norm):
+            if math.isfinite(norm):
+                numbers["gradient_norm"] = float(norm)
+            else:
                 broken = "gradient"
-        if broken:
-            numbers = {}
-            self._skip_step(batch, broken)
-        else:
-            self._consecutive_skipped_steps = 0
+        if not broken:
+            self._broken_steps.end_row()
             self.after_update()
+        else:
+            # A scaler looks after gradients itself, by scaling the next ones less.
+            is_scaled = broken == "gradient" and scaler is not None
+            if not is_scaled:
+                numbers = {}
+                self._say_skipped(batch, broken)
+            self._broken_steps.count(broken, is_scaled)
         self._epoch_outputs.append(numbers)
         self._say_length()
         with self.guard("the progress bar"):
@@ -91,19 +93,12 @@ class SteppedRun(SavedRun):
         values = torch.stack([torch.as_tensor(v, device=self.device) for v in numbers.values()])
         return dict(zip(numbers, self.joint_batch.mean(values).tolist(), strict=True))
 
-    def _skip_step(self, batch: dict, broken: str) -> None:
-        self._consecutive_skipped_steps += 1
+    def _say_skipped(self, batch: dict, broken: str) -> None:
         cases = self.joint_batch.collect(batch["cases"])
         self.print_to_log_file(
             f"WARNING: the {broken} is not finite, step {self._step - 1} of this epoch is skipped "
-            f"({self._consecutive_skipped_steps} in a row). Cases: {', '.join(cases)}"
+            f"({self._broken_steps.number + 1} in a row). Cases: {', '.join(cases)}"
         )
-        if self._consecutive_skipped_steps >= MAX_CONSECUTIVE_SKIPPED_STEPS:
-            raise RuntimeError(
-                f"{MAX_CONSECUTIVE_SKIPPED_STEPS} steps in a row had a {broken} that is not "
-                'finite. Lower "initial_lr" in the plans, or go back to the last checkpoint with '
-                "--c."
-            )
 
     def _stop_if_asked_to(self) -> None:
         """After a signal to any of the processes: saves what is done of the epoch, and ends."""

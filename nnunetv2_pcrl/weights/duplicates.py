@@ -23,19 +23,28 @@ def as_trained(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[
         `all_modules` does, which they now hold too.
     """
     trained, changed = dict(weights), []
-    for second_name, value in weights.items():
-        match = _SECOND_NAME.fullmatch(second_name)
-        if match is None:
+    second_names = {name: match for name in weights if (match := _SECOND_NAME.fullmatch(name))}
+    numbers: dict[str, set[int]] = {}
+    for match in second_names.values():
+        numbers.setdefault(match["block"], set()).add(int(match["number"]))
+    for second_name, match in second_names.items():
+        value, number = weights[second_name], int(match["number"])
+        # The convolution comes first, then the norm: what lies between them, dropout, has no
+        # tensors, but an activation behind them may have.
+        if number not in sorted(numbers[match["block"]] | {0})[:2]:
             continue
-        # The convolution comes first; of the other modules only the norm has tensors.
-        unit = "conv" if match["number"] == "0" else "norm"
+        unit = "norm" if number else "conv"
         name = f"{match['block']}{unit}.{match['tensor']}"
-        if name in weights and not _are_equal(weights[name], value):
+        if (
+            name in weights
+            and weights[name].shape == value.shape
+            and not _are_equal(weights[name], value)
+        ):
             trained[name] = value
             changed.append(name)
     return trained, tuple(changed)
 
 
 def _are_equal(one: Tensor, other: Tensor) -> bool:
-    is_same = one.data_ptr() == other.data_ptr() and one.shape == other.shape
-    return is_same or (one.shape == other.shape and torch.equal(one, other))
+    """Of one shape."""
+    return one.data_ptr() == other.data_ptr() or torch.equal(one, other)

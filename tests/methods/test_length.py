@@ -14,6 +14,7 @@ from nnunetv2_pcrl.methods.plan_facts import PlanFacts
 from nnunetv2_pcrl.methods.registry import METHODS
 from nnunetv2_pcrl.methods.simclr import SimCLR
 from nnunetv2_pcrl.methods.variants import settings_for
+from nnunetv2_pcrl.methods.voco.method import VoCo
 from nnunetv2_pcrl.networks.arithmetic import Parts, parts_of
 from nnunetv2_pcrl.training.gradient_cache import accumulate_gradients
 from nnunetv2_pcrl.training.micro_batch import MicroBatch
@@ -54,21 +55,32 @@ def test_the_cost_of_a_step_has_hand_computed_values():
     assert simclr.step_cost == pytest.approx(64 * 96**3 * 4 / 3 * 0.25 / (2 * 128**3))
 
 
-@pytest.mark.parametrize("kind", EVERY_METHOD, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [*((kind, {}) for kind in EVERY_METHOD), (VoCo, {"form": "cvpr", "inter_weight": 0.0})],
+    ids=lambda value: value.__name__ if isinstance(value, type) else value.get("form", ""),
+)
 @pytest.mark.parametrize("architecture", ["PlainConvUNet", "ResidualEncoderUNet"])
-def test_the_cost_of_a_step_is_what_torch_counts(kind, architecture):
+def test_the_cost_of_a_step_is_what_torch_counts(kind, settings, architecture):
     planned = planned_network(architecture, "3d")
     facts = replace(facts_of("3d"), parts=parts_of(planned))
     with Flops() as segmentation:
         output = planned(torch.zeros(facts.batch_size, 1, *facts.patch_size))
         output[0].sum().backward()
-    method = method_on(kind, facts)
+    method = method_on(kind, facts, **settings)
     network = method.build(planned_network(architecture, "3d")).double()
     case = MethodCase(method, network, batch_of(method))
-    with Flops() as pretraining:
-        micro_batch = MicroBatch(2 * method.largest_view)
-        accumulate_gradients(network, case.batch, objective_of(case), micro_batch)
-    assert pretraining.total / segmentation.total == pytest.approx(method.step_cost, rel=0.07)
+    micro_batch = MicroBatch(2 * method.largest_view)
+    # Of a training in two parts both count, by how long they are.
+    part = getattr(method.settings, "contrastive_part", 1.0)
+    total = 0.0
+    for progress, share in ((0.0, part), (0.99, 1 - part)):
+        if share:
+            with Flops() as pretraining:
+                objective = objective_of(case, progress)
+                accumulate_gradients(network, case.batch, objective, micro_batch)
+            total += share * pretraining.total
+    assert total / segmentation.total == pytest.approx(method.step_cost, rel=0.07)
 
 
 def test_a_given_length_is_taken_as_it_is():

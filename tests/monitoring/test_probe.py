@@ -14,7 +14,13 @@ from nnunetv2_pcrl.monitoring.probe import (
     probe,
     voxel_features,
 )
-from nnunetv2_pcrl.monitoring.probe_crops import LabelledCrop, draw_crops, split_cases
+from nnunetv2_pcrl.monitoring.probe_crops import (
+    MOST_CROPS_PER_CASE,
+    MOST_VOXELS_PER_CROP,
+    LabelledCrop,
+    draw_crops,
+    split_cases,
+)
 
 CPU = torch.device("cpu")
 
@@ -122,6 +128,30 @@ def test_labels_of_crops_are_those_of_the_segmentation(tmp_path, write_case, siz
         true = labels.flatten()[origin].clip(0)
         assert [classes[int(value)] for value in true] == crop.labels.tolist()
         assert set(crop.labels.tolist()) == {0, 1, 2}
+
+
+def test_many_classes_make_no_large_probe(tmp_path, write_case):
+    labels = np.zeros((1, 8, 64, 64), np.float32)
+    # 40 classes in blocks of 8 x 8, so that each crop holds many.
+    for value in range(1, 41):
+        row, column = divmod(value - 1, 8)
+        labels[..., 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = value
+    write_case(tmp_path, "a", np.ones_like(labels))
+    write_case(tmp_path, "a_seg", labels)
+    classes = {value: value for value in range(41)}
+    crops = draw_crops(tmp_path, ["a"], classes, (8, 64, 64), (4, 4, 4), 0, 1)
+    assert len(crops) == MOST_CROPS_PER_CASE
+    for crop in crops:
+        counts = np.bincount(crop.labels, minlength=41)
+        assert (counts == MOST_VOXELS_PER_CROP // 41).all()
+    # Which classes have a crop differs from case to case.
+    centres = set()
+    for number in range(6):
+        write_case(tmp_path, f"b{number}", np.ones_like(labels))
+        write_case(tmp_path, f"b{number}_seg", labels)
+        crops = draw_crops(tmp_path, [f"b{number}"], classes, (8, 8, 8), (4, 4, 4), number, 1)
+        centres |= {int(crop.labels.mode().values) for crop in crops}
+    assert len(centres) > MOST_CROPS_PER_CASE
 
 
 def test_images_too_small_for_the_network_are_left_out(tmp_path, write_case):

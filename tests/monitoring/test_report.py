@@ -119,7 +119,12 @@ def test_losses_of_other_terms_or_weights_are_not_compared(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"method": "Other"}, {"run": {"data set": "Dataset002_B"}}, {"data": {"normalisation": "x"}}],
+    [
+        {"method": "Other"},
+        {"run": {"data set": "Dataset002_B"}},
+        {"data": {"normalisation": "x"}},
+        {"defining": {"batch_size": 64, "temperature": 0.1}},
+    ],
 )
 def test_runs_of_other_methods_or_data_are_not_compared(tmp_path, changes):
     folders = [write_run(tmp_path / "a"), write_run(tmp_path / "b", **changes)]

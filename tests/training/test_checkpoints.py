@@ -49,7 +49,7 @@ def test_entries_that_older_checkpoints_lack_have_defaults(tmp_path):
         del older[name]
     torch.save(older, tmp_path / LATEST)
     checkpoint = read_checkpoint(tmp_path / LATEST)
-    assert list(checkpoint["epoch_outputs"]) == []
+    assert [*checkpoint["epoch_outputs"]] == []
     assert checkpoint["settings"] is None and checkpoint["trainer_name"] is None
     network = planned_network()
     check_can_go_on(

@@ -62,6 +62,21 @@ def test_a_batch_that_fits_passes_once_with_equal_gradients(is_given):
     assert_equal_gradients(ours, naive(case, levels)[1])
 
 
+def test_passes_that_fit_one_by_one_are_not_held_together():
+    case = make_case("PlainConvUNet", "2d")
+    global_voxels, local_voxels = (
+        case.views[name][0, 0, 0].numel() for name in ("target", "local_views")
+    )
+    voxels = BATCH_SIZE * max(global_voxels, NUM_LOCAL * local_voxels)
+    passes = []
+    case.network.backbone.register_forward_hook(lambda *_: passes.append(torch.is_grad_enabled()))
+    levels = some_levels()
+    _, ours = cached(case, levels, MicroBatch(voxels))
+    # Each of three without gradient, and again with it.
+    assert passes == [False] * 3 + [True] * 3
+    assert_equal_gradients(ours, naive(case, levels)[1])
+
+
 @pytest.mark.parametrize("weights", [(1.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.5, 0.5, 2.0)])
 def test_ablations_have_the_naive_gradient_and_pass_no_view_in_vain(weights):
     case = make_case("PlainConvUNet", "2d")

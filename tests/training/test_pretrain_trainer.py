@@ -1,4 +1,6 @@
+import errno
 import math
+import os
 import re
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from prepared_dataset import PreparedDataset, configuration, smooth_image
 from nnunetv2_pcrl import trainers
 from nnunetv2_pcrl.trainers import PCRLv2PretrainTrainer
 from nnunetv2_pcrl.trainers import trainer_named as variant
-from nnunetv2_pcrl.training import stepped_run
+from nnunetv2_pcrl.training.broken_steps import MOST_IN_A_ROW, MOST_IN_A_ROW_SCALED
 from nnunetv2_pcrl.training.saved_run import SavedRun
 from nnunetv2_pcrl.weights.reading import read_weights
 
@@ -442,7 +444,7 @@ def test_a_loss_that_is_not_finite_is_skipped_and_named_and_ends_the_run_in_time
     assert f"Cases: {', '.join(batch['cases'])}" in log_text(trainer)
     assert trainer.train_step(batch)["loss"] > 0
     with pytest.raises(RuntimeError, match="steps in a row.*initial_lr"):
-        for _ in range(stepped_run.MAX_CONSECUTIVE_SKIPPED_STEPS):
+        for _ in range(MOST_IN_A_ROW):
             trainer.train_step(broken)
 
 
@@ -478,6 +480,70 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_named_like_such_a_loss(dat
     parameters = dict(trainer.network.named_parameters())
     assert all(torch.equal(before[name], value) for name, value in parameters.items())
     assert "WARNING: the gradient is not finite, step 0" in log_text(trainer)
+
+
+def test_overflows_that_a_scaler_cannot_mend_end_the_run_too(dataset):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    trainer.on_train_start()
+    batch = next(trainer.dataloader_train)
+    accumulate, updates = trainer.accumulate_gradients, []
+    trainer.grad_scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    trainer.after_update = lambda: updates.append(1)
+    is_broken = True
+
+    def spoil(batch, generator, scale):
+        loss = accumulate(batch, generator, scale)
+        if is_broken:
+            parameter = next(p for p in trainer.network.parameters() if p.grad is not None)
+            parameter.grad[0] = math.inf
+        return loss
+
+    trainer.accumulate_gradients = spoil
+    numbers = trainer.train_step(batch)
+    # The scaler looks after one of them: the step counts, with no gradient to speak of.
+    assert math.isfinite(numbers["loss"]) and "gradient_norm" not in numbers
+    assert updates == [] and trainer.grad_scaler.get_scale() == 2
+    is_broken = False
+    assert math.isfinite(trainer.train_step(batch)["gradient_norm"]) and updates == [1]
+    is_broken = True
+    with pytest.raises(RuntimeError, match=f"{MOST_IN_A_ROW_SCALED} steps in a row had a gradient"):
+        for _ in range(MOST_IN_A_ROW_SCALED):
+            trainer.train_step(batch)
+
+
+def test_a_best_epoch_that_could_not_be_written_is_not_the_one_to_beat(dataset, monkeypatch):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    trainer.on_train_start()
+    saved = []
+
+    def write_or_fail(filename, is_epoch_finished):
+        name = os.path.basename(filename)
+        if name == "checkpoint_best.pth" and trainer.current_epoch == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saved.append((trainer.current_epoch, name))
+
+    monkeypatch.setattr(trainer, "_write_checkpoint", write_or_fail)
+    for loss in (1.0, 3.0, 2.0):
+        trainer.on_epoch_start()
+        trainer.logger.log("val_losses", loss, trainer.current_epoch)
+        trainer.on_epoch_end()
+    assert [epoch for epoch, name in saved if name == "checkpoint_best.pth"] == [1, 2]
+    assert trainer._best_ema == 2.0
+
+
+def test_a_checkpoint_that_says_nothing_of_a_begun_epoch_goes_on(dataset, tmp_path):
+    trainer = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    trainer.on_train_start()
+    file = tmp_path / "checkpoint_latest.pth"
+    trainer.save_checkpoint(str(file))
+    content = torch.load(file, weights_only=False)
+    del content["epoch_outputs"]
+    torch.save(content, file)
+    resumed = dataset.trainer(PCRLv2PretrainTrainer, "2d")
+    resumed.load_checkpoint(str(file))
+    resumed.on_train_start()
+    resumed.on_train_epoch_start()
+    assert resumed.train_step(next(resumed.dataloader_train))["loss"] > 0
 
 
 def test_an_epoch_without_a_finite_loss_keeps_every_log_in_step(dataset):

@@ -105,6 +105,25 @@ def test_a_long_step_that_all_ranks_have_begun_is_given_time_and_not_for_ever():
     assert "all ranks have begun this step and wait for one another" in ranks.said[0][0]
 
 
+def test_parts_of_a_step_are_life_to_the_rank_itself_and_to_those_that_have_done_theirs():
+    with Ranks(2, wait_s=0.4) as ranks:
+        for _ in range(2):
+            ranks.begin(0, 1)
+        # Far longer than the longest step; rank 0 has nothing to do.
+        for _ in range(15):
+            ranks.watches[1].mark()
+            time.sleep(0.1)
+        assert ranks.said == [[], []]
+        # It is behind now, and still goes on.
+        ranks.begin(0)
+        for _ in range(8):
+            ranks.watches[1].mark()
+            time.sleep(0.1)
+        assert ranks.said == [[], []]
+        assert ranks.ended[0].wait(10)
+    assert "has waited for rank 1, which does not begin this step" in ranks.said[0][0]
+
+
 def test_a_watch_that_is_over_ends_nothing():
     with Ranks(2, wait_s=0.2) as ranks:
         ranks.begin(0)

@@ -56,6 +56,29 @@ def test_a_norm_is_found_behind_a_dropout():
     assert weights["a.conv.weight"].tolist() == [0, 0]
 
 
+def test_an_activation_with_weights_is_no_norm():
+    network = planned_network(nonlin=torch.nn.PReLU, nonlin_kwargs={})
+    for parameter in network.parameters():
+        parameter.data += 1
+    weights = network.state_dict()
+    assert any(name.endswith("all_modules.2.weight") for name in weights)
+    trained, changed = as_trained(weights)
+    assert changed == () and trained == weights
+    target = planned_network(nonlin=torch.nn.PReLU, nonlin_kwargs={}, seed=3)
+    report = transfer_weights(source_from({"network_weights": weights}).weights, target)
+    assert all(entry.outcome != "left" for entry in report.entries if "encoder" in entry.name)
+    # Behind a dropout and before an activation; of another shape it is somebody else's.
+    block = {
+        "a.norm.weight": torch.zeros(2),
+        "a.all_modules.2.weight": torch.full((2,), 2.0),
+        "a.all_modules.3.weight": torch.full((1,), 3.0),
+        "b.norm.weight": torch.zeros(2),
+        "b.all_modules.1.weight": torch.ones(1),
+    }
+    trained, changed = as_trained(block)
+    assert changed == ("a.norm.weight",) and trained["a.norm.weight"].tolist() == [2, 2]
+
+
 def test_equal_values_under_both_names_are_nothing_to_speak_of():
     weights = planned_network().state_dict()
     copies = {name: value.clone() for name, value in weights.items()}

@@ -35,8 +35,9 @@ class RepRec(OnEncoder[RepRecSettings, RepRecNetwork, DrawnViews]):
 
     @property
     def work_per_image(self) -> float:
-        """Two views pass the encoder with gradient, and once more without it."""
-        return 4 / 3 * self.facts.parts.encoder * 2 * self.largest_view
+        """Views pass the encoder with gradient, and once more without it: two, then one."""
+        views = 1 + self.settings.contrastive_part
+        return 4 / 3 * self.facts.parts.encoder * views * self.largest_view
 
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:

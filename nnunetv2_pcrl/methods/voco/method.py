@@ -51,9 +51,10 @@ class VoCo(OnEncoder[VoCoSettings, VoCoNetwork, DrawnCrops]):
 
     @property
     def work_per_image(self) -> float:
-        """All crops pass the encoder, once without gradient and once with it."""
+        """All crops pass the encoder with gradient, and once without; in "cvpr" form twice."""
         crops = self.settings.num_bases + self.settings.num_queries
-        return 4 / 3 * self.facts.parts.encoder * crops * self.largest_view
+        passes = 5 / 3 if self.settings.form == "cvpr" else 4 / 3
+        return passes * self.facts.parts.encoder * crops * self.largest_view
 
     @classmethod
     def defaults(cls, facts: PlanFacts, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ from nnunetv2_pcrl.tasks.encoder.task import Task
 from nnunetv2_pcrl.tasks.start import unwrapped
 from nnunetv2_pcrl.tasks.started_run import StartedRun
 from nnunetv2_pcrl.tasks.variant_words import settings_of_words
+from nnunetv2_pcrl.training.broken_steps import BrokenSteps
 from nnunetv2_pcrl.training.checkpoints import changes_of, check_can_go_on, read_checkpoint
 from nnunetv2_pcrl.training.joint_batch import JointBatch
 from nnunetv2_pcrl.weights.atomic import replaced_atomically
@@ -72,6 +73,7 @@ class EncoderRun(StartedRun):
         batch_size = self.settings.images_per_step(self.configuration_manager)
         self.joint_batch = JointBatch.of_this_process(batch_size)
         self._weights_name = "checkpoint_final.pth"
+        self._broken_steps = BrokenSteps()
         self._fill_log(0)
 
     @abstractmethod

@@ -197,6 +197,10 @@ class EncoderTrainer(EncoderRun):
         else:
             self.grad_scaler.scale(loss).backward()
         norm = update(unwrapped(self.network), self.optimizer, self.grad_scaler, self.joint_batch)
+        if math.isfinite(norm):
+            self._broken_steps.end_row()
+        else:
+            self._broken_steps.count("gradient", self.grad_scaler is not None)
         joint_loss = self.joint_batch.mean(loss.detach())
         return {"loss": float(joint_loss), "gradient_norm": float(norm)}
 
@@ -212,7 +216,7 @@ class EncoderTrainer(EncoderRun):
     def validation_step(self, batch) -> dict:
         """Logits of this process's share of the validation cases."""
         self._begin_step(f"the validation of epoch {self.current_epoch}")
-        return case_logits(self.network, batch, self.device, self.autocast)
+        return case_logits(self.network, self._marked(batch), self.device, self.autocast)
 
     def on_validation_epoch_end(self, val_outputs: list[dict]):
         """Logs the loss and how well the classes are told apart."""
@@ -268,7 +272,7 @@ class EncoderTrainer(EncoderRun):
         self.network.eval()
         self.do_split()
         table = self.split.val
-        batches = self._streams(self.reader()).all_inputs(table)
+        batches = self._marked(self._streams(self.reader()).all_inputs(table))
         outputs = [case_logits(self.network, batches, self.device, self.autocast)]
         logits = torch.from_numpy(self._joined(outputs, table))
         if self.local_rank == 0:

@@ -15,6 +15,7 @@ from nnunetv2_pcrl.datasets.classes import ClassTable, read_classes, write_class
 from nnunetv2_pcrl.tasks.encoder.loss import summed_loss
 from nnunetv2_pcrl.trainers import PCRLv2ClassificationTrainer
 from nnunetv2_pcrl.trainers import trainer_named as variant
+from nnunetv2_pcrl.training.broken_steps import MOST_IN_A_ROW
 from nnunetv2_pcrl.weights.portable import write_weights
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
@@ -439,3 +440,15 @@ def test_several_processes_train_as_one(preprocessed):
     for ours, theirs in zip(*rows, strict=True):
         assert ours["identifier"] == theirs["identifier"]
         assert float(ours["bright"]) == pytest.approx(float(theirs["bright"]), abs=1e-4)
+
+
+def test_gradients_that_stay_infinite_end_the_training(dataset):
+    trainer = started(dataset)
+    trainer.on_train_epoch_start()
+    batch = next(iter(trainer.dataloader_train))
+    trainer.network.linear.weight.register_hook(lambda gradient: gradient * math.inf)
+    before = trainer.network.linear.bias.detach().clone()
+    with pytest.raises(RuntimeError, match=f"{MOST_IN_A_ROW} steps in a row had a gradient that"):
+        for _ in range(MOST_IN_A_ROW):
+            trainer.train_step(batch)
+    assert torch.equal(trainer.network.linear.bias, before)
