@@ -5,6 +5,7 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 import SimpleITK
+from PIL.Image import MAX_IMAGE_PIXELS, DecompressionBombError
 from PIL.PngImagePlugin import PngInfo
 from tifffile import TiffFile, TiffFileError
 
@@ -14,6 +15,8 @@ from nnunetv2_pcrl.weights.atomic import replaced_atomically
 
 # Keyword of a PNG text.
 _NOTE = "Comment"
+# Pillow warns from half of them on.
+_MOST_PIXELS = 2 * (MAX_IMAGE_PIXELS or 0)
 # With transparency behind.
 _TRANSPARENT = {2: 1, 4: 3}
 # nnU-Net's distance between the slices of a photograph, which has one.
@@ -35,6 +38,11 @@ def read_photograph_header(path: Path) -> Header:
     except (OSError, ValueError, TiffFileError) as error:
         if isinstance(error, PermissionError):
             raise
+        if isinstance(error.__cause__, DecompressionBombError):
+            raise ValueError(
+                f"it has too many pixels for nnU-Net's reader of photographs, which opens "
+                f"{_MOST_PIXELS:,} at most: cut it into tiles"
+            ) from error
         raise ValueError("it is no PNG, TIFF, BMP or JPEG image, or is damaged") from error
     if not (len(shape) == 2 or (len(shape) == 3 and shape[2] <= 4)):
         raise ValueError(f"it is a stack of {len(shape)} axes; convert it to NIfTI")

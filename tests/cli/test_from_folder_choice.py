@@ -7,6 +7,7 @@ import socket
 import numpy as np
 import pytest
 import SimpleITK
+from PIL import Image
 from raw_images import ct_array, mr_array, write_image
 from skimage import io
 
@@ -227,6 +228,20 @@ def test_what_photographs_are_stored_as_follows_the_call_and_the_images(images, 
     assert found()[0].shape == (*GREY.shape, 3)
     run(images)
     np.testing.assert_array_equal(found()[0], GREY[::-1])
+
+
+def test_a_photograph_too_large_for_nnunet_is_told_from_a_damaged_one(images, target, capsys):
+    io.imsave(images / "film.png", GREY)
+    (images / "damaged.png").write_bytes(b"none")
+    # A bit per pixel: small on the disk.
+    Image.new("1", (14_000, 14_000)).save(images / "slide.png")
+    with pytest.raises(SystemExit, match="1"):
+        run(images)
+    text = capsys.readouterr().out
+    assert "slide.png: it has too many pixels for nnU-Net's reader" in text
+    assert "178,956,970 at most: cut it into tiles" in text
+    assert "damaged.png: it is no PNG, TIFF, BMP or JPEG image, or is damaged" in text
+    assert cases(target) == {"film"}
 
 
 def test_a_drawing_of_few_colours_is_a_segmentation(images, target):
