@@ -85,7 +85,9 @@ def value_in_words(value) -> str:
 def default_in_words(name: str, field: FieldInfo, method: type[Method] | None) -> str:
     """The default of a setting; of a method, in 3D and in 2D where these differ."""
     if method is None:
-        return FROM_PLAN if name == "num_epochs" else value_in_words(field.default)
+        # Of every method; trainings of other tasks have lengths of their own.
+        is_derived = field is PretrainingSettings.model_fields["num_epochs"]
+        return FROM_PLAN if is_derived else value_in_words(field.default)
     by_axes = {}
     for axes, plans in PLANS.items():
         derived = [derived_of(method, facts).get(name, field.default) for facts in plans]

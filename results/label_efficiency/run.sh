@@ -19,6 +19,7 @@ pretraining='{"pretraining": {"num_epochs": 20, "num_iterations_per_epoch": 30,
     "pictures_every": 0}}'
 twin=PCRLv2FinetuneTrainer_fromScratch
 mr_names="Dataset004_Hippocampus Dataset101_LGGFlair2D Dataset103_ACDC"
+pool_name=Dataset191_AllMR
 names="$mr_names Dataset105_CXRLung2D"
 
 prepare() {
@@ -52,9 +53,9 @@ draw_label_folds() {
 # prepare_pool: a data set of all MR images, and plans by another name, because results from other weights
 # cannot lie in the same folders.
 prepare_pool() {
-    local pool=$nnUNet_preprocessed/Dataset190_MRPool
-    nnUNetv2_pcrl_pool -d 4 101 103 -o 190 --name MRPool --channels zscore
-    nnUNetv2_pcrl_plan_and_preprocess -d 190 -c 2d
+    local pool=$nnUNet_preprocessed/$pool_name
+    nnUNetv2_pcrl_pool -d 4 101 103 -o 191 --name AllMR --channels zscore
+    nnUNetv2_pcrl_plan_and_preprocess -d 191 -c 2d
     few "$pool/nnUNetPlans_unlabelled.json" nnUNetPlansPool
     for name in $mr_names; do
         few "$nnUNet_preprocessed/$name/nnUNetPlans.json" nnUNetPlansPool
@@ -127,10 +128,10 @@ pool() {
     train_command=$(command -v nnUNetv2_train)
     for method in "$@"; do
         local pretrainer=${method}PretrainTrainer_$(epochs_of "$method")epochs
-        local of=$nnUNet_results/Dataset190_MRPool/${pretrainer}__${plans}__$configuration/fold_0
+        local of=$nnUNet_results/$pool_name/${pretrainer}__${plans}__$configuration/fold_0
         [ -f "$of/checkpoint_final.pth" ] ||
             python -P -m nnunetv2_pcrl.experiments.one_core "$train_command" \
-                Dataset190_MRPool $configuration 0 -tr "$pretrainer" -p $plans -device cpu --c
+                $pool_name $configuration 0 -tr "$pretrainer" -p $plans -device cpu --c
         nnUNetv2_pcrl_experiment "${draws[@]}" -device cpu --jobs 2 --budget 10 \
             --weights "$of/pretrained_weights.pth" -o "$folder/pool-$method" \
             --trainers "${trainers[@]}" "${method}FinetuneTrainer"

@@ -30,7 +30,7 @@ def every_second_patient(case: str) -> bool:
 
 
 LGG, ACDC = "Dataset101_LGGFlair2D", "Dataset103_ACDC"
-MR_NAMES, POOL = ("Dataset004_Hippocampus", LGG, ACDC), "Dataset190_MRPool"
+MR_NAMES, POOL = ("Dataset004_Hippocampus", LGG, ACDC), "Dataset191_AllMR"
 KEPT = {LGG: every_fourth_slice, ACDC: every_second_patient}
 
 
