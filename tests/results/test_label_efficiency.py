@@ -32,12 +32,15 @@ PARSERS = {
 def commands(tmp_path, monkeypatch):
     """What a stage would run, as parsed arguments by command."""
     log = tmp_path / "log"
-    names = (*PARSERS, "nnUNetv2_plan_and_preprocess", "nnUNetv2_preprocess", "python")
+    planning = ("nnUNetv2_plan_and_preprocess", "nnUNetv2_preprocess")
+    pooling = ("nnUNetv2_pcrl_pool", "nnUNetv2_pcrl_plan_and_preprocess", "nnUNetv2_train")
+    names = (*PARSERS, *planning, *pooling, "python")
     programs = page_copies.recorders(tmp_path / "programs", log, names)
-    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    for name in ("preprocessed", "results"):
+        monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
 
     def run(*arguments: str):
-        if not arguments[0].startswith("prepare"):
+        if not arguments[0].startswith(("prepare", "pool")):
             (programs / "python").unlink()
         page_copies.run([str(SCRIPT), *arguments], programs)
         calls = [line.split() for line in log.read_text().splitlines()]
@@ -65,6 +68,57 @@ def test_every_fourth_slice_and_every_second_patient_is_validated(tmp_path, monk
         splits.main()
         found = [json.loads(path.read_text()) for path in paths]
         assert found == [[{"train": ["a", "b"], "val": names}] for names in kept]
+
+
+def test_the_pool_has_the_cases_of_all_folds_0_and_few_of_the_slices(tmp_path, monkeypatch):
+    splits = page_copies.script("label_efficiency", "splits", monkeypatch)
+    training = {
+        splits.LGG: [f"LGG_CS_4941_s{number:03}" for number in range(1, 31)],
+        splits.ACDC: ["patient001_frame01"],
+        "Dataset004_Hippocampus": ["hippocampus_001"],
+    }
+    for name, cases in training.items():
+        (tmp_path / name).mkdir()
+        fold = {"train": cases, "val": [f"{cases[0][:-1]}4"]}
+        (tmp_path / name / "splits_final.json").write_text(json.dumps([fold] * 2))
+    (tmp_path / splits.POOL).mkdir()
+    monkeypatch.setattr(splits, "nnUNet_preprocessed", str(tmp_path))
+    splits.main()
+    found = json.loads((tmp_path / splits.POOL / "splits_final.json").read_text())
+    assert len(found) == 5 and all(fold == found[0] for fold in found)
+    assert sorted(found[0]["train"]) == [
+        "004_hippocampus_001",
+        *(f"101_LGG_CS_4941_s{number:03}" for number in (10, 20, 30)),
+        "103_patient001_frame01",
+    ]
+    assert "101_LGG_CS_4941_s004" in found[0]["val"]
+
+
+@pytest.mark.slow
+def test_the_pool_is_pretrained_once_and_fine_tuned_on_every_set(commands, tmp_path):
+    pretrained = [
+        tmp_path / "results" / "Dataset191_AllMR" / f"{name}__nnUNetPlansPool__2d" / "fold_0"
+        for name in ("PCRLv2PretrainTrainer_20epochs", "MAEPretrainTrainer_60epochs")
+    ]
+    # Weights of a pretraining that was stopped are no reason to pass it over.
+    for folder, name in zip(
+        pretrained, ("checkpoint_final.pth", "pretrained_weights.pth"), strict=True
+    ):
+        folder.mkdir(parents=True)
+        (folder / name).touch()
+    _, experiments, (compared,) = commands("pool", str(tmp_path / "out"))
+    calls = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    trained = [words[words.index("-tr") + 1] for words in calls if words[0] == "python"]
+    assert trained == ["MAEPretrainTrainer_60epochs"]
+    assert [args.weights for args in experiments] == [
+        folder / "pretrained_weights.pth" for folder in pretrained
+    ]
+    twin = compared.twin.removesuffix("_10epochs")
+    assert [args.trainers for args in experiments] == [
+        [twin, "PCRLv2FinetuneTrainer"],
+        ["MAEFinetuneTrainer"],
+    ]
+    assert all(args.d == compared.d == ["4", "101", "103"] for args in experiments)
 
 
 @pytest.mark.slow
@@ -107,7 +161,7 @@ def test_whole_images_are_preprocessed_with_the_coarser_plans(commands, tmp_path
         ("stage_b", ("PCRLv2", "MAE"), 8, 3),
         ("cases_20", ("PCRLv2", "MAE"), 4, 3),
         ("whole_2d", (), 4, 4),
-        ("whole_3d", (), 4, 3),
+        ("whole_3d", (), 4, 4),
     ],
 )
 def test_every_arm_is_trained_on_every_draw_and_compared_with_the_twin(
