@@ -129,7 +129,7 @@ class _Step:
             views = each.of(self.batch)
             part = views.shape[0] * views.shape[1] / micro_batch.views_of(views.shape[2:])
             learning += part if self._learns(each) else 0.0
-            if max(part, learning) > 1:
+            if max(part, learning) > 1 + 1e-9:
                 return False
         return True
 
