@@ -21,7 +21,7 @@ from nnunetv2_pcrl.datasets.photographs import (
     with_colours,
     write_photograph,
 )
-from nnunetv2_pcrl.datasets.placing import can_move, note_of_stamp, place, write_once
+from nnunetv2_pcrl.datasets.placing import can_move, note_of_stamp, place, state_of, write_once
 from nnunetv2_pcrl.datasets.raw import NATURAL_READER
 from nnunetv2_pcrl.datasets.survey import Source
 
@@ -182,11 +182,8 @@ def _component(image: SimpleITK.Image, component: int, wanted: int) -> SimpleITK
 def _stamp(source: Source) -> tuple:
     """What an image is made of; it changes when a file does."""
     if source.series is None:
-        files = [source.path]
-    else:
-        files = [header.path for header in source.series.headers]
-    stats = [os.stat(file) for file in files]
-    return tuple((str(f), s.st_size, s.st_mtime_ns) for f, s in zip(files, stats, strict=True))
+        return state_of([source.path])
+    return state_of(header.path for header in source.series.headers)
 
 
 def _bring_file(

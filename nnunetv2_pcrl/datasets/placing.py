@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import SimpleITK
@@ -85,6 +85,16 @@ def write_once(path: Path, stamp: str, make: Callable[[], SimpleITK.Image]) -> N
     image = make()
     image.SetMetaData(_NOTE, note)
     write_image(image, path)
+
+
+def state_of(files: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """What a stamp says of the files that something is made of; it changes when one of them does.
+
+    Returns:
+        Path, size and time of change of each.
+    """
+    stats = [(str(file), os.stat(file)) for file in files]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 
 def note_of_stamp(stamp: str) -> str:

@@ -1,7 +1,6 @@
 """The comparison of trainers on label folds: everything that tables and figures show."""
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -20,8 +19,8 @@ from nnunetv2_pcrl.evaluation.statistics import (
     holm,
     spread,
 )
-from nnunetv2_pcrl.experiments.runs import State, TrainingRun
-from nnunetv2_pcrl.weights.file_names import WEIGHTS_VARIABLE
+from nnunetv2_pcrl.experiments.commands import training_command
+from nnunetv2_pcrl.experiments.runs import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -92,19 +91,15 @@ class Comparison:
         return [run for run in self.runs() if not run.is_validated(dataset_results)]
 
     def command(self, run: TrainingRun, dataset_results: Path, weights: Path | None = None) -> str:
-        """What to type for the rest of a run; without its flag nnU-Net would begin it anew.
+        """What to type for the rest of a run.
 
         Args:
             run: that is not finished.
             dataset_results: the data set's folder in nnUNet_results.
             weights: that it starts from, if it has not begun.
         """
-        words = ["nnUNetv2_train", self.dataset, run.configuration, str(run.fold)]
-        command = shlex.join([*words, "-tr", run.trainer, "-p", run.plans])
         state = run.state(dataset_results)
-        if weights is not None and state is State.MISSING:
-            command = f"{WEIGHTS_VARIABLE}={shlex.quote(str(weights))} {command}"
-        return f"{command} {state.value or ''}".strip()
+        return training_command(self.dataset, run, state, weights).for_shell()
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """The command of a training, to be run or to be printed for a shell."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_pcrl.experiments.states import Job, State, start_of
+from nnunetv2_pcrl.experiments.runs import State, TrainingRun
+from nnunetv2_pcrl.experiments.states import Job, start_of
 from nnunetv2_pcrl.weights.file_names import WEIGHTS_VARIABLE
 
 TRAIN_COMMAND = "nnUNetv2_train"
@@ -47,15 +48,33 @@ class Command:
 
 def command_of(job: Job, options: TrainingOptions) -> Command:
     """nnU-Net's own command for what is left of a training."""
-    run, weights = job.planned.run, start_of(job.planned, options.dataset_results)
-    arguments = [TRAIN_COMMAND, options.dataset_results.name, run.configuration, str(run.fold)]
-    arguments += ["-tr", run.trainer, "-p", run.plans, "-device", options.device]
+    results = options.dataset_results
+    more = ["-device", options.device]
     if options.num_gpus != 1:
-        arguments += ["-num_gpus", str(options.num_gpus)]
-    if job.state.value:
-        arguments.append(job.state.value)
-    environment = {}
-    # A training that goes on loads its checkpoint.
-    if weights is not None and job.state is State.MISSING:
-        environment[WEIGHTS_VARIABLE] = str(weights)
-    return Command(tuple(arguments), environment)
+        more += ["-num_gpus", str(options.num_gpus)]
+    weights = start_of(job.planned, results)
+    return training_command(results.name, job.planned.run, job.state, weights, more)
+
+
+def training_command(
+    dataset: str,
+    run: TrainingRun,
+    state: State,
+    weights: Path | None = None,
+    more: Sequence[str] = (),
+) -> Command:
+    """nnU-Net's own command for the rest of a training, which it would begin anew without a flag.
+
+    Args:
+        dataset: name.
+        run: the training.
+        state: how far it is.
+        weights: that it starts from; one that goes on loads its checkpoint.
+        more: options.
+    """
+    arguments = [TRAIN_COMMAND, dataset, run.configuration, str(run.fold)]
+    arguments += ["-tr", run.trainer, "-p", run.plans, *more]
+    if state.value:
+        arguments.append(state.value)
+    starts = weights is not None and state is State.MISSING
+    return Command(tuple(arguments), {WEIGHTS_VARIABLE: str(weights)} if starts else {})

@@ -173,12 +173,11 @@ def _crop_about(
     box = Box(tuple(start), tuple(sizes))
     inner = values[box.slices]
     there = set(inner.unique().tolist())
+    # The centre's class at least.
+    found = {value: index for value, index in classes.items() if value in there}
+    most = min(VOXELS_PER_CLASS, MOST_VOXELS_PER_CROP // len(found))
     voxels, labels = [], []
-    num_there = sum(value in there for value in classes)
-    most = min(VOXELS_PER_CLASS, MOST_VOXELS_PER_CROP // max(num_there, 1))
-    for value, index in classes.items():
-        if value not in there:
-            continue
+    for value, index in found.items():
         places = (inner == value).nonzero()
         chosen = torch.randperm(len(places), generator=generator)[:most]
         voxels.append(places[chosen])

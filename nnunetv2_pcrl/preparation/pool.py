@@ -4,9 +4,9 @@ import os
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
-import numpy as np
 import SimpleITK
 from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import (
     get_normalization_scheme,
@@ -23,7 +23,7 @@ from nnunetv2_pcrl.datasets.photographs import (
     read_photograph_header,
     with_colours,
 )
-from nnunetv2_pcrl.datasets.placing import write_once
+from nnunetv2_pcrl.datasets.placing import state_of, write_once
 from nnunetv2_pcrl.datasets.raw import (
     DATASET_JSON,
     NATURAL_READER,
@@ -154,15 +154,9 @@ def _written_path(target: Path, name: str, channel: int) -> Path:
     return target / f"imagesTr/{name}_{channel:04d}.nii.gz"
 
 
-def _stamp(image: str, done: str) -> str:
-    """What an image is made of, and how; it changes when the file does."""
-    stat = os.stat(image)
-    return f"{image} {stat.st_size} {stat.st_mtime_ns} {done}"
-
-
 def _turned(image: str, path: Path, orientation: str) -> Path:
     """Writes an image in another orientation."""
-    stamp = _stamp(image, orientation)
+    stamp = str((state_of([Path(image)]), orientation))
     write_once(path, stamp, lambda: oriented(SimpleITK.ReadImage(image), orientation))
     return path
 
@@ -179,14 +173,18 @@ def _written_as_volumes(
     if in_one * len(images) != num_channels or in_one not in (1, 3):
         raise ValueError(f"{len(images)} photographs cannot hold {num_channels} channels")
     paths: list[Path] = []
-    for image in images:
-        read_photograph_header(Path(image))
-        colours = with_colours(read_photograph(Path(image)), in_one)
-        for plane in [colours] if in_one == 1 else np.moveaxis(colours, -1, 0):
-            path = _written_path(target, name, len(paths))
-            write_once(path, _stamp(image, f"channel {len(paths)}"), partial(as_volume, plane))
-            paths.append(path)
+    for image, colour in product(map(Path, images), range(in_one)):
+        path = _written_path(target, name, len(paths))
+        stamp = str((state_of([image]), colour, in_one))
+        write_once(path, stamp, partial(_volume_of, image, colour, in_one))
+        paths.append(path)
     return paths
+
+
+def _volume_of(photograph: Path, colour: int, num_colours: int) -> SimpleITK.Image:
+    read_photograph_header(photograph)
+    pixels = with_colours(read_photograph(photograph), num_colours)
+    return as_volume(pixels if num_colours == 1 else pixels[..., colour])
 
 
 def _check_channels(pooled: Sequence[RawDataset], channels: Sequence[str] | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from gains import TWIN, Gains
+from gains import TWIN, Gains, short_stage
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -39,7 +39,7 @@ def draw(gains: Gains, path: Path) -> None:
     )
     for ax, name in zip(axes[0], data, strict=True):
         for cell in (cell for cell in cells if cell[1] == name):
-            colour, lift = STAGES[cell[0].split()[0]]
+            colour, lift = STAGES[short_stage(cell[0])]
             for arm in gains.arms(cell):
                 found, place = gains.differences(cell, arm), arms.index(arm) + lift
                 if not len(found):

@@ -29,6 +29,11 @@ BALANCE_ARMS = {
 }
 
 
+def short_stage(stage: str) -> str:
+    """Without where its numbers lie."""
+    return stage.split()[0]
+
+
 @dataclass(frozen=True)
 class Run:
     """One fine-tuning's means over its validation cases."""

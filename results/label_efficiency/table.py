@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from figures import draw, draw_over_labels
-from gains import BALANCE, TWIN, Gains, compared, of_balance, of_file
+from gains import BALANCE, TWIN, Gains, compared, of_balance, of_file, short_stage
 from scipy import stats
 
 from nnunetv2_pcrl.evaluation.markdown import markdown_table
@@ -87,7 +87,7 @@ def summary(gains: Gains) -> str:
         twin = np.mean([run.dice for run in gains.runs(cell, TWIN)])
         row = {
             "data set": cell[1],
-            "stage": cell[0].split()[0],
+            "stage": short_stage(cell[0]),
             "cases": str(cell[2]),
             TWIN: f"{twin:.3f}",
         }
